@@ -1,0 +1,262 @@
+"""Our ``fast`` lips network against a network of Wav2Lip's published shape, both in ONNX Runtime, in one run.
+
+    python benchmarks/bench_net.py [--threads 2] [--rounds 60] [--ours FILE.onnx] [--no-write]
+
+The reference has the layer widths of Prajwal et al. 2020 (face 96x96 with six channels, mel 80x16, 36.3 M parameters)
+and random weights: its speed is a matter of shape alone. Needs PyTorch and onnx (``pip install kouxing[train]``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+FACE_PX = 96
+MEL_SHAPE = (80, 16)
+OURS = "lips_fast_frame"
+
+# (width, stride, residual convolutions after it) of the face encoder's strided stages, 96 -> 48 -> 24 -> 12 -> 6 -> 3.
+FACE_STEM = 16
+FACE_STAGES = ((32, 2, 2), (64, 2, 3), (128, 2, 2), (256, 2, 2), (512, 2, 1))
+# The audio encoder: 80x16 -> 27x16 -> 9x6 -> 3x3.
+AUDIO_STAGES = ((32, (1, 1), 2), (64, (3, 1), 2), (128, (3, 3), 2), (256, (3, 2), 1))
+CODE = 512
+# (width, residual convolutions) of the decoder's doubling stages, 3 -> 6 -> 12 -> 24 -> 48 -> 96.
+DECODER_STAGES = ((512, 2), (384, 2), (256, 2), (128, 2), (64, 2))
+OUT_WIDTH = 32
+
+
+class Conv(nn.Module):
+    """Convolution, batch norm, ReLU; ``residual`` adds the input before the ReLU, ``up`` transposes it."""
+
+    def __init__(
+        self,
+        wide: tuple[int, int],
+        size: int = 3,
+        stride: int | tuple[int, int] = 1,
+        pad: int = 1,
+        residual: bool = False,
+        up: bool = False,
+    ) -> None:
+        super().__init__()
+        spare = 1 if up and stride == 2 else 0
+        make = nn.ConvTranspose2d(*wide, size, stride, pad, spare) if up else nn.Conv2d(*wide, size, stride, pad)
+        self.body = nn.Sequential(make, nn.BatchNorm2d(wide[1]))
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.body(x)
+        return torch.relu(made + x if self.residual else made)
+
+
+def _same(width: int, count: int) -> list[nn.Module]:
+    return [Conv((width, width), residual=True) for _ in range(count)]
+
+
+def _close(width: int) -> list[nn.Module]:
+    """3x3 -> 1x1, then a pointwise layer: the end of both encoders."""
+    return [Conv((width, CODE), pad=0), Conv((CODE, CODE), size=1, pad=0)]
+
+
+class Reference(nn.Module):
+    """The published shape: face encoder with skips to every decoder stage, audio code at the bottom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        width, widths = FACE_STEM, [FACE_STEM]
+        face: list[nn.Module] = [Conv((6, FACE_STEM), size=7, pad=3)]
+        for wide, stride, count in FACE_STAGES:
+            face.append(nn.Sequential(Conv((width, wide), stride=stride), *_same(wide, count)))
+            width = wide
+            widths.append(wide)
+        face.append(nn.Sequential(*_close(width)))
+        self.face = nn.ModuleList(face)
+
+        width, audio = 1, list[nn.Module]()
+        for wide, step, count in AUDIO_STAGES:
+            audio += [Conv((width, wide), stride=step), *_same(wide, count)]
+            width = wide
+        self.audio = nn.Sequential(*audio, *_close(width))
+
+        skips = [*reversed(widths)]
+        up: list[nn.Module] = [
+            Conv((CODE, CODE), size=1, pad=0),
+            nn.Sequential(Conv((CODE + CODE, CODE), pad=0, up=True), *_same(CODE, 1)),
+        ]
+        width = CODE
+        for (wide, count), skip in zip(DECODER_STAGES, skips, strict=False):
+            up.append(nn.Sequential(Conv((width + skip, wide), stride=2, up=True), *_same(wide, count)))
+            width = wide
+        self.up = nn.ModuleList(up)
+        self.out = nn.Sequential(Conv((width + FACE_STEM, OUT_WIDTH)), nn.Conv2d(OUT_WIDTH, 3, 1), nn.Sigmoid())
+
+    def forward(self, mel: Tensor, face: Tensor) -> Tensor:
+        """``mel [B, 1, 80, 16]``, ``face [B, 6, 96, 96]`` -> ``[B, 3, 96, 96]``."""
+        kept = []
+        for stage in self.face:
+            face = stage(face)
+            kept.append(face)
+        made = self.audio(mel)
+        for stage in self.up:
+            made = torch.cat([stage(made), kept.pop()], 1)
+        image: Tensor = self.out(made)
+        return image
+
+
+def reference_onnx(path: Path) -> Path:
+    """Write the reference network with random weights."""
+    torch.manual_seed(0)
+    net = Reference().eval()
+    example = (torch.zeros(1, 1, *MEL_SHAPE), torch.zeros(1, 6, FACE_PX, FACE_PX))
+    # The exporter talks on stdout and warns about itself; neither is the reader's business here.
+    with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+        torch.onnx.export(net, example, str(path), input_names=["mel", "face"], output_names=["image"], dynamo=False)
+    return path
+
+
+def count_parameters(path: Path) -> int:
+    """Elements of all float weights of an ONNX file (integer shape constants do not count)."""
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.INT8, onnx.TensorProto.UINT8)
+    weights = onnx.load(str(path)).graph.initializer
+    return sum(int(np.prod(w.dims, dtype=np.int64)) for w in weights if w.data_type in kinds)
+
+
+def count_macs(path: Path) -> int:
+    """Multiply-accumulates of the convolutions and matrix products of one run, batch 1.
+
+    Raises:
+        ValueError: a shape stays unknown.
+    """
+    model = onnx.load(str(path))
+    _fix_shapes(model)
+    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
+    shapes = {w.name: tuple(w.dims) for w in graph.initializer}
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+    total = 0
+    for node in graph.node:
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+            continue
+        shape_in, shape_out = shapes.get(node.input[0], ()), shapes.get(node.output[0], ())
+        weight = shapes.get(node.input[1], ())
+        if not shape_in or not shape_out or not weight or min(*shape_in, *shape_out, *weight) == 0:
+            raise ValueError(f"{path}: shapes of {node.op_type} {node.name} are not known")
+        if node.op_type == "Conv":
+            total += int(np.prod(shape_out) * np.prod(weight[1:]))
+        elif node.op_type == "ConvTranspose":
+            total += int(np.prod(shape_in) * np.prod(weight[1:]))
+        else:
+            total += int(np.prod(shape_out) * shape_in[-1])
+    return total
+
+
+def _fix_shapes(model: onnx.ModelProto) -> None:
+    """Free input axes become 1."""
+    for value in model.graph.input:
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_value == 0:
+                dim.dim_value = 1
+
+
+def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    """CPU session with so many threads inside an operator and none beside it."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def random_feed(session: onnxruntime.InferenceSession) -> dict[str, np.ndarray]:
+    """Noise in 0..1 for every input; free axes are 1."""
+    draw = np.random.default_rng(0)
+    feed = {}
+    for value in session.get_inputs():
+        shape = [n if isinstance(n, int) and n > 0 else 1 for n in value.shape]
+        if "uint8" in value.type:
+            feed[value.name] = draw.integers(0, 256, shape, np.uint8)
+        else:
+            feed[value.name] = draw.random(shape).astype(np.float16 if "float16" in value.type else np.float32)
+    return feed
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Medians of one alternating run, in milliseconds."""
+
+    ours_ms: float
+    reference_ms: float
+
+    @property
+    def speedup(self) -> float:
+        return self.reference_ms / self.ours_ms
+
+
+def race(ours: Path, reference: Path, threads: int, rounds: int) -> Speeds:
+    """Run both in turn, so that a busy or throttled machine slows both alike."""
+    pairs = [(s := open_session(path, threads), random_feed(s)) for path in (ours, reference)]
+    times: list[list[float]] = [[], []]
+    warm_up = max(3, rounds // 10)
+    for turn in range(warm_up + rounds):
+        for at, (session, feed) in enumerate(pairs):
+            start = time.perf_counter()
+            session.run(None, feed)
+            if turn >= warm_up:
+                times[at].append(1000 * (time.perf_counter() - start))
+    return Speeds(*(statistics.median(t) for t in times))
+
+
+def ours_path(given: Path | None) -> Path:
+    """The network file to measure: the one given, else the shipped one."""
+    if given is not None:
+        return given
+    from kouxing import weights
+
+    return Path(weights.__file__).parent / f"{OURS}.onnx"
+
+
+def main() -> int:
+    """Print both networks' size and speed and write the figure."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--ours", type=Path, help=f"ONNX file; default: the shipped {OURS}")
+    parser.add_argument("--no-write", action="store_true", help="do not touch docs/figures/dub.json")
+    options = parser.parse_args()
+    ours = ours_path(options.ours)
+    if not ours.exists():
+        print(f"{ours}: no such network file; train and export it first, or name one with --ours", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        reference = reference_onnx(Path(folder) / "reference.onnx")
+        speeds = race(ours, reference, options.threads, options.rounds)
+        runs = (("ours, 256x256", ours, speeds.ours_ms), ("reference, 96x96", reference, speeds.reference_ms))
+        for name, path, ms in runs:
+            size, macs = count_parameters(path) / 1e6, count_macs(path) / 1e9
+            print(f"{name:18} {size:6.2f} M parameters  {macs:5.2f} GMAC  {ms:7.2f} ms  {1000 / ms:6.1f} frames/s")
+    print(json.dumps({"net_speedup_vs_wav2lip": round(speeds.speedup, 2), "threads": options.threads}))
+    if not options.no_write:
+        from kouxing.eval import figures
+
+        command = f"python benchmarks/bench_net.py --threads {options.threads}"
+        notes = f"{speeds.ours_ms:.1f} ms against {speeds.reference_ms:.1f} ms a frame, {options.threads} threads."
+        figures.write("dub", command, {"net_speedup_vs_wav2lip": speeds.speedup}, notes)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""The trained speech encoder in use: samples in, audio features at 25 fps out, streaming."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kouxing import weights
+from kouxing.audio.features import SILENT_MEL, MelStream
+from kouxing.types import Float
+from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
+
+NAME = "speech"
+
+
+class SpeechEncoder:
+    """Loads the ``speech`` weights once; any number of streams share them.
+
+    Args:
+        threads: CPU threads of the network; by default those of ``weights.session``.
+
+    Raises:
+        WeightError: the weights are missing or damaged.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.session, self.card = weights.session(NAME, threads=threads)
+        self.dimensions: dict[str, int] = self.card["dimensions"]
+
+    def stream(self) -> SpeechStream:
+        """A stream at its beginning."""
+        return SpeechStream(self)
+
+
+class SpeechStream:
+    """One speech being heard. Features come ``reach`` video frames (the look-ahead) after their sound."""
+
+    def __init__(self, encoder: SpeechEncoder) -> None:
+        self._encoder = encoder
+        size = encoder.dimensions
+        self._context = size["reach"] * MELS_PER_FRAME
+        self._mel = self._quiet(self._context)
+        self._state = np.zeros((size["layers"], 1, size["hidden"]), np.float32)
+        self._sound = MelStream()
+        self._heard = self._given = 0
+
+    def push(self, samples: Float) -> Float:
+        """Take ``[N] float32`` samples at ``SAMPLE_HZ``; give the ``[n, D]`` features they complete."""
+        self._heard += len(samples)
+        return self._run(self._sound.push(samples))
+
+    def finish(self) -> Float:
+        """The features still owed, ``[n, D]``: together with all before, one for every begun video frame."""
+        frames = -(-self._heard // SAMPLES_PER_FRAME)
+        rest = self._sound.finish()
+        held = len(self._mel) + len(rest) - self._context
+        wanted = (frames - self._given) * MELS_PER_FRAME + self._context
+        return self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
+
+    def _run(self, mel: Float) -> Float:
+        self._mel = np.concatenate([self._mel, mel])
+        frames = (len(self._mel) - 2 * self._context) // MELS_PER_FRAME
+        if frames <= 0:
+            return np.zeros((0, self._encoder.dimensions["features"]), np.float32)
+        used = 2 * self._context + frames * MELS_PER_FRAME
+        features, self._state = self._encoder.session.run(None, {"mel": self._mel[None, :used], "state": self._state})
+        self._mel = self._mel[frames * MELS_PER_FRAME :]
+        self._given += frames
+        return np.asarray(features[0], np.float32)
+
+    @staticmethod
+    def _quiet(count: int) -> Float:
+        return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)

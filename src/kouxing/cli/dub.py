@@ -1,0 +1,79 @@
+"""``kouxing dub``: the same footage, saying something else."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kouxing.cli.output import print_fields, print_json
+from kouxing.cli.progress import progress
+
+
+class Length(str, Enum):
+    """Whose length the output has."""
+
+    video = "video"
+    speech = "speech"
+    loop = "loop"
+
+
+class Preset(str, Enum):
+    """Which network paints."""
+
+    fast = "fast"
+    fine = "fine"
+
+
+def command(
+    face: Annotated[
+        Path, typer.Argument(metavar="FACE", help="Video or photo of the person, any format FFmpeg reads.")
+    ],
+    speech: Annotated[Path, typer.Argument(metavar="SPEECH", help="Sound file, or a video whose sound is taken.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The video to write (.mp4).")],
+    mouth: Annotated[float, typer.Option(metavar="X", help="How far the mouth opens; 1.0 as the speech asks.")] = 1.0,
+    face_index: Annotated[
+        int,
+        typer.Option(
+            "--face", min=0, metavar="N", help="Which face of a crowd, from 0, the largest of the first frame."
+        ),
+    ] = 0,
+    length: Annotated[
+        Length,
+        typer.Option(
+            metavar="video|speech|loop",
+            help="Length of the output: the video's; the speech's, cut or with the last frame held; or the speech's "
+            "with the video running forth and back.",
+        ),
+    ] = Length.video,
+    preset: Annotated[
+        Preset, typer.Option(metavar="fast|fine", help="fast: real time on 2 CPU cores. fine: a better picture.")
+    ] = Preset.fast,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a job that was stopped.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object; no progress.")] = False,
+) -> None:
+    """Write FACE saying SPEECH; only the mouth region changes."""
+    from kouxing.infer.dub import dub
+
+    with progress(silent=json) as report:
+        made = dub(
+            face,
+            speech,
+            out,
+            mouth=mouth,
+            face_index=face_index,
+            length=length.value,
+            preset=preset.value,
+            resume=resume,
+            overwrite=force,
+            progress=report,
+        )
+    if json:
+        print_json(made)
+        return
+    print_fields(made)
+    for warning in made.warnings:
+        typer.echo(f"kouxing: note: {warning}", err=True)

@@ -1,0 +1,64 @@
+"""``kouxing evaluate``: what the independent judge measures."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kouxing.cli.dub import Preset
+from kouxing.cli.output import print_json
+from kouxing.cli.progress import progress
+
+app = typer.Typer(help="Measure a network on held-out footage.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _group() -> None:
+    """Measure a network on held-out footage."""
+
+
+@app.command("lips")
+def lips(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")],
+    preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="Which network.")] = Preset.fast,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")] = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many clips of each part of the split.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and pictures; by default kouxing-evaluation."),
+    ] = None,
+    figures: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
+) -> None:
+    """Dub the split's clips and print a table beside ground truth, a copied mouth and wrong speech."""
+    from rich.console import Console
+
+    from kouxing.eval.lips import evaluate
+
+    with progress(silent=json) as report:
+
+        def told(done: int, total: int) -> None:
+            if report is not None:
+                report("clips", done, total)
+
+        found = evaluate(data, preset.value, split, limit, out, progress=told)
+    if figures is not None:
+        from kouxing.eval import figures as page
+
+        words = ["kouxing", "evaluate", "lips", "--data", str(data), "--preset", preset.value, "--split", split]
+        words += [] if limit is None else ["--limit", str(limit)]
+        page.write(figures, shlex.join([*words, "--figures", figures]), found.figures)
+        page.refresh()
+    if json:
+        print_json({"preset": found.preset, "split": found.split, "figures": found.figures, "files": found.files})
+        return
+    Console().print(found.table())
+    for path in found.files:
+        typer.echo(str(path))

@@ -1,0 +1,77 @@
+"""What the environment decides, read in one place.
+
+========================  ==============================================================================
+``KOUXING_THREADS``       CPU threads of the networks; otherwise the cores this process may use
+``KOUXING_WEIGHTS``       folder with other weight files than the shipped ones (own training runs)
+``KOUXING_PROVIDER``      ``cpu``, ``cuda``, ``coreml`` or ``directml``; otherwise the best that is there
+``KOUXING_TRACEBACK``     ``1`` prints the whole traceback of an unexpected error
+========================  ==============================================================================
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kouxing.errors import OptionError
+
+PROVIDERS = {
+    "cuda": "CUDAExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""Short names -> ONNX Runtime's names, best first."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings that hold for the whole process.
+
+    Attributes:
+        threads: CPU threads of a network, at least 1.
+        weights: folder to look into before the shipped weights, or None.
+        provider: one of ``PROVIDERS``, or None for the best that is there.
+        traceback: print tracebacks of unexpected errors.
+    """
+
+    threads: int
+    weights: Path | None = None
+    provider: str | None = None
+    traceback: bool = False
+
+
+def cores() -> int:
+    """CPU cores that this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def load(environ: Mapping[str, str] | None = None) -> Config:
+    """The settings in ``environ`` (the process's own by default).
+
+    Raises:
+        OptionError: a variable holds something it cannot mean.
+    """
+    env = os.environ if environ is None else environ
+    provider = env.get("KOUXING_PROVIDER", "").strip().lower() or None
+    if provider is not None and provider not in PROVIDERS:
+        raise OptionError(f"KOUXING_PROVIDER is {provider!r}: set it to one of {', '.join(PROVIDERS)}")
+    folder = env.get("KOUXING_WEIGHTS", "").strip()
+    return Config(
+        threads=_threads(env.get("KOUXING_THREADS", "").strip()),
+        weights=Path(folder) if folder else None,
+        provider=provider,
+        traceback=env.get("KOUXING_TRACEBACK", "").strip() not in ("", "0"),
+    )
+
+
+def _threads(text: str) -> int:
+    if not text:
+        return cores()
+    if not text.isdecimal() or int(text) < 1:
+        raise OptionError(f"KOUXING_THREADS is {text!r}: set it to a whole number of at least 1")
+    return int(text)

@@ -1,0 +1,170 @@
+"""Footage made ready for training, once per data set: upright crops, mouth geometry, mel; kept in a cache folder.
+
+One ``<id>.npz`` per clip, written aside and renamed, so that a killed preparation goes on where it was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from kouxing.audio.features import frame_mels, log_mel
+from kouxing.audio.silence import silent_frames
+from kouxing.data.manifest import Clip, read_manifest
+from kouxing.data.tracks import read_track
+from kouxing.errors import DataError, MediaError
+from kouxing.face import geometry
+from kouxing.face.crop import apply, crop_face, crop_matrices
+from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT
+from kouxing.media.colour import to_rgb
+from kouxing.media.reader import load_sound, read_video
+from kouxing.types import Bool, Bytes, Float
+from kouxing.units import FRAME_HZ, SAMPLE_HZ
+
+VERSION = 1
+"""Raise it when what is stored, or how crops are cut, changes."""
+JPEG_QUALITY = 95
+SHORTEST_S = 0.8
+
+
+@dataclass(frozen=True)
+class Footage:
+    """One prepared clip, T frames at ``FRAME_HZ``.
+
+    Attributes:
+        clip: its manifest row.
+        jpegs: T encoded crops, ``[256, 256, 3]`` RGB when decoded by ``crop(i)``.
+        mel: ``[T * MELS_PER_FRAME, 80] float32``.
+        lips: ``[T, 40, 2] float32`` crop pixels.
+        geometry: ``[T, 16] float32`` (``face.geometry``).
+        aperture: ``[T] float32``, inner-lip gap over face width.
+        pose: ``[T, 3] float32``: where the nose tip lies in the crop and how wide the face is there; stands for the head's turn.
+        chin_px: ``[T] float32``, the chin's row in the crop.
+        silent: ``[T] bool``.
+        found: ``[T] bool``; where False the other rows are not to be trained on.
+    """
+
+    clip: Clip
+    jpegs: tuple[Bytes, ...]
+    mel: Float
+    lips: Float
+    geometry: Float
+    aperture: Float
+    pose: Float
+    chin_px: Float
+    silent: Bool
+    found: Bool
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def crop(self, frame: int) -> Bytes:
+        """Decode crop ``frame``: ``[256, 256, 3] uint8`` RGB."""
+        image = cv2.imdecode(self.jpegs[frame], cv2.IMREAD_COLOR)
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def cache_folder(data: Path) -> Path:
+    """Where the prepared footage of ``data`` is kept (``KOUXING_CACHE``, else ``~/.cache/kouxing``)."""
+    root = Path(os.environ.get("KOUXING_CACHE", Path.home() / ".cache" / "kouxing"))
+    name = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:12]
+    return root / "footage" / f"v{VERSION}-{name}"
+
+
+def load_footage(
+    data: Path, split: str, progress: Callable[[int, int], None] | None = None, keep: Callable[[Clip], bool] | None = None
+) -> list[Footage]:
+    """All usable clips of a split, prepared now where the cache does not have them yet.
+
+    Args:
+        data: data folder (``data.manifest``).
+        split: which split.
+        progress: called with (clips done, clips in all).
+        keep: only clips for which this is true.
+
+    Raises:
+        DataError: not one usable clip.
+    """
+    clips = [clip for clip in read_manifest(data, split) if keep is None or keep(clip)]
+    ready = list(_load(data, clips, progress))
+    if not ready:
+        raise DataError(f"{data}: no usable clip of split {split!r} (all without face or sound, or shorter than {SHORTEST_S} s)")
+    return ready
+
+
+def _load(data: Path, clips: list[Clip], progress: Callable[[int, int], None] | None) -> Iterator[Footage]:
+    folder = cache_folder(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    for done, clip in enumerate(clips, 1):
+        path = folder / f"{clip.id}.npz"
+        if not path.exists():
+            part = path.with_suffix(f".{os.getpid()}.part.npz")
+            np.savez(part, **prepare_clip(data, clip))
+            os.replace(part, path)
+        footage = _read(path, clip)
+        if footage is not None:
+            yield footage
+        if progress:
+            progress(done, len(clips))
+
+
+def _read(path: Path, clip: Clip) -> Footage | None:
+    with np.load(path, allow_pickle=False) as file:
+        if "rejected" in file:
+            return None
+        stored = {name: file[name] for name in file.files}
+    bounds = stored.pop("offsets")
+    data = stored.pop("jpeg")
+    jpegs = tuple(data[first:last] for first, last in zip(bounds[:-1], bounds[1:], strict=True))
+    floats = {name: value if value.dtype == bool else value.astype(np.float32) for name, value in stored.items()}
+    return Footage(clip=clip, jpegs=jpegs, **floats)
+
+
+def prepare_clip(data: Path, clip: Clip) -> dict[str, np.ndarray]:
+    """What the cache stores of one clip, or ``{"rejected": reason}``."""
+    track = read_track(data, clip)
+    path = data / "clips" / f"{clip.id}.mp4"
+    try:
+        images = [to_rgb(frame) for frame in read_video(path)]
+        sound = load_sound(path, SAMPLE_HZ)
+    except MediaError as error:
+        return {"rejected": np.array(str(error))}
+    frames = min(len(images), len(track))
+    found = track.found[:frames]
+    if found.sum() < SHORTEST_S * FRAME_HZ:
+        return {"rejected": np.array(f"face in {int(found.sum())} of {frames} frames")}
+    anchors = track.anchors[:frames]
+    matrices = crop_matrices(anchors, found, track.cut[:frames], FRAME_HZ)
+    lips = apply(matrices, track.lips[:frames])
+    points = apply(matrices, anchors)
+    width = np.linalg.norm(points[:, EDGE_RIGHT] - points[:, EDGE_LEFT], axis=-1)
+    encoded = [_jpeg(crop_face(image, matrix).image) for image, matrix in zip(images, matrices, strict=False)]
+    silent = np.ones(frames, bool)
+    heard = silent_frames(sound.samples, SAMPLE_HZ)[:frames]
+    silent[: len(heard)] = heard
+    shapes = geometry.from_lips(lips, geometry.rest(lips[found]))
+    return {
+        "jpeg": np.concatenate(encoded),
+        "offsets": np.cumsum([0, *(len(one) for one in encoded)]),
+        "mel": frame_mels(log_mel(sound.samples), frames).astype(np.float16),
+        "lips": lips.astype(np.float16),
+        "geometry": np.nan_to_num(shapes).astype(np.float16),
+        "aperture": np.nan_to_num(geometry.gap(lips) / width).astype(np.float16),
+        "pose": np.nan_to_num(np.column_stack([points[:, 4], width])).astype(np.float16),
+        "chin_px": np.nan_to_num(points[:, 5, 1]).astype(np.float16),
+        "silent": silent,
+        "found": found,
+    }
+
+
+def _jpeg(image: Bytes) -> Bytes:
+    kept, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    if not kept:
+        raise DataError("a crop could not be encoded as JPEG")
+    return np.asarray(data, np.uint8).reshape(-1)

@@ -1,0 +1,130 @@
+"""Samples for the generator: S masked frames in a row, R references of the same clip, features tracked or predicted."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from kouxing.data import augment
+from kouxing.data.footage import Footage
+from kouxing.data.references import APART, REFERENCES, choose
+from kouxing.data.speech import shares
+from kouxing.face.crop import apply
+from kouxing.types import Bytes, Float
+from kouxing.units import HALF_PX
+
+Batch = dict[str, Tensor]
+PREDICTED_SHARE = 0.35
+"""How often features are those that the speech encoder heard instead of the tracked ones."""
+ONE_PICTURE_SHARE = 0.15
+"""How often a single picture stands in for all references, as with a photo."""
+MARGIN_PX = 10
+"""The mask may start that much above the crop's middle in training, drawn anew for every sample."""
+REGION_SCALE = 4
+
+
+def select(features: Float, frame: int, window: int, spacing: int) -> Float:
+    """Audio feature selector (methods.md section 4): the ``window`` features around ``frame``, rest (0) beyond the ends.
+
+    Args:
+        features: ``[L, D]``.
+        frame: which frame.
+        window: F, odd.
+        spacing: frames between two of them.
+
+    Returns:
+        ``[F, D] float32``.
+    """
+    places = frame + spacing * (np.arange(window) - window // 2)
+    inside = (places >= 0) & (places < len(features))
+    picked = np.zeros((window, features.shape[1]), np.float32)
+    picked[inside] = features[places[inside]]
+    return picked
+
+
+def region(lips: Float, width_px: float, chin_px: float) -> Float:
+    """How much each place of the lower half counts: ``[32, 64]`` from 0.2 (background) over 1 (face) to 4 (mouth).
+
+    Args:
+        lips: ``[40, 2]`` crop pixels.
+        width_px: face width.
+        chin_px: the chin's row.
+    """
+    y, x = np.mgrid[0 : HALF_PX // REGION_SCALE, 0 : 2 * HALF_PX // REGION_SCALE] * REGION_SCALE + REGION_SCALE / 2
+    y = y + HALF_PX
+    low, high = lips.min(0), lips.max(0)
+    middle, half = (low + high) / 2, (high - low) / 2
+    face = ((x - middle[0]) / (0.5 * width_px)) ** 2 + ((y - HALF_PX) / max(40.0, chin_px + 8 - HALF_PX)) ** 2
+    mouth = ((x - middle[0]) / (half[0] * 1.3 + 4)) ** 2 + ((y - middle[1]) / (half[1] * 1.4 + 10)) ** 2
+    return (0.2 + 0.8 / (1 + np.exp(8 * (face - 1))) + 3.0 / (1 + np.exp(6 * (mouth - 1)))).astype(np.float32)
+
+
+class LipsSamples:
+    """Endless random batches; batch ``n`` depends only on (seed, n).
+
+    Args:
+        footage: prepared clips.
+        predicted: per clip ``[T, 16]`` features of the speech encoder.
+        clips: clips per batch.
+        run: S, frames in a row.
+        window: F.
+        spacing: of the audio feature selector.
+        seed: source of chance.
+    """
+
+    def __init__(
+        self, footage: list[Footage], predicted: list[Float], *, clips: int, run: int, window: int, spacing: int, seed: int
+    ) -> None:
+        self._footage, self._predicted = footage, predicted
+        self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
+        self._shares = shares(footage, grid=0.25, words=0.25)
+
+    def __call__(self, number: int) -> Batch:
+        """Batch ``number``. With N = clips * S: frame, real (lower half) ``[N, 3, ...]``, references ``[clips * R, 3, 256, 256]``,
+        audio ``[N, F, 16]``, own ``[clips, R, 16]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (halves of the crop)."""
+        rng = np.random.default_rng([self._seed, number])
+        rows = [self._sample(int(i), rng) for i in rng.choice(len(self._footage), self._clips, p=self._shares)]
+        return {name: torch.from_numpy(np.concatenate([row[name] for row in rows])) for name in rows[0]}
+
+    def _sample(self, place: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        clip = self._footage[place]
+        starts = np.flatnonzero(clip.found[: len(clip) - self._run + 1])
+        first = int(rng.choice(starts))
+        frames = list(range(first, min(first + self._run, len(clip))))
+        usable = clip.found & (np.abs(np.arange(len(clip)) - first) >= min(APART, len(clip) // 4))
+        chosen = choose(clip.aperture, clip.pose, clip.pose[first], usable, rng=rng, count=REFERENCES)
+        if rng.random() < ONE_PICTURE_SHARE:
+            chosen = [int(rng.choice(chosen))] * REFERENCES
+        images, turn = augment.picture([clip.crop(i) for i in frames + chosen], rng)
+        targets, references = images[: len(frames)], images[len(frames) :]
+        lips = apply(turn, clip.lips[frames])
+        features = self._predicted[place] if rng.random() < PREDICTED_SHARE else self._tracked(clip, rng)
+        return {
+            "frame": planes(np.stack([mask(image, HALF_PX - int(rng.integers(0, MARGIN_PX))) for image in targets])),
+            "real": planes(np.stack(targets)[:, HALF_PX:]),
+            "references": planes(np.stack(references)),
+            "audio": np.stack([select(features, i, self._window, self._spacing) for i in frames]),
+            "own": clip.geometry[chosen][None],
+            "region": np.stack([region(at, float(clip.pose[first, 2]), float(clip.chin_px[first])) for at in lips])[:, None],
+            "lips": lips / HALF_PX,
+        }
+
+    @staticmethod
+    def _tracked(clip: Footage, rng: np.random.Generator) -> Float:
+        # A little smooth noise: the generator must not trust the tracker's last digit.
+        noise = cv2.GaussianBlur(rng.normal(0, 0.15, clip.geometry.shape), (1, 5), 1.0)
+        return (clip.geometry + noise.reshape(clip.geometry.shape)).astype(np.float32)
+
+
+def mask(image: Bytes, row: int) -> Bytes:
+    """Set everything from ``row`` down to zero."""
+    masked = image.copy()
+    masked[row:] = 0
+    return masked
+
+
+def planes(images: Bytes) -> Float:
+    """``[N, H, W, 3] uint8`` -> ``[N, 3, H, W] float32``, 0..1."""
+    return np.ascontiguousarray(images.transpose(0, 3, 1, 2), np.float32) / 255.0

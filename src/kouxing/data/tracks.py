@@ -1,0 +1,34 @@
+"""Stored face tracks of a data set: ``tracks/<id>.npz`` with lips and anchors in clip pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from kouxing.data.manifest import Clip
+from kouxing.errors import DataError
+from kouxing.types import ANCHORS, JAW, LIPS, FaceTrack
+
+
+def read_track(data: Path, clip: Clip) -> FaceTrack:
+    """Read a clip's track.
+
+    Returns:
+        The track; ``jaw`` is NaN where the file has none, and a clip counts as one shot.
+
+    Raises:
+        DataError: missing, damaged, or of other shapes.
+    """
+    path = data / "tracks" / f"{clip.id}.npz"
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            lips, anchors = file["lips"].astype(np.float32), file["anchors"].astype(np.float32)
+            found = file["found"].astype(bool)
+            jaw = file["jaw"].astype(np.float32) if "jaw" in file else np.full((len(found), JAW, 2), np.nan, np.float32)
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        raise DataError(f"{path}: not a readable face track ({error})") from error
+    if lips.shape != (len(found), LIPS, 2) or anchors.shape != (len(found), ANCHORS, 2):
+        raise DataError(f"{path}: lips {lips.shape} and anchors {anchors.shape} do not fit {len(found)} frames")
+    return FaceTrack(lips, anchors, jaw, found, np.zeros(len(found), bool))

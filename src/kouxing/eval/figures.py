@@ -1,0 +1,283 @@
+"""Measured figures: ``docs/figures/<name>.json``, and the README's tables made from them.
+
+Whoever measures calls ``write``; several commands may fill one file, each its own keys.
+``python -m kouxing.eval.figures`` rewrites the README between ``<!-- figures:NAME -->`` and ``<!-- /figures -->``;
+a test fails where they differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kouxing import config
+from kouxing.errors import DataError, OutputError
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Attributes:
+        label: what was measured.
+        sign: how the figure compares with the goal (``≥ ≤ > < =``), or ``≈`` where nobody judges.
+        goal: in ``unit``.
+        unit: printed behind figure and goal.
+        digits: decimals.
+    """
+
+    label: str
+    sign: str
+    goal: float
+    unit: str = ""
+    digits: int = 2
+
+
+SIGNS: dict[str, Callable[[float, float], bool]] = {
+    "≥": operator.ge,
+    "≤": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+    "=": operator.eq,
+}
+
+LABELS: dict[str, dict[str, Row]] = {
+    "dub": {
+        "self_r_grid": Row(
+            "Own speech: mouth opening, correlation with the real mouth, studio (GRID), median", "≥", 0.65
+        ),
+        "self_r_wild": Row("the same, in the wild", "≥", 0.40),
+        "self_lag_ok": Row("Own speech: studio clips at most one frame early or late", "≥", 0.80),
+        "psnr_gain_db": Row("Own speech: lower face, PSNR above a copied mouth", ">", 0, "dB"),
+        "lmd_ratio": Row("Own speech: lip-landmark distance against a copied mouth's", "<", 1),
+        "cross_r_grid": Row("Another clip's speech: correlation with that clip's real mouth, studio", "≥", 0.60),
+        "cross_r_wild": Row("the same, in the wild", "≥", 0.33),
+        "wrong_r": Row("Baseline: correlation with the mouth of unrelated speech", "≈", 0),
+        "silence_score": Row("Silent frames with closed lips", "≥", 0.85),
+        "outside_mask_diff": Row("Largest change of a sample outside the mask, before encoding", "=", 0, digits=0),
+        "sharpness_ratio": Row("Sharpness of the mouth against the real one", "≥", 0.6),
+        "mouth_gain_low": Row("Mean opening with `--mouth 0.6` against 1.0", "<", 1),
+        "mouth_gain_high": Row("Mean opening with `--mouth 1.4` against 1.0", ">", 1),
+        "fps_fast": Row("Whole pipeline, 720p, 2 cores, `--preset fast`", "≥", 25, "frames/s", 1),
+        "fps_fine": Row("the same, `--preset fine`", "≥", 10, "frames/s", 1),
+        "net_speedup_vs_wav2lip": Row(
+            "Our `fast` network (256×256) against one of Wav2Lip's shape (96×96)", "≥", 2, "×"
+        ),
+        "mem_growth": Row("Peak memory, 10 minutes of video against 1", "≤", 1.15, "×"),
+        "peak_mb": Row("Peak memory, 10 minutes of 720p video", "≤", 1500, "MB", 0),
+    }
+}
+"""File name -> key -> table line, in the order of the table."""
+
+MARKED = re.compile(r"(<!-- figures:([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+
+
+def root() -> Path:
+    """The checkout that this module lies in.
+
+    Raises:
+        OutputError: kouxing is installed without its repository.
+    """
+    place = Path(__file__).resolve().parents[3]
+    if not (place / "pyproject.toml").is_file():
+        raise OutputError(f"{place}: is no checkout of kouxing; figures are written from a clone installed with -e")
+    return place
+
+
+def write(name: str, command: str, figures: Mapping[str, float], notes: str = "", folder: Path | None = None) -> Path:
+    """Put ``figures`` into ``docs/figures/<name>.json``; keys that other commands wrote stay.
+
+    Args:
+        name: file name without suffix.
+        command: the command line that measured; running it again replaces what it wrote before.
+        figures: key -> number; NaN and infinity are kept as null.
+        notes: one line that a reader of the figures needs to know.
+        folder: where to; the checkout's ``docs/figures`` by default.
+
+    Returns:
+        The written file.
+
+    Raises:
+        DataError: the file that is there is not one of ours.
+        OutputError: it cannot be written.
+    """
+    place = folder or root() / "docs" / "figures"
+    path = place / f"{name}.json"
+    old = load(name, place)
+    numbers = {key: _number(value) for key, value in figures.items()}
+    runs: dict[str, Any] = {}
+    for said, run in old.get("commands", {}).items():
+        # What is measured anew belongs to the new command alone; a command whose keys are all gone goes too.
+        kept = [key for key in run["keys"] if key not in numbers]
+        if said != command and kept:
+            runs[said] = {**run, "keys": kept}
+    run = {"commit": commit(), "machine": machine(), "keys": sorted(numbers)}
+    runs[command] = {**run, "notes": notes} if notes else run
+    held = {key for each in runs.values() for key in each["keys"]}
+    merged = {key: value for key, value in {**old.get("figures", {}), **numbers}.items() if key in held}
+    told = {
+        "command": " && ".join(runs),
+        "commit": run["commit"],
+        "machine": run["machine"],
+        "figures": _ordered(name, merged),
+        "commands": runs,
+    }
+    _write_text(path, json.dumps(told, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    return path
+
+
+def load(name: str, folder: Path | None = None) -> dict[str, Any]:
+    """The file's content; ``{}`` where there is none yet.
+
+    Raises:
+        DataError: it cannot be read as figures.
+    """
+    path = (folder or root() / "docs" / "figures") / f"{name}.json"
+    if not path.exists():
+        return {}
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as JSON; remove it and measure again") from error
+    if not isinstance(told, dict) or not isinstance(told.get("figures"), dict):
+        raise DataError(f"{path}: holds no figures; remove it and measure again")
+    return told
+
+
+def tables(text: str, folder: Path | None = None) -> str:
+    """``text`` with each marked table made anew from its JSON file.
+
+    Args:
+        text: Markdown with ``<!-- figures:NAME -->`` and ``<!-- /figures -->`` on lines of their own.
+        folder: where the JSON files are; the checkout's ``docs/figures`` by default.
+    """
+    return MARKED.sub(lambda found: f"{found[1]}\n{table(found[2], folder)}\n{found[3]}", text)
+
+
+def table(name: str, folder: Path | None = None) -> str:
+    """One Markdown table: every labelled key with its goal, also those that nobody measured yet."""
+    told = load(name, folder)
+    figures = told.get("figures", {})
+    rows = {
+        **LABELS.get(name, {}),
+        **{key: Row(f"`{key}`", "", 0) for key in figures if key not in LABELS.get(name, {})},
+    }
+    lines = ["| | goal | measured | met |", "|---|--:|--:|:-:|"]
+    for key, row in rows.items():
+        value = figures.get(key)
+        goal = f"{row.sign} {_short(row.goal)} {row.unit}".strip() if row.sign else ""
+        lines.append(f"| {row.label} | {goal} | {_shown(value, row)} | {_met(value, row)} |")
+    for command, run in told.get("commands", {}).items():
+        notes = f" {run['notes']}" if run.get("notes") else ""
+        lines.append(f"\n`{command}`: {run['machine']}; commit {run['commit'][:10]}.{notes}")
+    return "\n".join(lines) + "\n"
+
+
+def refresh(readme: Path | None = None) -> bool:
+    """Rewrite the README's tables; True if something changed.
+
+    Raises:
+        OutputError: the README cannot be written.
+    """
+    path = readme or root() / "README.md"
+    old = path.read_text(encoding="utf-8")
+    new = tables(old)
+    if new != old:
+        _write_text(path, new)
+    return new != old
+
+
+def machine() -> str:
+    """Processor, cores this process may use, system and Python in one line."""
+    name = platform.processor() or platform.machine()
+    told = Path("/proc/cpuinfo")
+    if told.is_file():
+        found = re.search(r"^model name\s*:\s*(.+)$", told.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+        name = found[1].strip() if found else name
+    cores = config.cores()
+    return f"{name}, {cores} core{'s' if cores > 1 else ''}, {platform.system()}, Python {platform.python_version()}"
+
+
+def commit() -> str:
+    """The checkout's commit; with ``+changes`` where the package's source differs from it, ``unknown`` without git."""
+    place = Path(__file__).resolve().parents[3]
+    head = _git(place, "rev-parse", "HEAD")
+    if head is None:
+        return "unknown"
+    return f"{head}+changes" if _git(place, "status", "--porcelain", "--", "src") else head
+
+
+def _git(place: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(place), *words], capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _number(value: float) -> float | None:
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    # Five significant digits say all that was measured and keep the file readable.
+    return float(f"{number:.5g}")
+
+
+def _ordered(name: str, figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    order = list(LABELS.get(name, {}))
+    return dict(
+        sorted(figures.items(), key=lambda item: (order.index(item[0]) if item[0] in order else len(order), item[0]))
+    )
+
+
+def _short(value: float) -> str:
+    return f"{value:g}"
+
+
+def _shown(value: float | None, row: Row) -> str:
+    return "–" if value is None else f"{value:.{row.digits}f} {row.unit}".strip()
+
+
+def _met(value: float | None, row: Row) -> str:
+    if value is None or row.sign not in SIGNS:
+        return ""
+    return "yes" if SIGNS[row.sign](value, row.goal) else "no"
+
+
+def _write_text(path: Path, text: str) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            Path(aside).chmod(0o644)
+            Path(aside).replace(path)
+        except BaseException:
+            Path(aside).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); check the folder and the disk"
+        ) from error
+
+
+def main() -> int:
+    """Rewrite the README's tables; returns the exit code."""
+    print("README.md: rewritten" if refresh() else "README.md: as it should be")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

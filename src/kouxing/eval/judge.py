@@ -1,0 +1,234 @@
+"""One clip before the judge: every way of dubbing it is made, tracked anew and measured.
+
+A row is a flat dict of plain numbers and lists, so that it can be kept as JSON and taken up again; keys are
+``<way>_<measure>``. Ways: ``self`` (its own speech), ``cross`` (speech of another clip of its part), ``wrong``
+(unrelated speech, held against its own mouth), ``copy`` and ``truth`` (baselines), ``low`` and ``high`` (``MOUTHS``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kouxing.audio.silence import frame_levels, silent_frames
+from kouxing.data.manifest import Clip
+from kouxing.eval import metrics
+from kouxing.eval.redub import CopyReference, GroundTruth, Scene, Studio
+from kouxing.face import geometry
+from kouxing.face.crop import apply
+from kouxing.face.mask import mask, placed
+from kouxing.types import Bool, Bytes, FaceTrack, Float, VideoFrame
+from kouxing.units import CROP_PX, FRAME_HZ, HALF_PX, SAMPLE_HZ
+
+Row = dict[str, Any]
+
+MOUTHS = {"low": 0.6, "high": 1.4}
+"""Mouth-opening coefficients that are measured beside 1."""
+MOUTH_FRAMES = 3 * FRAME_HZ
+"""The mouth-opening test and the wrong speech need no whole clip: a mean and a correlation near 0 settle early."""
+PICTURE_STEP = 3
+"""Sharpness, PSNR and SSIM are measured on every so many frames."""
+SHEET_COLUMNS = 10
+SHEET_PX = 128
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Speech that a face is to say.
+
+    Attributes:
+        clip: where it is from.
+        samples: ``[N] float32`` at ``SAMPLE_HZ``.
+        aperture: ``[T]``, the real mouth that said it.
+    """
+
+    clip: Clip
+    samples: Float
+    aperture: Float
+
+
+def speech_of(scene: Scene) -> Spoken:
+    """A clip's own speech and mouth."""
+    return Spoken(scene.clip, scene.samples, metrics.aperture(scene.track))
+
+
+def judge_clip(scene: Scene, cross: Spoken | None, wrong: Spoken | None, studio: Studio) -> tuple[Row, Bytes]:
+    """Measure every way of dubbing one clip.
+
+    Args:
+        scene: the face.
+        cross: speech of another clip of the same part; None where the part has one speaker only.
+        wrong: speech that has nothing to do with the clip; None where there is none.
+        studio: with the network that is judged.
+
+    Returns:
+        The row, and the clip's part of the contact sheet ``[3 * 128, 10 * 128, 3]``: real, own speech, other speech.
+    """
+    own = speech_of(scene)
+    row: Row = {
+        "id": scene.clip.id,
+        "part": scene.clip.part,
+        "speaker": scene.clip.speaker,
+        "frames": len(scene),
+        "cross": cross.clip.id if cross else None,
+        "wrong": wrong.clip.id if wrong else None,
+        "closed_threshold": metrics.closed_threshold(own.aperture),
+        "real_aperture": _listed(own.aperture),
+    }
+    features = fit(studio.hear(scene.samples), len(scene))
+    row |= _orientation(own, features)
+    made = studio.redub(scene, features)
+    track = studio.follow(made)
+    row |= _self_rows("self", scene, made, track) | _silence("self", track, own, row["closed_threshold"])
+    row |= _silence("truth", scene.track, own, row["closed_threshold"])
+    for name, baseline in (("copy", CopyReference()), ("truth", GroundTruth())):
+        other = studio.redub(scene, features, baseline)
+        row |= _self_rows(name, scene, other, studio.follow(other))
+    crossed: list[VideoFrame] = []
+    if cross:
+        crossed = studio.redub(scene, studio.hear(cross.samples)[: len(cross.aperture)])
+        row |= _speech_rows("cross", studio.follow(crossed), cross, row["closed_threshold"])
+    if wrong:
+        row["wrong_r"] = _wrong(scene, own, studio.hear(wrong.samples)[: len(wrong.aperture)], studio)
+    row |= _mouth_rows(scene, features, studio)
+    return row, _strip(scene, made, crossed)
+
+
+def fit(features: Float, frames: int) -> Float:
+    """Exactly ``frames`` rows: cut, or the last row held (sound and picture of a file seldom end together)."""
+    if len(features) >= frames:
+        return features[:frames]
+    if len(features) == 0:
+        return np.zeros((frames, geometry.GEOMETRY), np.float32)
+    return np.concatenate([features, np.repeat(features[-1:], frames - len(features), 0)])
+
+
+def _listed(values: Float) -> list[float | None]:
+    """JSON knows no NaN."""
+    return [round(float(v), 5) if np.isfinite(v) else None for v in values]
+
+
+def _orientation(own: Spoken, features: Float) -> Row:
+    """What loudness alone and the speech encoder's own geometry know of the real aperture."""
+    frames = len(own.aperture)
+    levels = frame_levels(own.samples, SAMPLE_HZ)[:frames]
+    loud = np.full(frames, np.nan, np.float32)
+    loud[: len(levels)] = np.maximum(levels, -60.0)
+    return {
+        "loudness_r": metrics.correlation(loud, own.aperture),
+        "encoder_r": metrics.correlation(geometry.opening(features), own.aperture),
+    }
+
+
+def _self_rows(name: str, scene: Scene, made: list[VideoFrame], track: FaceTrack) -> Row:
+    """Everything that needs the real picture of the same moment."""
+    real, opened = metrics.aperture(scene.track), metrics.aperture(track)
+    lag = metrics.best_lag(opened, real)
+    row: Row = {
+        f"{name}_r": metrics.correlation(opened, real),
+        f"{name}_lag": lag.frames,
+        f"{name}_lag_exact": lag.exact,
+        f"{name}_lmd": _mean(metrics.lip_distance(track, scene.track)),
+        f"{name}_aperture": _listed(opened),
+        f"{name}_found": float(track.found[scene.track.found].mean()),
+    }
+    return row | {f"{name}_{key}": value for key, value in _picture_rows(scene, made).items()}
+
+
+def _picture_rows(scene: Scene, made: list[VideoFrame]) -> Row:
+    noise, likeness, sharp_made, sharp_real, outside = [], [], [], [], 0
+    for at, (new, old) in enumerate(zip(made, scene.frames, strict=True)):
+        inside_frame, inside_crop = _masks(scene, at)
+        outside = max(outside, metrics.outside_diff(new, old, inside_frame))
+        if at % PICTURE_STEP or not scene.present(at):
+            continue
+        a, b = scene.crop(new, at), scene.crop(old, at)
+        inside = metrics.lower_face(inside_crop)
+        noise.append(metrics.psnr(a, b, inside))
+        likeness.append(metrics.ssim(a, b, inside))
+        box = metrics.mouth_box(apply(scene.cast.matrices[at], scene.track.lips[at]))
+        sharp_made.append(metrics.detail(a, box))
+        sharp_real.append(metrics.detail(b, box))
+    return {
+        "psnr_db": _mean(noise),
+        "ssim": _mean(likeness),
+        "sharpness": metrics.sharpness_ratio(sharp_made, sharp_real),
+        "outside": outside,
+    }
+
+
+def _masks(scene: Scene, at: int) -> tuple[Bool, Float]:
+    """Where frame ``at`` may change: ``[H, W]`` of the frame, and the mask in the crop ``[256, 256]``."""
+    frame, cast = scene.frames[at], scene.cast
+    inside = np.zeros((frame.height, frame.width), bool)
+    alpha = np.zeros((CROP_PX, CROP_PX), np.float32)
+    if not scene.present(at):
+        return inside, alpha
+    alpha = mask(cast.matrices[at], cast.track.jaw[at], cast.track.lips[at])
+    # The upper half is never to change, whatever the mask says.
+    alpha[:HALF_PX] = 0
+    spot = placed(alpha, cast.matrices[at], frame.width, frame.height)
+    if spot is not None:
+        (x0, y0, x1, y1), share = spot
+        inside[y0:y1, x0:x1] = share > 0
+    return inside, alpha
+
+
+def _mean(values: Float | list[float]) -> float:
+    finite = [float(v) for v in values if np.isfinite(v)]
+    return float(np.mean(finite)) if finite else float("nan")
+
+
+def _silence(name: str, track: FaceTrack, speech: Spoken, threshold: float) -> Row:
+    closed = metrics.silence_closed(metrics.aperture(track), silent_frames(speech.samples, SAMPLE_HZ), threshold)
+    return {f"{name}_silent_closed": closed.hits, f"{name}_silent": closed.total}
+
+
+def _speech_rows(name: str, track: FaceTrack, speech: Spoken, threshold: float) -> Row:
+    """What can be told against the mouth that really said the speech."""
+    opened = metrics.aperture(track)
+    frames = min(len(opened), len(speech.aperture))
+    lag = metrics.best_lag(opened[:frames], speech.aperture[:frames])
+    row: Row = {
+        f"{name}_r": metrics.correlation(opened[:frames], speech.aperture[:frames]),
+        f"{name}_lag": lag.frames,
+        f"{name}_frames": frames,
+        f"{name}_aperture": _listed(opened),
+        f"{name}_spoken_aperture": _listed(speech.aperture[:frames]),
+    }
+    return row | _silence(name, track, speech, threshold)
+
+
+def _wrong(scene: Scene, own: Spoken, features: Float, studio: Studio) -> float:
+    """Correlation of the clip's own real mouth with a dub of unrelated speech; above 0, the picture leaks it."""
+    made = studio.redub(scene, features[:MOUTH_FRAMES])
+    return metrics.correlation(metrics.aperture(studio.follow(made)), own.aperture[: len(made)])
+
+
+def _mouth_rows(scene: Scene, features: Float, studio: Studio) -> Row:
+    """Mean aperture at every mouth-opening coefficient, on the same frames."""
+    short = features[:MOUTH_FRAMES]
+    opened = {
+        name: metrics.aperture(studio.follow(studio.redub(scene, short, mouth=mouth)))
+        for name, mouth in {**MOUTHS, "mid": 1.0}.items()
+    }
+    common = np.all([np.isfinite(values) for values in opened.values()], 0)
+    return {f"{name}_opening": _mean(values[common]) for name, values in opened.items()}
+
+
+def _strip(scene: Scene, made: list[VideoFrame], crossed: list[VideoFrame]) -> Bytes:
+    """Crops of the same moments above each other; where nothing was made, grey."""
+    rows: list[Bytes] = []
+    steps = np.linspace(0, len(scene) - 1, SHEET_COLUMNS).round().astype(int)
+    for frames in (list(scene.frames), made, crossed):
+        tiles = []
+        for at in steps:
+            tile = np.full((CROP_PX, CROP_PX, 3), 128, np.uint8)
+            if at < len(frames) and scene.present(int(at)):
+                tile = scene.crop(frames[at], int(at))
+            tiles.append(np.asarray(cv2.resize(tile, (SHEET_PX, SHEET_PX), interpolation=cv2.INTER_AREA), np.uint8))
+        rows.append(np.concatenate(tiles, 1))
+    return np.concatenate(rows, 0)

@@ -1,0 +1,133 @@
+"""MediaPipe's bundled networks, loaded quietly: the face detector, and the 478-point mesh on a square we choose.
+
+The mesh is run through a graph of our own instead of ``solutions.face_mesh``: that one looks for faces again in every
+picture or follows them by itself, while the tracker here knows where its face is and wants that face only.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from kouxing.types import Bytes, Float
+
+MESH_PX = 192
+"""Side of the picture that the mesh network reads."""
+
+MESH_POINTS = 478
+
+_quiet = threading.RLock()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing that C++ code writes to standard error inside reaches the user.
+
+    MediaPipe's log lines ignore its own level settings before its logger is set up, so the file descriptor itself is
+    pointed elsewhere for the moment that loading takes. The lock keeps two loading threads from restoring each other's.
+    """
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            sys.stderr.flush()
+            kept = os.dup(2)
+        except (OSError, ValueError, AttributeError):
+            # No standard error at all (a service, a windowed program): nothing to silence.
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
+
+
+class MeshNetwork:
+    """478 points of the face that fills a square picture."""
+
+    def __init__(self) -> None:
+        with quiet():
+            from mediapipe.framework import calculator_pb2
+            from mediapipe.framework.formats import rect_pb2
+            from mediapipe.python.solution_base import SolutionBase
+
+            config = calculator_pb2.CalculatorGraphConfig(
+                input_stream=["image", "roi"], input_side_packet=["with_attention"], output_stream=["landmarks"]
+            )
+            node = config.node.add(calculator="FaceLandmarkCpu")
+            node.input_stream.extend(["IMAGE:image", "ROI:roi"])
+            node.input_side_packet.append("WITH_ATTENTION:with_attention")
+            node.output_stream.append("LANDMARKS:landmarks")
+            self._graph: Any = SolutionBase(graph_config=config, side_inputs={"with_attention": True})
+            self._whole = rect_pb2.NormalizedRect(x_center=0.5, y_center=0.5, width=1.0, height=1.0, rotation=0.0)
+            # The first run still warns: let it do so here.
+            self.points(np.zeros((MESH_PX, MESH_PX, 3), np.uint8))
+
+    def points(self, image: Bytes) -> Float | None:
+        """Points of the face in ``image``.
+
+        Args:
+            image: ``[192, 192, 3] uint8`` RGB, the face upright and filling about two thirds.
+
+        Returns:
+            ``[478, 2] float32`` in pixels of ``image`` (0, 0 is the picture's corner, not a pixel's middle), or None
+            when the network sees no face there.
+        """
+        if image.shape != (MESH_PX, MESH_PX, 3):
+            raise ValueError(f"image must be [{MESH_PX}, {MESH_PX}, 3], got {image.shape}")
+        found = self._graph.process({"image": image, "roi": self._whole}).landmarks
+        if found is None:
+            return None
+        return np.array([(point.x, point.y) for point in found.landmark], np.float32) * MESH_PX
+
+    def close(self) -> None:
+        """Free the network; it cannot be used afterwards."""
+        if self._graph is not None:
+            self._graph.close()
+            self._graph = None
+
+
+class DetectorNetwork:
+    """Boxes and eyes of all faces in a picture.
+
+    Args:
+        near: for faces that fill a good part of the picture; otherwise for faces up to some metres away.
+        confidence: 0..1, what the network must be sure of.
+    """
+
+    def __init__(self, near: bool, confidence: float = 0.5) -> None:
+        with quiet():
+            from mediapipe.python.solutions.face_detection import FaceDetection
+
+            self._graph: Any = FaceDetection(model_selection=0 if near else 1, min_detection_confidence=confidence)
+            self._graph.process(np.zeros((128, 128, 3), np.uint8))
+
+    def faces(self, image: Bytes) -> Float:
+        """Faces of ``image`` ``[H, W, 3] uint8`` RGB.
+
+        Returns:
+            ``[F, 8] float32`` in pixels: box x, y, width, height, right eye x, y, left eye x, y.
+        """
+        height, width = image.shape[:2]
+        rows = []
+        for face in self._graph.process(image).detections or ():
+            box = face.location_data.relative_bounding_box
+            right, left = face.location_data.relative_keypoints[:2]
+            rows.append((box.xmin, box.ymin, box.width, box.height, right.x, right.y, left.x, left.y))
+        return np.array(rows, np.float32).reshape(-1, 8) * np.tile(np.array([width, height], np.float32), 4)
+
+    def close(self) -> None:
+        """Free the network; it cannot be used afterwards."""
+        if self._graph is not None:
+            self._graph.close()
+            self._graph = None

@@ -1,0 +1,202 @@
+"""Paste-back: a painted crop into its frame, colours matched at the seam, nothing touched outside the mask.
+
+Around the mouth all pixels are the painted ones. Elsewhere in the patch, where the painting keeps what was there, the
+frame's own detail that the crop does not hold (skin, beard, grain) is laid over it: a large face stays as sharp below
+the nose as above.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from kouxing.face.crop import apply
+from kouxing.face.mask import Box, footprint, laid, mask, placed, usable
+from kouxing.face.picture import Picture
+from kouxing.media.colour import blend_rgb, to_rgb
+from kouxing.types import Bytes, Float, VideoFrame
+from kouxing.units import CROP_PX, HALF_PX, exact
+
+__all__ = ["SeamColour", "mask", "paste", "placed"]
+
+COARSE_PX = 4
+"""Colours are compared in cells of so many crop pixels."""
+
+COARSE = exact(CROP_PX, COARSE_PX)
+COARSE_HALF = exact(HALF_PX, COARSE_PX)
+
+OUTLIER = 24.0
+"""A difference of so many levels (0..255) in a cell is more likely another content than another colour."""
+
+MOST_SHIFT = 40.0
+FOLLOW = 0.25
+"""Share of the newest frame in the colour shift over time: the shift belongs to the light, which changes slowly."""
+
+SAME_LEVELS, OTHER_LEVELS = 6.0, 18.0
+"""Detail is kept fully where the painting differs from the frame by the first, not at all from the second on."""
+
+LIP_ROOM_PX = 6.0
+"""Around the lips no detail is kept: nothing of the mouth that was there shows through."""
+
+SMALL_SCALE = 0.67
+"""Below so many frame pixels per crop pixel the crop is averaged before it shrinks."""
+
+
+class SeamColour:
+    """Colour shift at the seam, kept from frame to frame so that it does not flicker. One per shot, or ``forget``."""
+
+    def __init__(self) -> None:
+        self.plane: Float | None = None
+        """``[3, 3] float32``: level, slope across and slope down, for red, green and blue."""
+
+    def forget(self) -> None:
+        """Start afresh, as at a cut."""
+        self.plane = None
+
+    def follow(self, measured: Float) -> Float:
+        """Take in a frame's shift; the steadied one."""
+        self.plane = measured if self.plane is None else self.plane + FOLLOW * (measured - self.plane)
+        return self.plane
+
+
+def paste(
+    frame: VideoFrame, image: Bytes, matrix: Float, jaw: Float, lips: Float, state: SeamColour | None = None
+) -> VideoFrame:
+    """Put a painted crop back where it was cut out.
+
+    Args:
+        frame: the frame it was cut from; left as it is.
+        image: ``[256, 256, 3] uint8`` RGB, painted in rows from ``HALF_PX`` on.
+        matrix: ``[2, 3]``: frame pixels -> crop pixels; NaN where there is no face.
+        jaw: ``[21, 2]``, lips: ``[40, 2]`` in frame pixels (``FaceTrack``); NaN where there is no face.
+        state: steadies the colour over the frames of a shot; None takes every frame by itself.
+
+    Returns:
+        A new frame; every sample outside the mask has the bits it had. ``frame`` itself where there is no face.
+    """
+    if image.shape != (CROP_PX, CROP_PX, 3) or image.dtype != np.uint8:
+        raise ValueError(f"image must be [{CROP_PX}, {CROP_PX}, 3] uint8, got {image.shape} {image.dtype}")
+    if not usable(matrix, jaw, lips):
+        return frame
+    alpha = mask(matrix, jaw, lips)
+    box = footprint(alpha, matrix, frame.width, frame.height)
+    if box is None:
+        return frame
+    mouth = apply(matrix, lips)
+    shift = _shift(Picture(frame), image, matrix, alpha, mouth)
+    if state is not None:
+        shift = state.follow(shift)
+    rgb = _laid_over(frame, _matched(image, shift), matrix, box, mouth)
+    return blend_rgb(frame, box, rgb, laid(alpha, matrix, box))
+
+
+def _lip_area(lips: Float, grow: float, size: int) -> Bytes:
+    """``[size, size] uint8``: 255 on the lips (``[40, 2]`` in pixels of that size) and ``grow`` pixels around."""
+    area = np.zeros((size, size), np.uint8)
+    hull = cv2.convexHull(lips.astype(np.float32))[:, 0].clip(-size, 2 * size)
+    points = np.asarray(np.rint(hull * 16), np.int32)
+    cv2.fillConvexPoly(area, points, (255.0,), shift=4)
+    cv2.polylines(area, [points], True, (255.0,), max(round(2 * grow), 1), shift=4)
+    return area
+
+
+def _shift(picture: Picture, image: Bytes, matrix: Float, alpha: Float, mouth: Float) -> Float:
+    """Colour of the frame minus that of the crop along the mask's rim, as a plane ``[3, 3]`` (``SeamColour.plane``)."""
+    lower = slice(COARSE_HALF, None)
+    size = (COARSE, COARSE_HALF)
+    made = np.asarray(cv2.resize(image[HALF_PX:], size, interpolation=cv2.INTER_AREA), np.float32)
+    share = np.asarray(cv2.resize(alpha[HALF_PX:], size, interpolation=cv2.INTER_AREA), np.float32)
+    lips = _lip_area(mouth / COARSE_PX, 2.0, COARSE)[lower]
+    real, inside = _coarse(picture, matrix)
+    # Strongest where the patch begins to show, nothing on the lips or where the frame has ended.
+    weight = np.where((share > 0.02) & (lips == 0) & inside, 1.05 - share, 0) ** 2
+    return _plane(real - made, weight.astype(np.float32))
+
+
+def _coarse(picture: Picture, matrix: Float) -> tuple[Float, Float]:
+    """The frame's own lower crop half in cells: ``[32, 64, 3] float32`` and ``[32, 64]`` True inside the frame."""
+    small = matrix.astype(np.float64) / COARSE_PX
+    # Middle of a cell of four pixels, counted from pixel middles, is not a quarter of a pixel's.
+    small[:, 2] += 0.5 / COARSE_PX - 0.5
+    back = cv2.invertAffineTransform(small)
+    corners = np.array([[0, COARSE_HALF], [COARSE, COARSE_HALF], [COARSE, COARSE], [0, COARSE]], np.float64)
+    corners = corners @ back[:, :2].T + back[:, 2]
+    low, high = np.floor(corners.min(0)) - 2, np.ceil(corners.max(0)) + 2
+    shrink = max(int(np.hypot(back[0, 0], back[1, 0])), 1)
+    image, corner, ratio = picture.part((int(low[0]), int(low[1]), int(high[0]), int(high[1])), shrink)
+    if image.size == 0:
+        return np.zeros((COARSE_HALF, COARSE, 3), np.float32), np.zeros((COARSE_HALF, COARSE), bool)
+    onto = small.copy()
+    onto[:, 2] += onto[:, :2] @ (corner + (ratio - 1) / 2)
+    onto[:, :2] *= ratio
+    onto[1, 2] -= COARSE_HALF
+    size = (COARSE, COARSE_HALF)
+    real = cv2.warpAffine(image, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    x, y = np.meshgrid(np.arange(COARSE), np.arange(COARSE_HALF) + COARSE_HALF)
+    at_x, at_y = (back[i, 0] * x + back[i, 1] * y + back[i, 2] for i in (0, 1))
+    inside = (at_x >= 0) & (at_x < picture.width) & (at_y >= 0) & (at_y < picture.height)
+    return real.astype(np.float32), inside
+
+
+def _plane(difference: Float, weight: Float) -> Float:
+    """Robust plane through differences ``[32, 64, 3]``: ``[3, 3]``, columns red, green, blue; 0 without any weight."""
+    rows, columns = np.nonzero(weight)
+    if len(rows) < 8:
+        return np.zeros((3, 3), np.float32)
+    basis = _basis(columns * COARSE_PX + COARSE_PX / 2, (rows + COARSE_HALF) * COARSE_PX + COARSE_PX / 2)
+    values, trust = difference[rows, columns].astype(np.float64), weight[rows, columns].astype(np.float64)
+    plane = np.zeros((3, 3))
+    plane[0] = np.median(values, axis=0)
+    # Slopes are held down: they are to follow the light, not the neck below the chin.
+    hold = np.diag([1e-6, 0.15, 0.15]) * trust.sum()
+    for _ in range(3):
+        off = np.abs(values - basis @ plane).max(1)
+        sure = trust / (1 + (off / OUTLIER) ** 2) ** 2
+        plane = np.linalg.solve(basis.T @ (sure[:, None] * basis) + hold, basis.T @ (sure[:, None] * values))
+    return np.clip(plane, -MOST_SHIFT, MOST_SHIFT).astype(np.float32)
+
+
+def _basis(x: Float, y: Float) -> Float:
+    """``[N, 3]``: 1 and the place in the lower crop half, -1..1 across and down."""
+    return np.stack([np.ones(len(x)), x / HALF_PX - 1, (y - HALF_PX) / (HALF_PX / 2) - 1], 1)
+
+
+def _matched(image: Bytes, plane: Float) -> Float:
+    """The crop's lower half with the colour shift added, ``[128, 256, 3] float32``."""
+    across = (np.arange(CROP_PX, dtype=np.float32) / HALF_PX - 1)[None, :, None]
+    down = (np.arange(HALF_PX, dtype=np.float32) / (HALF_PX / 2) - 1)[:, None, None]
+    return np.asarray(image[HALF_PX:] + (plane[0] + across * plane[1] + down * plane[2]), np.float32)
+
+
+def _laid_over(frame: VideoFrame, painted: Float, matrix: Float, box: Box, mouth: Float) -> Float:
+    """The crop in the frame's ``box``, with the frame's finer detail where both show the same.
+
+    Args:
+        painted: ``[128, 256, 3] float32``, the crop's lower half with its colours matched.
+        mouth: ``[40, 2]`` lips in crop pixels.
+    """
+    scale = 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    real = to_rgb(frame, box)
+    onto = matrix.astype(np.float64)
+    onto[:, 2] += onto[:, :2] @ np.array(box[:2], np.float64) - (0, HALF_PX)
+    # Averaged before it shrinks, as the crop itself may be: what is left over is the finer detail.
+    source = cv2.GaussianBlur(real, (0, 0), 0.5 * scale) if scale > 1 else real
+    size = (CROP_PX, HALF_PX)
+    soft = cv2.warpAffine(source, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    keep = _same(painted, np.asarray(soft, np.float32), mouth)
+    # painted + keep * (real - soft), of which all but keep * real is of the crop's size and warped as one.
+    rest = painted - cv2.multiply(soft, cv2.merge([keep] * 3), dtype=cv2.CV_32F)
+    if scale < SMALL_SCALE:
+        rest = cv2.GaussianBlur(rest, (0, 0), 0.4 / scale)
+    planes = cv2.split(laid(cv2.merge([*cv2.split(rest), keep]), matrix, box, HALF_PX))
+    there = cv2.multiply(real, cv2.merge([planes[3]] * 3), dtype=cv2.CV_32F)
+    return np.asarray(cv2.add(there, cv2.merge(planes[:3]), dst=there), np.float32)
+
+
+def _same(painted: Float, real: Float, mouth: Float) -> Float:
+    """``[128, 256] float32``: 1 where two lower halves ``[128, 256, 3]`` show the same, 0 where not and on the lips."""
+    red, green, blue = cv2.split(np.abs(cv2.blur(painted - real, (5, 5))))
+    apart = cv2.max(cv2.max(red, green), blue)
+    keep = np.clip((OTHER_LEVELS - apart) / (OTHER_LEVELS - SAME_LEVELS), 0, 1)
+    keep[_lip_area(mouth, LIP_ROOM_PX, CROP_PX)[HALF_PX:] > 0] = 0
+    return np.asarray(cv2.GaussianBlur(keep, (0, 0), 2.0), np.float32)

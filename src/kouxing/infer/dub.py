@@ -1,0 +1,277 @@
+"""Dub: the same footage says other speech. One pass follows the face, a second one paints; both can be resumed."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack, closing
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+
+from kouxing import __version__, config
+from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OutputError
+from kouxing.infer import references, timeline
+from kouxing.infer.job import Job, fingerprint, output_errors
+from kouxing.infer.order import DubReport, Order
+from kouxing.infer.paint import Cast, LipsModel, Painter, cast, crop_of
+from kouxing.infer.parts import Parts, shipped
+from kouxing.infer.pipeline import ahead, side_by_side
+from kouxing.infer.scan import Progress, Scan, queue_depth, scan
+from kouxing.infer.source import Footage
+from kouxing.infer.speech import Speech, hear
+from kouxing.infer.timeline import Timeline
+from kouxing.media import metadata, writer
+from kouxing.media.reader import MediaInfo, probe, read_sound
+from kouxing.types import Bytes, Float
+from kouxing.units import FRAME_HZ, SAMPLE_HZ
+
+SEGMENT_S = Fraction(10)
+"""Length of the pieces that are written one by one: what a killed job loses at most."""
+
+SCANNED_S = Fraction(60)
+"""Where the speech is shorter than the footage, so much of it is looked at all the same, for references to choose from."""
+
+SMALL_FACE_PX = 64
+"""Faces narrower than this show little of a mouth."""
+
+SPEECH = "speech.npz"
+REFERENCES = "references.npz"
+JOINED = "joined.mp4"
+
+
+def dub(
+    face: str | Path,
+    speech: str | Path,
+    out: str | Path,
+    *,
+    mouth: float = 1.0,
+    face_index: int = 0,
+    length: str = "video",
+    preset: str = "fast",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    parts: Parts | None = None,
+) -> DubReport:
+    """Write ``face`` saying ``speech``. Only the mouth region changes; the sound is the speech, never re-timed.
+
+    Memory stays constant, whatever the length. Work is kept in ``<out>.job`` until the output is whole: a job that was
+    killed or stopped goes on with ``resume=True``. The output appears at once when it is done, never in part.
+
+    Args:
+        face: video or picture of the person.
+        speech: sound, or a video whose sound is taken.
+        out: the MP4 to write: frame rate, times, size and colour format of ``face``.
+        mouth: opening coefficient, 0..3: 1 as spoken, more is wider.
+        face_index: which face, 0 = the largest of the first frame that shows any.
+        length: ``video``: as the video (more speech is cut, after less speech the mouth rests); ``speech``: as the
+            speech (more video is cut, the last frame of less video is held); ``loop``: as the speech, the video running
+            to and fro. A picture always lasts as long as the speech, at 25 fps.
+        preset: ``fast`` or ``fine``.
+        resume: go on with the unfinished job of the same inputs and options; without one, start.
+        overwrite: replace ``out`` if it is there.
+        progress: called with (stage, done, total or None); stages are ``listen``, ``scan``, ``paint``, ``join``.
+        parts: other pieces than the shipped ones.
+
+    Raises:
+        OptionError: an option is out of range, or the unfinished job is another one.
+        MediaError: an input cannot be read; NoVideoError, NoSoundError where it has no picture, no sound.
+        NoFaceError: the footage does not show the face.
+        OutputError: ``out`` cannot be written, is there already, or the disk is full.
+        WeightError: weights are missing or damaged.
+    """
+    began = time.monotonic()
+    order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)
+    order.check_out(overwrite)
+    parts = parts or shipped()
+    plan = {
+        "face": fingerprint(order.face),
+        "speech": fingerprint(order.speech),
+        "mouth": mouth,
+        "face_index": face_index,
+        "length": length,
+        "preset": preset,
+        "weights": parts.identity(preset),
+        "program": __version__,
+    }
+    info = probe(order.face)
+    if not info.has_video:
+        raise NoVideoError(f"{order.face}: has no picture; give a video or a photo of a face")
+    if not probe(order.speech).has_sound:
+        raise NoSoundError(f"{order.speech}: has no sound; give a file with speech")
+    lips = parts.lips(preset)
+    job = Job.open(order.out, plan, resume)
+    try:
+        run = _Run(order, info, job, parts, lips, progress or _silent)
+        return run(began)
+    except OutputError:
+        raise
+    except KouxingError:
+        # A mistake in the input: going on later would fail in the same place.
+        job.remove()
+        raise
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Progress that nobody asked for."""
+
+
+class _Run:
+    """One job from its inputs to its output; each step is kept in the job's folder or quickly made again."""
+
+    def __init__(
+        self, order: Order, info: MediaInfo, job: Job, parts: Parts, lips: LipsModel, told: Progress
+    ) -> None:
+        self._order = order
+        self._info = info
+        self._job = job
+        self._parts = parts
+        self._lips = lips
+        self._told = told
+        self._footage = Footage(order.face, info.is_picture)
+        self._warnings: list[str] = []
+
+    def __call__(self, began: float) -> DubReport:
+        words = self._listen()
+        seen = self._scan(words.seconds)
+        rate = self._rate(seen)
+        people = cast(seen.track, float(rate))
+        line = self._lay_out(seen, rate, words)
+        crops, geometry = self._references(seen, people)
+        self._lips.set_references(crops, geometry)
+        painter = Painter(self._lips, self._parts.paste, people, line, words.features, self._order.mouth)
+        painted = self._paint(seen, line, painter, rate)
+        self._join(line)
+        dubbed = int(people.present[line.source].sum())
+        passed = len(line) - dubbed
+        if passed:
+            self._warnings.append(f"{passed} of {len(line)} frames do not show the face and were left as they are")
+        return DubReport(
+            out=self._order.out,
+            seconds=float(line.seconds),
+            frames=len(line),
+            dubbed_frames=dubbed,
+            passed_frames=passed,
+            fps=painted / max(time.monotonic() - began, 1e-6),
+            preset=self._order.preset,
+            mouth=self._order.mouth,
+            length=self._order.length,
+            warnings=tuple(self._warnings),
+        )
+
+    def _listen(self) -> Speech:
+        """Features of the speech, kept in the job."""
+        path = self._order.speech
+        if not self._job.has(SPEECH):
+            total = probe(path).sound_seconds
+            samples = None if total is None else int(total * SAMPLE_HZ)
+            words = hear(
+                read_sound(path, SAMPLE_HZ), self._parts.speech(), lambda done: self._told("listen", done, samples)
+            )
+            if not words.seconds:
+                raise NoSoundError(f"{path}: its sound is 0 s long; give a file with speech")
+            arrays = {"features": words.features, "silent": words.silent}
+            self._job.save_arrays(SPEECH, {**arrays, "seconds": np.array(words.seconds.as_integer_ratio())})
+        kept = self._job.load_arrays(SPEECH)
+        seconds = Fraction(*(int(part) for part in kept["seconds"]))
+        if kept["silent"].all():
+            self._warnings.append(f"{path}: no speech is heard in it, the mouth stays closed")
+        return Speech(kept["features"], kept["silent"], seconds)
+
+    def _scan(self, speech_seconds: Fraction) -> Scan:
+        """Follow the face, in no more of the footage than the output can need."""
+        order, info = self._order, self._info
+        limit = None if order.length == "video" else max(speech_seconds, SCANNED_S)
+        total = 1 if info.is_picture else None
+        if total is None and info.rate and info.seconds:
+            total = round(min(info.seconds, limit or info.seconds) * info.rate)
+        tracker = self._parts.tracker
+        seen = scan(
+            self._job,
+            self._footage,
+            lambda: tracker(order.face_index),
+            limit,
+            lambda done: self._told("scan", done, max(total, done) if total else None),
+        )
+        self._told("scan", len(seen), len(seen))
+        if not seen.track.found.any():
+            which = f"face {order.face_index} of those counted from 0" if order.face_index else "face"
+            raise NoFaceError(f"{order.face}: shows no {which}; give footage that shows it from the front")
+        return seen
+
+    def _rate(self, seen: Scan) -> Fraction:
+        """Average frames per second."""
+        if len(seen) > 1:
+            return self._info.rate or (len(seen) - 1) / (int(seen.pts[-1]) * seen.time_base)
+        return Fraction(FRAME_HZ)
+
+    def _lay_out(self, seen: Scan, rate: Fraction, words: Speech) -> Timeline:
+        """The timeline, and what the user should know about lengths."""
+        order = self._order
+        if len(seen) == 1:
+            return timeline.plan_picture(words.seconds)
+        last = timeline.last_ticks(seen.pts, seen.time_base, rate, self._info.seconds)
+        line = timeline.plan(seen.pts, seen.time_base, last, words.seconds, order.length)
+        over = float(words.seconds - line.seconds)
+        if over > 1 / FRAME_HZ:
+            self._warnings.append(
+                f"the speech is {over:.1f} s longer than the video and was cut; --length speech or loop keeps all of it"
+            )
+        return line
+
+    def _references(self, seen: Scan, people: Cast) -> tuple[Bytes, Float]:
+        """Crops ``[R, 256, 256, 3]`` and geometry ``[R, 16]`` of the chosen frames, kept in the job."""
+        width = float(np.nanmedian(references.face_width(seen.track.anchors)))
+        if width < SMALL_FACE_PX:
+            self._warnings.append(f"the face is only {width:.0f} px wide: its mouth stays soft")
+        if not self._job.has(REFERENCES):
+            chosen = references.choose(people.track, people.present, seen.sharp)
+            crops = np.stack([self._crop(seen, people, frame) for frame in chosen])
+            made = references.mouth_geometry(seen.track, people.matrices, chosen)
+            self._job.save_arrays(REFERENCES, {"crops": crops, "geometry": made, "frames": np.array(chosen)})
+        kept = self._job.load_arrays(REFERENCES)
+        return kept["crops"], kept["geometry"]
+
+    def _crop(self, seen: Scan, people: Cast, frame: int) -> Bytes:
+        with closing(self._footage.read_from(int(seen.pts[frame]), seen.time_base)) as frames:
+            return crop_of(next(frames), people.matrices[frame])
+
+    def _paint(self, seen: Scan, line: Timeline, painter: Painter, rate: Fraction) -> int:
+        """Write the segments that are missing; the number of frames painted now."""
+        pieces = line.segments(SEGMENT_S)
+        done = next((n for n in range(len(pieces)) if not self._job.has(_segment(n))), len(pieces))
+        if done == len(pieces):
+            return 0
+        first = pieces[done][0]
+        depth = queue_depth(seen.bytes_each)
+        told = self._told
+        with ExitStack() as stack:
+            frames = self._footage.shown(seen.pts, seen.time_base, line.source[first:], seen.bytes_each)
+            decoded = stack.enter_context(closing(ahead(frames, depth)))
+            work = side_by_side(zip(count(first), decoded), painter, config.load().threads, depth)
+            painted = stack.enter_context(closing(work))
+            for number, (start, stop) in enumerate(pieces[done:], done):
+                with self._job.aside(_segment(number)) as part, self._writer(part, line, rate) as video:
+                    for frame in range(start, stop):
+                        video.write(next(painted))
+                        told("paint", frame + 1, len(line))
+        return len(line) - first
+
+    def _join(self, line: Timeline) -> None:
+        """Segments and sound into the output, which appears whole and marked as synthetic."""
+        out = self._order.out
+        pieces = [self._job.place(_segment(number)) for number in range(len(line.segments(SEGMENT_S)))]
+        self._told("join", 0, 1)
+        with self._job.aside(JOINED) as part:
+            writer.join(pieces, part, sound=self._order.speech, seconds=line.seconds)
+            metadata.mark_synthetic(part)
+        with output_errors(out):
+            self._job.place(JOINED).replace(out)
+        self._told("join", 1, 1)
+        self._job.remove()
+
+
+def _segment(number: int) -> str:
+    return f"segment-{number:05d}.mp4"

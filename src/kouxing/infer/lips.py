@@ -1,0 +1,64 @@
+"""The trained ``lips`` network in use: references encoded once per job, then frame by frame."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kouxing import weights
+from kouxing.errors import OptionError
+from kouxing.types import Bytes, Float
+from kouxing.units import CROP_PX, HALF_PX
+
+PRESETS = ("fast", "fine")
+
+
+class LipsNetwork:
+    """A preset's two ONNX stages. ``paint`` may be called from several threads once references are set.
+
+    Args:
+        preset: ``fast`` or ``fine``.
+        threads: CPU threads of each stage; by default those of ``weights.session``.
+
+    Raises:
+        OptionError: unknown preset.
+        WeightError: its weights are missing or damaged.
+    """
+
+    def __init__(self, preset: str = "fast", threads: int | None = None) -> None:
+        if preset not in PRESETS:
+            raise OptionError(f"--preset {preset}: choose one of {', '.join(PRESETS)}")
+        self._encode, self.card = weights.session(f"lips_{preset}_references", threads=threads)
+        self._paint, _ = weights.session(f"lips_{preset}_frame", threads=threads)
+        self.dimensions = self.card["dimensions"]
+        self._memory: dict[str, np.ndarray] = {}
+
+    def set_references(self, crops: Bytes, geometry: Float) -> None:
+        """Encode the person.
+
+        Args:
+            crops: ``[R, 256, 256, 3] uint8`` RGB, ordered from closed to open mouth.
+            geometry: ``[R, 16] float32``, the mouth geometry they show.
+        """
+        wanted = (self.dimensions["references"], CROP_PX, CROP_PX, 3)
+        if crops.shape != wanted:
+            raise ValueError(f"references must be {wanted}, got {crops.shape}")
+        names = [output.name for output in self._encode.get_outputs()]
+        made = self._encode.run(names, {"crops": np.ascontiguousarray(crops)})
+        self._memory = {**dict(zip(names, made, strict=True)), "own": geometry[None].astype(np.float32)}
+
+    def paint(self, crop: Bytes, features: Float, mouth: float = 1.0) -> Bytes:
+        """Paint a frame's lower half.
+
+        Args:
+            crop: ``[256, 256, 3] uint8`` RGB; its lower half is not looked at.
+            features: ``[F, D] float32`` audio features around the frame.
+            mouth: mouth-opening coefficient, 1 = as spoken (methods.md section 4, Fusion a).
+
+        Returns:
+            ``[256, 256, 3] uint8``: the crop with a new lower half.
+        """
+        if not self._memory:
+            raise ValueError("set_references must come before paint")
+        inputs = {"crop": crop[None, :HALF_PX], "audio": (features * np.float32(mouth))[None], **self._memory}
+        (lower,) = self._paint.run(["lower"], inputs)
+        return np.concatenate([crop[:HALF_PX], lower[0]])

@@ -1,0 +1,92 @@
+"""What a dub is asked to do, checked, and what it reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from kouxing.errors import OptionError, OutputError
+from kouxing.infer.timeline import LENGTHS
+
+PRESETS = ("fast", "fine")
+
+MOUTH_LIMITS = (0.0, 3.0)
+
+
+@dataclass(frozen=True)
+class DubReport:
+    """What came out.
+
+    Attributes:
+        out: the video written.
+        seconds: its length.
+        frames: its frames.
+        dubbed_frames: those whose mouth was painted.
+        passed_frames: those without the face, left as they were.
+        fps: frames per second of work, from start to end, the scan included; frames that an earlier run had painted
+            do not count.
+        preset: the network.
+        mouth: opening coefficient.
+        length: whose length the output has.
+        warnings: what the user should know, a line each.
+    """
+
+    out: Path
+    seconds: float
+    frames: int
+    dubbed_frames: int
+    passed_frames: int
+    fps: float
+    preset: str
+    mouth: float
+    length: str
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "out": str(self.out), "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be done: the arguments of ``dub``, checked."""
+
+    face: Path
+    speech: Path
+    out: Path
+    mouth: float
+    face_index: int
+    length: str
+    preset: str
+
+    def __post_init__(self) -> None:
+        low, high = MOUTH_LIMITS
+        if not (math.isfinite(self.mouth) and low <= self.mouth <= high):
+            raise OptionError(f"--mouth {self.mouth}: give a number from {low:g} to {high:g}")
+        if self.face_index < 0:
+            raise OptionError(f"--face {self.face_index}: faces are counted from 0")
+        if self.length not in LENGTHS:
+            raise OptionError(f"--length {self.length}: choose one of {', '.join(LENGTHS)}")
+        if self.preset not in PRESETS:
+            raise OptionError(f"--preset {self.preset}: choose one of {', '.join(PRESETS)}")
+        if self.out.suffix.lower() != ".mp4":
+            raise OptionError(f"{self.out}: the output is MP4, let its name end in .mp4")
+
+    def check_out(self, overwrite: bool) -> None:
+        """Refuse an output that cannot be, or that would take something away.
+
+        Raises:
+            OutputError: it is there already, is an input, or its folder is missing.
+        """
+        if not self.out.parent.is_dir():
+            raise OutputError(f"{self.out}: the folder {self.out.parent} does not exist; make it or choose another")
+        if not self.out.exists():
+            return
+        if self.out.is_dir():
+            raise OutputError(f"{self.out}: is a folder; give a file name")
+        if any(path.exists() and path.samefile(self.out) for path in (self.face, self.speech)):
+            raise OutputError(f"{self.out}: is one of the inputs; choose another output")
+        if not overwrite:
+            raise OutputError(f"{self.out}: is there already; remove it, overwrite it (--force) or choose another name")

@@ -1,0 +1,138 @@
+"""Second pass: each frame's face gets the mouth that the speech asks for. Frames without face pass as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+
+from kouxing.face.crop import apply, crop_face, crop_matrices, invert
+from kouxing.infer.timeline import Timeline, feature_window
+from kouxing.media.colour import to_rgb
+from kouxing.types import Bool, Bytes, FaceTrack, Float, VideoFrame
+from kouxing.units import CROP_PX
+
+GAP_S = Fraction(1, 5)
+"""A face lost for no longer than this inside one shot is taken to have moved straight on."""
+
+MARGIN_PX = 8
+"""Pixels read around the crop's outline, for the filter that samples it."""
+
+
+class LipsModel(Protocol):
+    """What ``infer.lips.LipsNetwork`` offers here."""
+
+    def set_references(self, crops: Bytes, geometry: Float) -> None:
+        """``[R, 256, 256, 3]`` pictures of the person and the mouth geometry ``[R, 16]`` they show."""
+        ...
+
+    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
+        """``[256, 256, 3]`` crop and ``[11, 16]`` features -> the crop with the new mouth."""
+        ...
+
+
+Paste = Callable[[VideoFrame, Bytes, Float, Float, Float], VideoFrame]
+"""(frame, painted crop, matrix, jaw, lips) -> frame with the painted mouth in its place."""
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The face to be painted, a row per source frame.
+
+    Attributes:
+        track: points in frame pixels, short gaps filled.
+        matrices: ``[N, 2, 3]``: frame pixels -> crop pixels.
+        present: ``[N] bool``: frames that are painted; the others pass through.
+    """
+
+    track: FaceTrack
+    matrices: Float
+    present: Bool
+
+
+def cast(track: FaceTrack, rate_hz: float) -> Cast:
+    """Prepare a whole track for painting.
+
+    Args:
+        track: as tracked, in frame pixels.
+        rate_hz: frames per second (average).
+    """
+    matrices = crop_matrices(track.anchors, track.found, track.cut, rate_hz)
+    filled = fill_gaps(track, int(GAP_S * Fraction(rate_hz)))
+    return Cast(filled, matrices, filled.found & np.isfinite(matrices).all((1, 2)))
+
+
+def fill_gaps(track: FaceTrack, longest: int) -> FaceTrack:
+    """Bridge gaps of at most ``longest`` frames inside a shot by straight lines; longer ones stay open."""
+    seen = np.flatnonzero(track.found)
+    lips, anchors, jaw, found = (part.copy() for part in (track.lips, track.anchors, track.jaw, track.found))
+    for before, after in zip(seen[:-1], seen[1:], strict=True):
+        missing = after - before - 1
+        if not 0 < missing <= longest or track.cut[before + 1 : after + 1].any():
+            continue
+        share = (np.arange(1, missing + 1, dtype=np.float32) / (missing + 1))[:, None, None]
+        for points in (lips, anchors, jaw):
+            points[before + 1 : after] = (1 - share) * points[before] + share * points[after]
+        found[before + 1 : after] = True
+    return FaceTrack(lips, anchors, jaw, found, track.cut)
+
+
+def crop_of(frame: VideoFrame, matrix: Float) -> Bytes:
+    """The face crop ``[256, 256, 3]`` of a frame; only the pixels under it are turned into RGB."""
+    box = _box(frame, matrix)
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ np.array(box[:2], np.float32)
+    return crop_face(to_rgb(frame, box), shifted).image
+
+
+def _box(frame: VideoFrame, matrix: Float) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 of the crop's outline in the frame, at even places, at least 2 px each way inside the frame."""
+    side = float(CROP_PX)
+    outline = apply(invert(matrix), np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float32))
+    margin = MARGIN_PX + int(4 * side / max(float(np.hypot(*matrix[0, :2])) * CROP_PX, 1e-6))
+    x0, y0 = np.floor(outline.min(0)).astype(int) - margin
+    x1, y1 = np.ceil(outline.max(0)).astype(int) + margin
+    x0, y0 = (int(np.clip(low, 0, top - 2)) // 2 * 2 for low, top in ((x0, frame.width), (y0, frame.height)))
+    x1, y1 = (int(np.clip(high, low + 2, top)) for high, low, top in ((x1, x0, frame.width), (y1, y0, frame.height)))
+    return x0, y0, x1, y1
+
+
+class Painter:
+    """Paints output frame after output frame; may be called from several threads.
+
+    Args:
+        model: the lips network, its references set.
+        paste: puts the painted crop back.
+        cast: the face.
+        timeline: which source frame each output frame shows, and when.
+        features: ``[L, 16]`` of the speech.
+        mouth: opening coefficient, 1 = as spoken.
+    """
+
+    def __init__(
+        self, model: LipsModel, paste: Paste, cast: Cast, timeline: Timeline, features: Float, mouth: float
+    ) -> None:
+        self._model = model
+        self._paste = paste
+        self._cast = cast
+        self._timeline = timeline
+        self._features = features
+        self._mouth = mouth
+
+    def __call__(self, item: tuple[int, VideoFrame]) -> VideoFrame:
+        """(number of the output frame, the source's frame) -> the output frame at its own time."""
+        number, frame = item
+        row = int(self._timeline.source[number])
+        if self._cast.present[row]:
+            frame = self._painted(number, row, frame)
+        return replace(frame, pts=int(self._timeline.pts[number]), time_base=self._timeline.time_base)
+
+    def _painted(self, number: int, row: int, frame: VideoFrame) -> VideoFrame:
+        matrix = self._cast.matrices[row]
+        window = feature_window(self._features, self._timeline.time(number))
+        image = self._model.paint(crop_of(frame, matrix), window, self._mouth)
+        track = self._cast.track
+        return self._paste(frame, image, matrix, track.jaw[row], track.lips[row])

@@ -1,0 +1,31 @@
+"""The pieces that a dub is built of, so that other trackers, encoders or networks can be put in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kouxing import weights
+from kouxing.infer.paint import LipsModel, Paste
+from kouxing.infer.scan import Tracker
+from kouxing.infer.speech import FeatureStream
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What makes each piece when its turn comes.
+
+    Attributes:
+        tracker: number of the face to follow -> tracker.
+        speech: -> speech encoder at its beginning.
+        lips: preset -> network; loaded before anything is read, so that missing weights are told first.
+        paste: puts the painted crop back into the frame.
+        identity: preset -> JSON values that change whenever other weights would paint other pixels.
+    """
+
+    tracker: Callable[[int], Tracker]
+    speech: Callable[[], FeatureStream]
+    lips: Callable[[str], LipsModel]
+    paste: Paste
+    identity: Callable[[str], dict[str, Any]]

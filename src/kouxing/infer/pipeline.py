@@ -1,0 +1,94 @@
+"""Work in stages that run side by side, each with a short queue: memory stays bounded, order is kept."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+DEPTH = 8
+"""Items that may wait between two stages."""
+
+_POLL_S = 0.2
+
+
+class _End:
+    """Last thing in a queue: what stopped the stage, or nothing."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+
+def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, None]:
+    """Iterate over ``items`` in a thread of its own, at most ``depth`` items ahead of the reader.
+
+    An error in the thread is raised where the reader stands. Closing the generator (also by an error or Ctrl-C in the
+    reader) stops the thread and closes ``items`` before it returns.
+    """
+    waiting: queue.Queue[Item | _End] = queue.Queue(depth)
+    stop = threading.Event()
+
+    def put(thing: Item | _End) -> bool:
+        while not stop.is_set():
+            try:
+                waiting.put(thing, timeout=_POLL_S)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def work() -> None:
+        end = _End()
+        try:
+            for item in items:
+                if not put(item):
+                    break
+        except BaseException as error:  # noqa: BLE001 - handed to the reader, which raises it
+            end = _End(error)
+        finally:
+            close = getattr(items, "close", None)
+            if close is not None:
+                close()
+        put(end)
+
+    thread = threading.Thread(target=work, name="kouxing-stage", daemon=True)
+    thread.start()
+    try:
+        while True:
+            thing = waiting.get()
+            if isinstance(thing, _End):
+                if thing.error is not None:
+                    raise thing.error
+                return
+            yield thing
+    finally:
+        stop.set()
+        thread.join()
+
+
+def side_by_side(
+    items: Iterable[Item], make: Callable[[Item], Made], workers: int, depth: int = DEPTH
+) -> Generator[Made, None, None]:
+    """``make`` of every item, by ``workers`` threads, in the items' order; at most ``depth`` are under way."""
+    running: deque[Future[Made]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="kouxing-worker")
+    try:
+        for item in items:
+            running.append(pool.submit(make, item))
+            while len(running) >= depth:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+    finally:
+        for future in running:
+            future.cancel()
+        pool.shutdown(wait=True)
+        close = getattr(items, "close", None)
+        if close is not None:
+            close()

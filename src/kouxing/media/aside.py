@@ -1,0 +1,104 @@
+"""Outputs are written aside and renamed when they are whole, so that nothing half-written is ever left."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from av.error import FFmpegError
+
+from kouxing.errors import OutputError
+
+REASONS = {
+    errno.ENOSPC: "the disk is full; free some space or choose another folder",
+    errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
+    errno.EFBIG: "the file would be larger than allowed here; choose another folder",
+    errno.EACCES: "permission denied; choose a folder that you may write to",
+    errno.EPERM: "permission denied; choose a folder that you may write to",
+    errno.EROFS: "the disk is read-only; choose another folder",
+    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
+}
+
+
+def part_of(path: Path) -> Path:
+    """Where ``path`` is written until it is whole."""
+    return path.with_name(path.name + ".part")
+
+
+def open_part(path: Path) -> Path:
+    """Create the empty ``.part`` file of an output.
+
+    Raises:
+        OutputError: ``path`` is a folder, its folder does not exist, or may not be written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder; give a file name")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path} cannot be written: folder {path.parent} does not exist; make it first")
+    part = part_of(path)
+    try:
+        part.write_bytes(b"")
+    except OSError as error:
+        raise output_error(path, error) from error
+    return part
+
+
+def finish(part: Path, path: Path) -> None:
+    """Rename a whole ``.part`` to its name."""
+    try:
+        os.replace(part, path)
+    except OSError as error:
+        remove(part)
+        raise output_error(path, error) from error
+
+
+def remove(part: Path) -> None:
+    """Remove a ``.part``, if it is there."""
+    with suppress(OSError):
+        part.unlink(missing_ok=True)
+
+
+@contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """The ``.part`` file to write to; renamed to ``path`` at the end, removed on any error.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    part = open_part(path)
+    try:
+        yield part
+    except (FFmpegError, OSError) as error:
+        raise output_error(path, error) from error
+    else:
+        finish(part, path)
+    finally:
+        remove(part)
+
+
+def output_error(path: Path, error: Exception) -> OutputError:
+    """What a failed write means to a user."""
+    code = getattr(error, "errno", None)
+    reason = REASONS.get(code or 0, getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    return OutputError(f"{path} cannot be written: {reason}")
+
+
+def need_space(path: Path, needed: int) -> None:
+    """Check that a folder has room.
+
+    Args:
+        path: the output. needed: bytes.
+
+    Raises:
+        OutputError: less is free.
+    """
+    with suppress(OSError):
+        free = shutil.disk_usage(path.parent).free
+        if free < needed:
+            raise OutputError(
+                f"{path} cannot be written: {needed >> 20} MB needed and {free >> 20} MB free; free some space"
+            )

@@ -1,0 +1,96 @@
+"""Opening a file and decoding one stream of it; FFmpeg's failures become a user's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.stream import Disposition
+
+from kouxing.errors import MediaError
+
+FOREIGN_FORMATS = {"hls", "concat", "dash", "sdp", "rtsp", "tty", "imf", "lavfi"}
+"""Demuxers that fetch other files, or that take any text for a picture."""
+
+PICTURE_BRANDS = {"heic", "heix", "mif1", "avif"}
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[InputContainer]:
+    """The opened file.
+
+    Raises:
+        MediaError: no such file, a folder, empty, unreadable, or not a medium that FFmpeg knows.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder; give a media file")
+    if not path.exists():
+        raise MediaError(f"{path} does not exist; check the path")
+    if path.is_file() and path.stat().st_size == 0:
+        raise MediaError(f"{path} is empty (0 bytes); give a media file")
+    try:
+        # "file:" keeps a colon in a name from being read as a protocol.
+        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+    except PermissionError as error:
+        raise MediaError(f"{path} cannot be read: permission denied; change the file's rights") from error
+    except (FFmpegError, OSError, ValueError) as error:
+        raise MediaError(
+            f"{path} is not a media file that can be read (damaged, cut off or mislabelled); play it or export it again"
+        ) from error
+    with container:
+        if set(container.format.name.split(",")) & FOREIGN_FORMATS:
+            raise MediaError(f"{path} is a {container.format.name} list, not a media file; give the media itself")
+        yield container
+
+
+def video_stream(container: InputContainer) -> Any | None:
+    """The best video stream; None where there is none (the cover picture of a song is not one)."""
+    streams = [s for s in container.streams.video if _usable(s) and not s.disposition & Disposition.attached_pic]
+    if not streams:
+        return None
+    best = container.streams.best("video")
+    return best if best in streams else streams[0]
+
+
+def sound_stream(container: InputContainer) -> Any | None:
+    """The best sound stream; None where there is none."""
+    streams = [stream for stream in container.streams.audio if _usable(stream)]
+    if not streams:
+        return None
+    best = container.streams.best("audio")
+    return best if best in streams else streams[0]
+
+
+def is_picture_file(container: InputContainer) -> bool:
+    """Whether the container is one for still pictures (which may still hold an animation)."""
+    names = container.format.name.split(",")
+    if any(name.endswith("_pipe") or name in {"image2", "gif", "apng"} for name in names):
+        return True
+    return str(container.metadata.get("major_brand", "")) in PICTURE_BRANDS
+
+
+def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
+    """Frames of one stream; packets that cannot be decoded are skipped, a cut-off file ends where it ends."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except (FFmpegError, ValueError):
+                continue
+            yield from frames
+    except (FFmpegError, OSError):
+        try:
+            frames = stream.decode(None)
+        except (FFmpegError, OSError):
+            frames = []
+        yield from frames
+
+
+def _usable(stream: Any) -> bool:
+    return getattr(stream, "codec_context", None) is not None and stream.codec_context.name is not None

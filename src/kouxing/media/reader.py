@@ -1,0 +1,320 @@
+"""Files -> timed frames and sound: any container, uneven frame times, turned, odd-sized or damaged files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from kouxing.errors import MediaError, NoVideoError
+from kouxing.media.boxes import shown_size
+from kouxing.media.colour import Planes, bits_of, chroma_step, matrix_of, planes_from_rgb, to_rgb
+from kouxing.media.opening import decoded, is_picture_file, opened, sound_stream, video_stream
+from kouxing.media.orientation import Turn, turn_of, turned
+from kouxing.media.sound import load_sound, read_sound
+from kouxing.types import Bytes, Colour, VideoFrame
+
+__all__ = ["MediaInfo", "load_sound", "probe", "read_sound", "read_video"]
+
+KEPT_FORMATS = {f"yuv{j}{c}p" for j in ("", "j") for c in (420, 422, 444)} | {f"yuv{c}p10le" for c in (420, 422, 444)}
+"""Pixel formats that stay as they are."""
+
+RGB_COLOUR = Colour("yuv420p", "bt709", False, (1, 1, 1, 1))
+"""What pictures and RGB videos become: the colours that every player shows alike."""
+
+RESTART_S = 1
+"""A step back in time longer than this is a clock that started anew, not a misplaced frame."""
+
+
+@dataclass(frozen=True)
+class MediaInfo:
+    """What a file holds.
+
+    Attributes:
+        is_picture: one still image (an image file without animation).
+        width, height: upright, in pixels; 0 without video.
+        rate: average frames per second. time_base: seconds per unit of the frames' pts.
+        seconds: length of the picture as the file tells it; None where it does not. sound_seconds: of the sound.
+        colour: how the frames of ``read_video`` are to be read.
+        rotation_deg: counter-clockwise turn that is applied to what is stored.
+        sample_aspect: width of a pixel by its height, upright.
+        sound_rate_hz: the sound's own rate.
+    """
+
+    path: Path
+    has_video: bool
+    has_sound: bool
+    is_picture: bool = False
+    width: int = 0
+    height: int = 0
+    rate: Fraction | None = None
+    seconds: Fraction | None = None
+    sound_seconds: Fraction | None = None
+    colour: Colour | None = None
+    rotation_deg: int = 0
+    time_base: Fraction | None = None
+    sample_aspect: Fraction = Fraction(1)
+    sound_rate_hz: int | None = None
+
+
+def probe(path: Path) -> MediaInfo:
+    """What a file holds; its first frame is decoded to be sure.
+
+    Raises:
+        MediaError: it cannot be read, or holds neither picture nor sound.
+    """
+    path = Path(path)
+    with opened(path) as container:
+        sound = sound_stream(container)
+        has_sound = sound is not None and bool(sound.codec_context.sample_rate) and sound.duration != 0
+        sound_rate = sound.codec_context.sample_rate if has_sound and sound is not None else None
+        sound_seconds = _seconds(container, sound) if has_sound else None
+        stream = video_stream(container)
+        frames = decoded(container, stream) if stream is not None else iter(())
+        first = next(frames, None)
+        if first is None and not has_sound:
+            raise MediaError(f"{path} holds neither picture nor sound that can be decoded; give another file")
+        if stream is None or first is None:
+            return MediaInfo(path, False, has_sound, sound_seconds=sound_seconds, sound_rate_hz=sound_rate)
+        form = _Form.of(container, first, path)
+        still = is_picture_file(container) and next(frames, None) is None
+        aspect = stream.sample_aspect_ratio or Fraction(1)
+        return MediaInfo(
+            path=path,
+            has_video=True,
+            has_sound=has_sound,
+            is_picture=still,
+            width=form.upright_size[0],
+            height=form.upright_size[1],
+            rate=None if still else stream.average_rate or stream.guessed_rate,
+            seconds=None if still else _seconds(container, stream),
+            sound_seconds=sound_seconds,
+            colour=form.colour,
+            rotation_deg=form.turn.quarters * 90,
+            time_base=stream.time_base,
+            sample_aspect=1 / aspect if form.turn.swaps else aspect,
+            sound_rate_hz=sound_rate,
+        )
+
+
+def read_video(path: Path, start: Fraction = Fraction(0)) -> Iterator[VideoFrame]:
+    """The file's frames, lazily, in constant memory.
+
+    Upright; pts exact, from 0 at the file's first picture, strictly rising (frames without a time of their own, or at
+    one that is taken, move to the next free tick). Kept as they are: 8-bit yuv(j)420p/422p/444p and 10-bit
+    yuv420p10le/422/444. Other YUV becomes yuv420p (deeper ones: 10 bits); pictures, RGB and what has alpha (laid over
+    white) become yuv420p in limited BT.709. Frames of another size or format within the file are scaled to the first.
+
+    Args:
+        path: any file with a picture. start: seconds; the first frame delivered is the first at or after it.
+
+    Yields:
+        Frames whose planes may be read-only views of the decoder's memory.
+
+    Raises:
+        MediaError: the file cannot be read. NoVideoError: it has no picture that can be decoded.
+    """
+    path = Path(path)
+    with opened(path) as container:
+        stream = _wanted_stream(container, path)
+        first = next(decoded(container, stream), None)
+        if first is None:
+            raise NoVideoError(f"{path} has no picture that can be decoded; it is damaged or cut off, export it again")
+        form = _Form.of(container, first, path)
+        clock = _Clock(stream)
+        begin = clock.zero_at(first)
+    skip_to = start / clock.time_base
+    with opened(path) as container:
+        stream = _wanted_stream(container, path)
+        for frame in _from(container, stream, begin, skip_to) if skip_to > 0 else decoded(container, stream):
+            pts = clock.pts(frame)
+            if pts >= skip_to:
+                yield VideoFrame(form.planes(frame), pts, clock.time_base, form.colour)
+
+
+class _Clock:
+    """Turns decoded frames' times into strictly rising pts from 0."""
+
+    def __init__(self, stream: Any) -> None:
+        self.time_base = Fraction(stream.time_base)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        self.step = max(1, round(1 / rate / self.time_base))
+        self.shift: int | None = None
+        self.last = -1
+
+    def zero_at(self, frame: Any) -> int:
+        """Make this frame's time 0; returns it in the file's own clock."""
+        begin = _stamp(frame)
+        self.shift = -(begin or 0)
+        return begin or 0
+
+    def pts(self, frame: Any) -> int:
+        stamp = _stamp(frame)
+        if self.shift is None:
+            self.zero_at(frame)
+        if stamp is None:
+            pts = self.last + self.step if self.last >= 0 else 0
+        else:
+            pts = stamp + (self.shift or 0)
+            if pts + RESTART_S / self.time_base < self.last:
+                self.shift = self.last + self.step - stamp
+                pts = self.last + self.step
+        self.last = max(pts, self.last + 1)
+        return self.last
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What every frame of a file is brought to."""
+
+    stored_size: tuple[int, int]
+    shown: tuple[int, int]
+    from_rgb: bool
+    turn: Turn
+    colour: Colour
+
+    @classmethod
+    def of(cls, container: InputContainer, frame: Any, path: Path) -> _Form:
+        size = (frame.width, frame.height)
+        shown = shown_size(path) or size
+        shown = (min(shown[0], size[0]), min(shown[1], size[1]))
+        if _tiled(container):
+            raise MediaError(f"{path} is a picture stored in tiles (HEIC); convert it to JPEG or PNG")
+        target, from_rgb = _target(frame)
+        from_rgb = from_rgb or is_picture_file(container)
+        colour = RGB_COLOUR if from_rgb else _colour_of(frame, target)
+        return cls(size, shown, from_rgb, turn_of(frame, path), colour)
+
+    @property
+    def upright_size(self) -> tuple[int, int]:
+        return (self.shown[1], self.shown[0]) if self.turn.swaps else self.shown
+
+    def planes(self, frame: Any) -> Planes:
+        """The upright planes of a decoded frame."""
+        if (frame.width, frame.height) != self.stored_size:
+            frame = frame.reformat(*self.stored_size, format=frame.format.name)
+        colour = self.colour
+        planes = planes_from_rgb(_rgb(frame), colour) if self.from_rgb else _views(frame, colour.pixel_format)
+        if self.shown != self.stored_size:
+            planes = _cropped(planes, self.shown, self.colour.pixel_format)
+        return turned(planes, self.turn) if self.turn else planes
+
+
+def _target(frame: Any) -> tuple[str, bool]:
+    """Pixel format for a frame, and whether it gets there through RGB."""
+    form = frame.format
+    if form.name in KEPT_FORMATS:
+        return str(form.name), False
+    alpha = any(component.is_alpha for component in form.components)
+    if form.is_rgb or form.has_palette or alpha:
+        return "yuv420p", True
+    deep = max((component.bits for component in form.components), default=8) > 8
+    if not deep:
+        return "yuv420p", False
+    family = next((c for c in ("422", "444") if c in form.name), "420")
+    return f"yuv{family}p10le", False
+
+
+def _colour_of(frame: Any, target: str) -> Colour:
+    full = frame.color_range == 2 or frame.format.name.startswith("yuvj")
+    tags = (frame.colorspace, 2 if full else frame.color_range, frame.color_primaries, frame.color_trc)
+    return Colour(target, matrix_of(frame.colorspace, frame.width, frame.height), full, tags)
+
+
+def _rgb(frame: Any) -> Bytes:
+    """``[h, w, 3]`` RGB; what is transparent shows white."""
+    name = frame.format.name
+    if name in KEPT_FORMATS:
+        return to_rgb(VideoFrame(_views(frame, name), 0, Fraction(1), _colour_of(frame, name)))
+    pixels = frame.reformat(format="rgba").to_ndarray()
+    cover = pixels[..., 3:]
+    if cover.min() == 255:
+        return np.ascontiguousarray(pixels[..., :3])
+    mixed = pixels[..., :3].astype(np.uint16) * cover + 255 * (255 - cover.astype(np.uint16))
+    return ((mixed + 127) // 255).astype(np.uint8)
+
+
+def _views(frame: Any, target: str) -> Planes:
+    """The planes in ``target`` format, without a copy where the frame has it already."""
+    if frame.format.name != target:
+        frame = frame.reformat(format=target)
+    kind = np.uint8 if bits_of(target) == 8 else np.uint16
+    luma, u, v = (_view(plane, kind) for plane in frame.planes[:3])
+    return luma, u, v
+
+
+def _view(plane: Any, kind: type[np.generic]) -> NDArray[np.generic]:
+    """A read-only view of a plane: the decoder may still need it as a reference."""
+    item = np.dtype(kind).itemsize
+    line = plane.line_size
+    offset = (plane.height - 1) * -line if line < 0 else 0
+    view: NDArray[np.generic] = np.ndarray(
+        (plane.height, plane.width), kind, buffer=plane, offset=offset, strides=(line, item)
+    )
+    view.flags.writeable = False
+    return view
+
+
+def _cropped(planes: Planes, size: tuple[int, int], pixel_format: str) -> Planes:
+    width, height = size
+    step_x, step_y = chroma_step(pixel_format)
+    rows, columns = -(-height // step_y), -(-width // step_x)
+    return planes[0][:height, :width], planes[1][:rows, :columns], planes[2][:rows, :columns]
+
+
+def _wanted_stream(container: InputContainer, path: Path) -> Any:
+    stream = video_stream(container)
+    if stream is None:
+        raise NoVideoError(f"{path} has no picture; give a video or a photo")
+    stream.thread_type = "AUTO"
+    return stream
+
+
+def _from(container: InputContainer, stream: Any, begin: int, skip_to: Fraction) -> Iterator[Any]:
+    """Frames from the key frame at or before ``skip_to`` (in pts from 0); from the file's start where no seek works."""
+    wanted = begin + skip_to
+    margin = 0
+    for _ in range(4):
+        target = int(wanted) - margin
+        if target <= begin:
+            break
+        try:
+            container.seek(target, stream=stream, backward=True, any_frame=False)
+        except (FFmpegError, OSError):
+            break
+        frames = decoded(container, stream)
+        key = next((frame for frame in frames if frame.key_frame), None)
+        stamp = None if key is None else _stamp(key)
+        if stamp is not None and stamp <= wanted:
+            yield key
+            # Frames before the key frame refer to pictures that were not decoded.
+            yield from (frame for frame in frames if (_stamp(frame) or stamp) > stamp)
+            return
+        margin = max(4 * margin, round(2 / stream.time_base))
+    path = Path(container.name.removeprefix("file:"))
+    with opened(path) as again:
+        yield from decoded(again, _wanted_stream(again, path))
+
+
+def _stamp(frame: Any) -> int | None:
+    """The frame's time in its stream's clock; AVI and raw streams tell only the packet's."""
+    return frame.pts if frame.pts is not None else frame.dts
+
+
+def _tiled(container: InputContainer) -> bool:
+    return is_picture_file(container) and len(container.streams.video) > 2 and "heic" in str(container.metadata)
+
+
+def _seconds(container: InputContainer, stream: Any) -> Fraction | None:
+    # MPEG program streams give no duration; what FFmpeg guesses for one stream of them is wrong.
+    if stream.duration and container.format.name != "mpeg":
+        return Fraction(stream.duration * stream.time_base)
+    return Fraction(container.duration, av.time_base) if container.duration else None

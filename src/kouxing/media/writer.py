@@ -1,0 +1,191 @@
+"""Timed frames -> H.264 in MP4, with the frames' own times, size, pixel format family and colour tags."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.error import FFmpegError
+from numpy.typing import NDArray
+
+from kouxing.errors import OutputError
+from kouxing.media.aside import finish, open_part, output_error, remove
+from kouxing.media.boxes import is_whole, write_shown_size
+from kouxing.media.colour import bits_of, chroma_step
+from kouxing.media.join import join
+from kouxing.media.reader import MediaInfo
+from kouxing.types import Colour, VideoFrame
+
+__all__ = ["FINEST_HZ", "VideoWriter", "exact_base", "join"]
+
+FINEST_HZ = 10_000_000
+"""Finest MP4 clock: with it a frame may still stand for 200 s before its duration leaves 31 bits."""
+
+DEFAULT_RATE = Fraction(25)
+
+
+def exact_base(time_base: Fraction) -> Fraction:
+    """The time base that an MP4 is written in: ``1 / denominator`` where that is not too fine, else 1 us."""
+    return Fraction(1, time_base.denominator if time_base.denominator <= FINEST_HZ else 1_000_000)
+
+
+class VideoWriter:
+    """Write frames to an MP4; it appears under its name only when all went well.
+
+    4:2:0 and 4:2:2 pictures with an odd width or height are stored one column or line larger (repeated edge) with a
+    clean-aperture box that gives their true size: H.264 has no odd 4:2:0 pictures, and 4:4:4 plays nearly nowhere.
+
+    Args:
+        path: the output, replaced if it exists.
+        like: the source, or one of its frames: gives size, pixel format, colour tags and pixel shape.
+        rate: frames per second, for players and for the last frame's length; from ``like`` where None.
+        time_base: seconds per unit of the frames' pts; from ``like`` where None. Kept exactly down to 1e-7 s.
+        crf: x264's quality, lower is better. preset: x264's speed.
+        threads: of the encoder; 0 for as many as it likes.
+
+    Raises:
+        OutputError: the file cannot be written. Nothing is left behind then.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        like: MediaInfo | VideoFrame,
+        rate: Fraction | None = None,
+        time_base: Fraction | None = None,
+        crf: int = 18,
+        preset: str = "veryfast",
+        threads: int = 0,
+    ) -> None:
+        if like.colour is None:
+            raise ValueError(f"{like} has no picture")
+        own_rate = like.rate if isinstance(like, MediaInfo) else None
+        self.path = Path(path)
+        self.colour = like.colour
+        self.size = (like.width, like.height)
+        self.rate = rate or own_rate or DEFAULT_RATE
+        self.time_base = exact_base(time_base or like.time_base or 1 / self.rate)
+        self._last = -1
+        self._frames = 0
+        step_x, step_y = chroma_step(self.colour.pixel_format)
+        self._stored = (self.size[0] + self.size[0] % step_x, self.size[1] + self.size[1] % step_y)
+        self._part = open_part(self.path)
+        try:
+            self._container, self._stream = self._open(like, crf, preset, threads)
+        except (FFmpegError, OSError, ValueError) as error:
+            remove(self._part)
+            raise output_error(self.path, error) from error
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def write(self, frame: VideoFrame) -> None:
+        """Add one frame; times must rise.
+
+        Raises:
+            OutputError: the disk is full, or the like.
+            ValueError: another size or format, or a time not after the last.
+        """
+        if (frame.width, frame.height) != self.size or frame.colour.pixel_format != self.colour.pixel_format:
+            raise ValueError(f"{frame.width}x{frame.height} {frame.colour.pixel_format} is not like the first frame")
+        pts = round(frame.pts * frame.time_base / self.time_base)
+        if self._frames and pts <= self._last:
+            raise ValueError(f"pts {pts} does not follow {self._last}")
+        self._last, self._frames = pts, self._frames + 1
+        picture = self._picture(frame)
+        picture.pts, picture.time_base = pts, self.time_base
+        picture.duration = max(1, round(1 / self.rate / self.time_base))
+        self._mux(picture)
+
+    def close(self) -> None:
+        """Finish the file and give it its name.
+
+        Raises:
+            OutputError: it cannot be finished, or no frame was written.
+        """
+        if not self._frames:
+            self.abort()
+            raise OutputError(f"{self.path} cannot be written: there is not a single frame to write")
+        self._mux(None)
+        try:
+            self._container.close()
+            if not is_whole(self._part):
+                raise OutputError(f"{self.path} cannot be written: the file came out cut off; is the disk full?")
+            if self._stored != self.size:
+                write_shown_size(self._part, *self.size)
+        except (FFmpegError, OSError) as error:
+            raise output_error(self.path, error) from error
+        else:
+            finish(self._part, self.path)
+        finally:
+            remove(self._part)
+
+    def abort(self) -> None:
+        """Give up: nothing is left behind."""
+        try:
+            self._container.close()
+        except (FFmpegError, OSError):
+            pass  # the file goes away in any case
+        finally:
+            remove(self._part)
+
+    def _open(self, like: MediaInfo | VideoFrame, crf: int, preset: str, threads: int) -> tuple[OutputContainer, Any]:
+        clock = str(self.time_base.denominator)
+        # The movie clock must be as fine as the track's: a segment's start time is written in it.
+        options = {"video_track_timescale": clock, "movie_timescale": clock}
+        container = av.open(f"file:{self._part}", "w", format="mp4", options=options)
+        stream: Any = container.add_stream("libx264", rate=self.rate)
+        context = stream.codec_context
+        stream.width, stream.height = self._stored
+        stream.pix_fmt = self.colour.pixel_format
+        context.time_base = self.time_base
+        context.thread_count = threads
+        context.colorspace, context.color_range, context.color_primaries, context.color_trc = self.colour.tags
+        if isinstance(like, MediaInfo) and like.sample_aspect != 1:
+            context.sample_aspect_ratio = like.sample_aspect
+        # Without B-frames decode order is time order, and segments join without a gap in their decode times.
+        context.options = {"preset": preset, "crf": str(crf), "bf": "0"}
+        container.start_encoding()
+        return container, stream
+
+    def _picture(self, frame: VideoFrame) -> av.VideoFrame:
+        """A PyAV frame with a copy of the planes."""
+        picture = av.VideoFrame(*self._stored, self.colour.pixel_format)
+        kind = np.uint8 if bits_of(self.colour.pixel_format) == 8 else np.uint16
+        for plane, source in zip(picture.planes, frame.planes, strict=True):
+            memory: Any = plane
+            strides = (plane.line_size, np.dtype(kind).itemsize)
+            view: NDArray[Any] = np.ndarray((plane.height, plane.width), kind, buffer=memory, strides=strides)
+            rows, columns = source.shape
+            view[:rows, :columns] = source
+            if columns < plane.width:
+                view[:rows, columns:] = source[:, -1:]
+            if rows < plane.height:
+                view[rows:] = view[rows - 1]
+        _tag(picture, self.colour)
+        return picture
+
+    def _mux(self, picture: av.VideoFrame | None) -> None:
+        try:
+            self._container.mux(self._stream.encode(picture))
+        except (FFmpegError, OSError) as error:
+            self.abort()
+            raise output_error(self.path, error) from error
+
+
+def _tag(picture: av.VideoFrame, colour: Colour) -> None:
+    picture.colorspace, picture.color_range, picture.color_primaries, picture.color_trc = colour.tags

@@ -1,0 +1,239 @@
+"""``lips``: a face's frames + speech features -> the same face saying it (methods.md section 4).
+
+Two stages, so that references are encoded once per job: ``encode`` makes their memory, ``paint`` makes a frame. The decoder
+predicts, at low resolution, how to warp the references and which one to trust where; it paints only what no reference
+shows. Rows above the crop's middle never change, so only the lower half is decoded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kouxing.models.layers import Attention, Modulate, PlainBlock, Residual, SpadeBlock, positions
+from kouxing.units import CROP_PX, HALF_PX
+
+Memory = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class LipsDimensions:
+    """Sizes of the generator.
+
+    Attributes:
+        references: R, reference frames.
+        window: F, audio features around a frame.
+        spacing: frames between them.
+        features: D, numbers per audio feature.
+        encoder: channels at 1/2, 1/4, 1/8, 1/16, 1/32 of the crop.
+        fusion: token width at 1/32.
+        heads: attention heads.
+        drive: width of the vector that modulates the decoder.
+        decoder: channels after each of the M = 5 upsamplings.
+        spade: SPADE blocks instead of plain convolutions.
+        reach_px: longest warp.
+    """
+
+    references: int = 3
+    window: int = 11
+    spacing: int = 1
+    features: int = 16
+    encoder: tuple[int, ...] = (16, 24, 48, 96, 128)
+    fusion: int = 128
+    heads: int = 4
+    drive: int = 128
+    decoder: tuple[int, ...] = (112, 80, 48, 24, 12)
+    spade: bool = False
+    reach_px: float = 48.0
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+PRESETS = {
+    "fast": LipsDimensions(),
+    "fine": LipsDimensions(decoder=(128, 96, 64, 32, 16), spade=True),
+}
+
+
+class ImageEncoder(nn.Module):
+    """Picture ``[N, 3, 256, 256]`` -> feature maps at 1/4, 1/8, 1/16, 1/32."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        channels = (3, *widths)
+        self.down = nn.ModuleList(
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels[:-1], channels[1:], strict=True)
+        )
+        self.blocks = nn.ModuleList(Residual(width) if place >= 2 else nn.Identity() for place, width in enumerate(widths))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        maps = []
+        for down, block in zip(self.down, self.blocks, strict=True):
+            x = block(F.leaky_relu(down(x), 0.1))
+            maps.append(x)
+        return maps[1:]
+
+
+class Fusion(nn.Module):
+    """Two-way, many-to-many attention between audio tokens and image tokens (methods.md section 4, Fusion b-f)."""
+
+    def __init__(self, size: LipsDimensions) -> None:
+        super().__init__()
+        width = size.fusion
+        self.adapter = nn.Sequential(nn.Linear(size.features, width), nn.GELU(), nn.Linear(width, width))
+        self.register_buffer("place", positions(size.window + size.references, width), persistent=False)
+        self.image = nn.Conv2d(size.encoder[-1] * (1 + size.references), width, 1)
+        self.self_attention = Attention(width, size.heads)
+        self.from_image = Attention(width, size.heads)
+        self.from_audio = Attention(width, size.heads)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        tokens = (CROP_PX // 32) ** 2
+        self.register_buffer("upper", torch.arange(tokens) < tokens // 2, persistent=False)
+        flat = (size.window + size.references) * size.features
+        self.drive = nn.Sequential(nn.Linear(flat, 2 * size.drive), nn.GELU(), nn.Linear(2 * size.drive, size.drive), nn.GELU())
+        self.modulate = Modulate(size.drive, width)
+
+    def forward(self, audio: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
+        """``audio [B, F + R, D]`` and ``image [B, (R + 1) * C, 8, 8]`` -> fused map ``[B, W, 8, 8]`` and drive ``[B, drive]``."""
+        drive = self.drive(audio.flatten(1))
+        tokens = self.adapter(audio) + self.place
+        tokens = self.norms[0](tokens + self.self_attention(tokens, tokens))
+        image = self.modulate(self.image(image), drive)
+        batch, width, height, across = image.shape
+        places = image.flatten(2).transpose(1, 2)
+        # The upper half is shut: audio takes from the lower halves of the references only.
+        tokens = self.norms[1](tokens + self.from_image(tokens, places, self.upper))
+        places = self.norms[2](places + self.from_audio(places, tokens))
+        return places.transpose(1, 2).reshape(batch, width, height, across), drive
+
+
+def warp(images: Tensor, flow: Tensor, top: float) -> Tensor:
+    """Sample pictures where a flow points.
+
+    Args:
+        images: ``[N, C, H, W]`` whole pictures (or feature maps).
+        flow: ``[N, 2, h, w]`` (x, y) in units of half a picture, for the rows from share ``top`` of the picture down.
+        top: 0..1.
+
+    Returns:
+        ``[N, C, h, w]``.
+    """
+    _, _, height, width = flow.shape
+    y = top + (1 - top) * (torch.arange(height, device=flow.device, dtype=flow.dtype) + 0.5) / height
+    x = (torch.arange(width, device=flow.device, dtype=flow.dtype) + 0.5) / width
+    base = torch.stack([x[None].expand(height, width), y[:, None].expand(height, width)], -1) * 2 - 1
+    return F.grid_sample(images.to(flow.dtype), base + flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+
+
+def upsample(x: Tensor, factor: int = 2) -> Tensor:
+    """Bilinear enlargement of ``[N, C, H, W]``."""
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def lower(x: Tensor) -> Tensor:
+    """The lower half of the rows."""
+    return x[:, :, x.shape[2] // 2 :]
+
+
+class Lips(nn.Module):
+    """The generator; see the module's docstring."""
+
+    def __init__(self, dimensions: LipsDimensions) -> None:
+        super().__init__()
+        self.dimensions = size = dimensions
+        self.frame_encoder = ImageEncoder(size.encoder)
+        self.reference_encoder = ImageEncoder(size.encoder)
+        self.fusion = Fusion(size)
+        block = SpadeBlock if size.spade else PlainBlock
+        incoming = (size.fusion, *size.decoder[:-1])
+        # Guides of the levels 1/16, 1/8, 1/4: frame + references there; 1/2: warped references' features; 1/1: the warp itself.
+        one = [size.encoder[3], size.encoder[2], size.encoder[1]]
+        guides = [width * (1 + size.references) for width in one] + [one[-1], 3]
+        self.enter = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(incoming, size.decoder, strict=True))
+        self.blocks = nn.ModuleList(
+            block(width, guide, size.drive) for width, guide in zip(size.decoder, guides, strict=True)
+        )
+        self.where = nn.Conv2d(size.decoder[2], 3 * size.references, 3, padding=1)
+        nn.init.normal_(self.where.weight, std=1e-3)
+        nn.init.zeros_(self.where.bias)
+        self.paint_out = nn.Conv2d(size.decoder[4], 4, 3, padding=1)
+        nn.init.normal_(self.paint_out.weight, std=1e-2)
+        # Starts with the gate nearly shut: what a reference shows is not painted.
+        self.paint_out.bias.data = torch.tensor([0.0, 0.0, 0.0, -3.0])
+
+    def encode(self, references: Tensor) -> Memory:
+        """Memory of the references, once per job.
+
+        Args:
+            references: ``[B * R, 3, 256, 256]``, 0..1.
+
+        Returns:
+            Maps at 1/4 (whole), 1/8 and 1/16 (lower halves) and 1/32 (whole), each ``[B * R, C, h, w]``.
+        """
+        quarter, eighth, sixteenth, last = self.reference_encoder(references)
+        return quarter, lower(eighth), lower(sixteenth), last
+
+    def paint(self, frame: Tensor, references: Tensor, memory: Memory, audio: Tensor, own: Tensor) -> Tensor:
+        """Lower halves of the frames.
+
+        Args:
+            frame: ``[B, 3, 256, 256]``, 0..1, the lower half already set to zero.
+            references: ``[B * R, 3, 256, 256]``, 0..1.
+            memory: from ``encode``.
+            audio: ``[B, F, D]`` audio features, already multiplied by the mouth-opening coefficient.
+            own: ``[B, R, D]`` the references' own mouth geometry.
+
+        Returns:
+            ``[B, 3, 128, 256]``, 0..1.
+        """
+        count = self.dimensions.references
+        batch = frame.shape[0]
+        quarter, eighth, sixteenth, last = memory
+
+        def joined(mine: Tensor, theirs: Tensor) -> Tensor:
+            return torch.cat([mine, theirs.reshape(batch, -1, *theirs.shape[2:])], 1)
+
+        frame_4, frame_8, frame_16, frame_32 = self.frame_encoder(frame)
+        fused, drive = self.fusion(torch.cat([audio, own], 1), joined(frame_32, last))
+        x = lower(fused)
+        x = self._level(0, x, joined(lower(frame_16), sixteenth), drive)
+        x = self._level(1, x, joined(lower(frame_8), eighth), drive)
+        x = self._level(2, x, joined(lower(frame_4), lower(quarter)), drive)
+        where = self.where(F.leaky_relu(x, 0.1))
+        flow = torch.tanh(where[:, : 2 * count]) * (self.dimensions.reach_px / HALF_PX)
+        trust = where[:, 2 * count :]
+        parts = self._mix(quarter, flow, trust, count)
+        x = self._level(3, x, upsample(parts), drive)
+        shown = self._mix(references, upsample(flow, 4), upsample(trust, 4), count)
+        x = self._level(4, x, shown, drive)
+        painted = self.paint_out(F.leaky_relu(x, 0.1))
+        gate = torch.sigmoid(painted[:, 3:])
+        return shown * (1 - gate) + torch.sigmoid(painted[:, :3]) * gate
+
+    def forward(self, frame: Tensor, references: Tensor, audio: Tensor, own: Tensor) -> Tensor:
+        """As ``paint`` after ``encode``, for training; with S frames per reference set, ``frame`` is ``[B * S, ...]``
+        and ``audio`` ``[B * S, F, D]`` while ``references`` is ``[B * R, ...]`` and ``own`` ``[B, R, D]``."""
+        each = frame.shape[0] // own.shape[0]
+        count = self.dimensions.references
+
+        def repeat(x: Tensor) -> Tensor:
+            grouped = x.reshape(-1, 1, count, *x.shape[1:]).expand(-1, each, -1, *(-1 for _ in x.shape[1:]))
+            return grouped.reshape(-1, *x.shape[1:])
+
+        memory = tuple(repeat(part) for part in self.encode(references))
+        return self.paint(frame, repeat(references), memory, audio, own.repeat_interleave(each, 0))
+
+    def _level(self, place: int, x: Tensor, guide: Tensor, drive: Tensor) -> Tensor:
+        return self.blocks[place](F.leaky_relu(self.enter[place](upsample(x)), 0.1), guide, drive)
+
+    @staticmethod
+    def _mix(pictures: Tensor, flow: Tensor, trust: Tensor, count: int) -> Tensor:
+        """Warp each reference by its own flow and add them by trust: ``[B * R, C, H, W]`` -> ``[B, C, h, w]``."""
+        batch, _, height, width = flow.shape
+        warped = warp(pictures, flow.reshape(batch * count, 2, height, width), 0.5)
+        share = trust.softmax(1).reshape(batch, count, 1, height, width)
+        return (warped.reshape(batch, count, -1, height, width) * share).sum(1)

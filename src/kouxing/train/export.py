@@ -1,0 +1,142 @@
+"""Trained models -> ONNX through the weight door, checked against PyTorch."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from kouxing import weights
+from kouxing.errors import WeightError
+from kouxing.models.lips import Lips
+from kouxing.models.speech import SpeechEncoder
+from kouxing.units import CROP_PX, HALF_PX, MELS_PER_FRAME
+
+TOLERANCE = 1e-3
+OPSET = 20
+SMALLEST = 1024
+"""Tensors with fewer numbers stay float32: they cost nothing and are often biases or norms."""
+
+
+class _References(nn.Module):
+    """``crops [R, 256, 256, 3] uint8`` -> pictures and memory, as the frame stage takes them."""
+
+    def __init__(self, model: Lips) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        pictures = crops.permute(0, 3, 1, 2).float() / 255.0
+        return (pictures, *self.model.encode(pictures))
+
+
+class _Frame(nn.Module):
+    """Upper half of a crop, memory and audio -> the painted lower half ``[1, 128, 256, 3] uint8``."""
+
+    def __init__(self, model: Lips, exact: bool = False) -> None:
+        super().__init__()
+        self.model, self.exact = model, exact
+
+    def forward(
+        self, crop: Tensor, audio: Tensor, pictures: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor,
+        last: Tensor, own: Tensor,
+    ) -> Tensor:  # fmt: skip
+        upper = crop.permute(0, 3, 1, 2).float() / 255.0
+        frame = torch.cat([upper, torch.zeros_like(upper)], 2)
+        lower = self.model.paint(frame, pictures, (quarter, eighth, sixteenth, last), audio, own).permute(0, 2, 3, 1)
+        return lower if self.exact else (lower * 255.0).round().to(torch.uint8)
+
+
+MEMORY = ("pictures", "quarter", "eighth", "sixteenth", "last")
+
+
+def _export(model: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], **more: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        model.eval(), inputs, buffer, input_names=names, output_names=outputs, opset_version=OPSET, dynamo=False, **more
+    )
+    return buffer.getvalue()
+
+
+def halve(serialised: bytes) -> bytes:
+    """Store large float32 initialisers as float16, cast back when the model is loaded: half the size, float32 arithmetic."""
+    model = onnx.load_from_string(serialised)
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and np.prod(tensor.dims) >= SMALLEST:
+            name = tensor.name
+            small = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{name}.half")
+            tensor.CopyFrom(small)
+            casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def _compare(serialised: bytes, inputs: dict[str, np.ndarray], wanted: list[np.ndarray], what: str) -> float:
+    """Largest difference between ONNX Runtime and PyTorch; refuses more than ``TOLERANCE``."""
+    session = onnxruntime.InferenceSession(serialised, providers=["CPUExecutionProvider"])
+    made = session.run(None, inputs)
+    worst = max(float(np.abs(a.astype(np.float64) - b).max()) for a, b in zip(made, wanted, strict=True))
+    if not worst <= TOLERANCE:
+        raise WeightError(f"{what}: ONNX differs from PyTorch by {worst:.2e}, more than {TOLERANCE:.0e}; not saved")
+    return worst
+
+
+def _round_to_half(model: nn.Module) -> None:
+    """The weights that will be stored, so that the comparison is of the same numbers."""
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            if value.dtype == torch.float32 and value.numel() >= SMALLEST:
+                value.copy_(value.half().float())
+
+
+def export_speech(model: SpeechEncoder, about: dict[str, Any], folder: Path | None = None) -> float:
+    """Save ``speech``; returns the largest difference to PyTorch."""
+    model = model.cpu().eval()
+    _round_to_half(model)
+    mel = torch.randn(1, 2 * model.dimensions.context_mels + 3 * MELS_PER_FRAME, model.dimensions.bands)
+    state = torch.randn_like(model.initial_state(1))
+    axes = {"mel": {1: "mels"}, "features": {1: "frames"}}
+    onnx_bytes = halve(_export(model, (mel, state), ["mel", "state"], ["features", "next_state"], dynamic_axes=axes))
+    longer = torch.randn(1, 2 * model.dimensions.context_mels + 50 * MELS_PER_FRAME, model.dimensions.bands)
+    with torch.no_grad():
+        wanted = [x.numpy() for x in model(longer, state)]
+    worst = _compare(onnx_bytes, {"mel": longer.numpy(), "state": state.numpy()}, wanted, "speech")
+    weights.save("speech", onnx_bytes, {**about, "dimensions": model.dimensions.as_dict()}, folder)
+    return worst
+
+
+def export_lips(model: Lips, preset: str, about: dict[str, Any], folder: Path | None = None) -> float:
+    """Save both stages of a preset; returns the largest difference to PyTorch (pictures 0..1)."""
+    model = model.cpu().eval()
+    _round_to_half(model)
+    size = model.dimensions
+    crops = torch.randint(0, 256, (size.references, CROP_PX, CROP_PX, 3), dtype=torch.uint8)
+    # Smooth pictures: on noise a warp's last digit becomes a large difference.
+    crops = torch.nn.functional.avg_pool2d(crops.permute(0, 3, 1, 2).float(), 9, 1, 4).permute(0, 2, 3, 1).to(torch.uint8)
+    crop, audio = crops[:1, :HALF_PX].contiguous(), torch.randn(1, size.window, size.features)
+    own = torch.randn(1, size.references, size.features)
+    with torch.no_grad():
+        memory = _References(model)(crops)
+        exact = _Frame(model, exact=True)(crop, audio, *memory, own)
+    references = halve(_export(_References(model), (crops,), ["crops"], list(MEMORY)))
+    worst = _compare(references, {"crops": crops.numpy()}, [x.numpy() for x in memory], f"lips_{preset}_references")
+    names = ["crop", "audio", *MEMORY, "own"]
+    given = (crop, audio, *memory, own)
+    inputs = {name: value.numpy() for name, value in zip(names, given, strict=True)}
+    checked = halve(_export(_Frame(model, exact=True), given, names, ["lower"]))
+    worst = max(worst, _compare(checked, inputs, [exact.numpy()], f"lips_{preset}_frame"))
+    told = {**about, "dimensions": size.as_dict()}
+    weights.save(f"lips_{preset}_references", references, told, folder)
+    weights.save(f"lips_{preset}_frame", halve(_export(_Frame(model), given, names, ["lower"])), told, folder)
+    return worst

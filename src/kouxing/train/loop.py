@@ -1,0 +1,237 @@
+"""The one training loop: cadence, warm-up and cosine, EMA, precision, saving, resuming, logging. Tasks bring the step."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from kouxing.errors import DataError, OptionError
+
+Batch = dict[str, Tensor]
+CHECKPOINT = "checkpoint.safetensors"
+BEST = "best.safetensors"
+"""The averaged weights with the best validation score, its figures in the metadata."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Rows of a preset table; the differences are the recipe.
+
+    Attributes:
+        steps: optimiser steps in all.
+        batch: samples per step.
+        rate: peak learning rate, reached linearly after ``warmup`` steps, then a cosine to ``rate * floor``.
+        warmup: steps.
+        floor: share of the rate that is left at the end.
+        decay: weight decay.
+        ema: decay of the averaged weights, which are what is validated and exported.
+        clip: largest gradient norm.
+        save_every_s: seconds between checkpoints.
+        validate_every: steps between validations.
+        precision: Fabric's, e.g. ``32-true`` or ``bf16-mixed``.
+        seed: source of chance.
+    """
+
+    steps: int
+    batch: int = 16
+    rate: float = 1e-4
+    warmup: int = 100
+    floor: float = 0.02
+    decay: float = 0.01
+    ema: float = 0.995
+    clip: float = 1.0
+    save_every_s: float = 120.0
+    validate_every: int = 250
+    precision: str = "32-true"
+    seed: int = 0
+
+
+class Task(Protocol):
+    """What a training file brings."""
+
+    model: nn.Module
+
+    def batch(self, number: int) -> Batch:
+        """Batch ``number``; the same number gives the same batch."""
+        ...
+
+    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float | Tensor]]:
+        """Loss and a flat dict of figures (``lips/reconstruction``); ``progress`` runs 0..1."""
+        ...
+
+    def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        """Held-out figures of the averaged model; may leave pictures in ``folder``. ``score`` chooses: higher is better."""
+        ...
+
+
+def rate_at(schedule: Schedule, step: int) -> float:
+    """Learning rate of a step: linear warm-up from 0, then cosine."""
+    if step < schedule.warmup:
+        return schedule.rate * (step + 1) / schedule.warmup
+    share = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
+    return schedule.rate * (schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
+
+
+def train(
+    task: Task,
+    schedule: Schedule,
+    folder: Path,
+    device: str = "cpu",
+    config: dict[str, Any] | None = None,
+    report: Callable[[str], None] = print,
+) -> nn.Module:
+    """Train, or go on where the run folder's checkpoint is; the same command resumes.
+
+    Args:
+        task: model, batches, step, validation.
+        schedule: cadence.
+        folder: run folder; gets config.json, checkpoint, TensorBoard logs, ``BEST``.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        config: resolved configuration to keep beside the checkpoint; a resume with another one is refused.
+        report: where progress lines go.
+
+    Returns:
+        The averaged model with the best validation score.
+
+    Raises:
+        DataError: the folder holds a run of another configuration.
+        OptionError: the device is not there.
+    """
+    try:
+        fabric = Fabric(accelerator=device, devices=1, precision=schedule.precision)  # type: ignore[arg-type]
+    except Exception as error:  # Lightning raises many types for one cause
+        raise OptionError(f"--device {device}: not available here ({error})") from error
+    torch.manual_seed(schedule.seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
+    optimiser = torch.optim.AdamW(task.model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay)
+    model, optimiser = fabric.setup(task.model, optimiser)
+    average = copy.deepcopy(task.model).requires_grad_(False).eval()
+    state = _resume(folder, task.model, average, optimiser, fabric.device)
+    log = _writer(folder)
+    saved = began = time.monotonic()
+    first = state["step"]
+    with ThreadPoolExecutor(1) as loader:
+        waiting = loader.submit(task.batch, first)
+        for step in range(first, schedule.steps):
+            batch = fabric.to_device(waiting.result())
+            waiting = loader.submit(task.batch, step + 1)
+            for group in optimiser.param_groups:
+                group["lr"] = rate_at(schedule, step)
+            model.train()
+            loss, figures = task.step(model, batch, step / schedule.steps)
+            optimiser.zero_grad(set_to_none=True)
+            fabric.backward(loss)
+            fabric.clip_gradients(model, optimiser, max_norm=schedule.clip, error_if_nonfinite=False)
+            optimiser.step()
+            _follow(average, task.model, min(schedule.ema, (step + 1) / (step + 10)))
+            done = step + 1
+            if done % 25 == 0 or done == schedule.steps:
+                _log(log, report, figures, done, schedule.steps, (time.monotonic() - began) / (done - first))
+            if done % schedule.validate_every == 0 or done == schedule.steps:
+                held_out = task.validate(average, folder, done)
+                _log(log, report, held_out, done, schedule.steps, None)
+                if held_out["score"] > state["best"]:
+                    state["best"] = held_out["score"]
+                    told = {name: repr(value) for name, value in held_out.items()} | {"step": str(done)}
+                    write_aside(folder / BEST, average.state_dict(), told)
+            if time.monotonic() - saved > schedule.save_every_s or done == schedule.steps:
+                _save(folder, task.model, average, optimiser, {"step": done, "best": state["best"]})
+                saved = time.monotonic()
+    load_tensors(average, folder / BEST)
+    return average
+
+
+def _keep_config(folder: Path, config: dict[str, Any]) -> None:
+    path = folder / "config.json"
+    text = json.dumps(config, indent=2, default=str)
+    if path.exists() and path.read_text(encoding="utf-8") != text and (folder / CHECKPOINT).exists():
+        raise DataError(f"{folder}: holds a run of another configuration; choose another --out or remove it")
+    path.write_text(text, encoding="utf-8")
+
+
+def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
+    with torch.no_grad():
+        for old, new in zip(average.state_dict().values(), model.state_dict().values(), strict=True):
+            if old.dtype.is_floating_point:
+                old.lerp_(new, 1 - decay)
+            else:
+                old.copy_(new)
+
+
+def write_aside(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write safetensors beside ``path``, then rename: a half-written file never replaces a good one."""
+    part = path.with_suffix(".part")
+    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, metadata)
+    os.replace(part, path)
+
+
+def load_tensors(model: nn.Module, path: Path) -> None:
+    """Strictly load a state dict of safetensors into ``model``."""
+    with safe_open(path, "pt") as file:
+        model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no dict)
+
+
+def best_figures(folder: Path) -> dict[str, float]:
+    """Held-out figures of a run's best weights."""
+    with safe_open(folder / BEST, "pt") as file:
+        return {name: float(value) for name, value in file.metadata().items()}
+
+
+def _save(folder: Path, model: nn.Module, average: nn.Module, optimiser: Any, state: dict[str, float]) -> None:
+    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
+    for place, slots in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser/{place}/{name}": torch.as_tensor(value) for name, value in slots.items()}
+    write_aside(folder / CHECKPOINT, tensors, {name: repr(value) for name, value in state.items()})
+
+
+def _resume(folder: Path, model: nn.Module, average: nn.Module, optimiser: Any, device: torch.device) -> dict[str, Any]:
+    path = folder / CHECKPOINT
+    if not path.exists():
+        return {"step": 0, "best": -math.inf}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}}
+    with safe_open(path, "pt", device=str(device)) as file:
+        state = file.metadata()
+        for key in file.keys():  # noqa: SIM118 (no dict)
+            part, name = key.split("/", 1)
+            parts[part][name] = file.get_tensor(key)
+    model.load_state_dict(parts["model"])
+    average.load_state_dict(parts["average"])
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in parts["optimiser"].items():
+        place, name = key.split("/")
+        slots.setdefault(int(place), {})[name] = value
+    optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+    return {"step": int(state["step"]), "best": float(state["best"])}
+
+
+def _writer(folder: Path) -> Any:
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"))
+
+
+def _log(
+    log: Any, report: Callable[[str], None], figures: dict[str, Any], step: int, steps: int, pace_s: float | None
+) -> None:
+    values = {name: float(value) for name, value in figures.items()}
+    for name, value in values.items():
+        log.add_scalar(name, value, step)
+    log.flush()
+    left = f", {(steps - step) * pace_s / 60:.1f} min left" if pace_s is not None else ""
+    report(f"step {step}/{steps}{left}: " + "  ".join(f"{name} {value:.4f}" for name, value in values.items()))

@@ -1,0 +1,204 @@
+"""How the command line fails and what it prints; the dub itself is replaced where only the wiring is looked at."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kouxing.cli import app as cli
+from kouxing.cli import output
+from kouxing.cli.progress import Lines, clock_text
+from kouxing.errors import NoFaceError
+
+
+@dataclass
+class Made:
+    out: Path
+    seconds: Fraction
+    fps: float
+    warnings: tuple[str, ...] = ("the face is small",)
+
+
+class Dub:
+    """Stands in for ``infer.dub.dub``: keeps what it was asked, then reports or fails as told."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, Any] = {}
+        self.failure: BaseException | None = None
+
+    def __call__(self, face: Path, speech: Path, out: Path, **options: Any) -> Made:
+        self.asked = {"face": face, "speech": speech, "out": out, **options}
+        if self.failure is not None:
+            raise self.failure
+        if options["progress"] is not None:
+            options["progress"]("paint", 1, 2)
+        return Made(out, Fraction(3, 2), 31.0)
+
+
+@pytest.fixture
+def dub(monkeypatch: pytest.MonkeyPatch) -> Dub:
+    stand_in = Dub()
+    module = ModuleType("kouxing.infer.dub")
+    module.dub = stand_in  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "kouxing.infer.dub", module)
+    return stand_in
+
+
+def words(folder: Path, *more: str) -> list[str]:
+    return ["dub", "face.mp4", "voice.wav", "-o", str(folder / "out.mp4"), *more]
+
+
+def only_line(capsys: pytest.CaptureFixture[str]) -> str:
+    found = capsys.readouterr()
+    lines = found.err.splitlines()
+    assert len(lines) == 1, found.err
+    assert not found.out
+    return lines[0]
+
+
+def test_options_reach_the_library(tmp_path: Path, dub: Dub) -> None:
+    more = ["--mouth", "1.4", "--face", "2", "--length", "loop", "--preset", "fine", "--resume"]
+    assert cli.run(words(tmp_path, *more)) == 0
+    told = {key: dub.asked[key] for key in ("mouth", "face_index", "length", "preset", "resume")}
+    assert told == {"mouth": 1.4, "face_index": 2, "length": "loop", "preset": "fine", "resume": True}
+    assert dub.asked["face"] == Path("face.mp4") and dub.asked["out"] == tmp_path / "out.mp4"
+
+
+def test_json_is_the_only_output(tmp_path: Path, dub: Dub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(words(tmp_path, "--json")) == 0
+    found = capsys.readouterr()
+    assert json.loads(found.out) == {
+        "out": str(tmp_path / "out.mp4"),
+        "seconds": 1.5,
+        "fps": 31.0,
+        "warnings": ["the face is small"],
+    }
+    assert not found.err
+    assert dub.asked["progress"] is None
+
+
+def test_people_get_lines(tmp_path: Path, dub: Dub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(words(tmp_path)) == 0
+    found = capsys.readouterr()
+    assert "seconds: 1.5" in found.out.splitlines()
+    assert found.err.splitlines() == ["kouxing: paint: 1/2", "kouxing: note: the face is small"]
+
+
+def test_a_mistake_is_one_line_and_exit_2(tmp_path: Path, dub: Dub, capsys: pytest.CaptureFixture[str]) -> None:
+    dub.failure = NoFaceError("face.mp4: no face found; give a picture\nof a face")
+    assert cli.run(words(tmp_path)) == 2
+    assert only_line(capsys) == "kouxing: error: face.mp4: no face found; give a picture of a face"
+
+
+def test_ctrl_c_tells_how_to_go_on(tmp_path: Path, dub: Dub, capsys: pytest.CaptureFixture[str]) -> None:
+    dub.failure = KeyboardInterrupt()
+    assert cli.run(words(tmp_path)) == 130
+    assert "--resume" in only_line(capsys)
+
+
+def test_a_fault_is_one_line_and_exit_1(tmp_path: Path, dub: Dub, capsys: pytest.CaptureFixture[str]) -> None:
+    dub.failure = ZeroDivisionError("by zero")
+    assert cli.run(words(tmp_path)) == 1
+    line = only_line(capsys)
+    assert "ZeroDivisionError: by zero" in line and "KOUXING_TRACEBACK=1" in line
+
+
+def test_the_traceback_on_request(
+    tmp_path: Path, dub: Dub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOUXING_TRACEBACK", "1")
+    dub.failure = ZeroDivisionError("by zero")
+    assert cli.run(words(tmp_path)) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_an_output_is_replaced_only_on_request(tmp_path: Path, dub: Dub, force: bool) -> None:
+    assert cli.run(words(tmp_path, *(["--force"] if force else []))) == 0
+    assert dub.asked["overwrite"] is force
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dub", "a.mp4"], "SPEECH"),
+        (["dub", "a.mp4", "b.wav"], "--out"),
+        (["dub", "a.mp4", "b.wav", "-o", "c.mp4", "--mouth", "wide"], "--mouth"),
+        (["dub", "a.mp4", "b.wav", "-o", "c.mp4", "--face", "-1"], "--face"),
+        (["dub", "a.mp4", "b.wav", "-o", "c.mp4", "--preset", "finest"], "--preset"),
+        (["dub", "a.mp4", "b.wav", "-o", "c.mp4", "--nothing"], "--nothing"),
+        (["sing"], "sing"),
+        (["train", "lips"], "--data"),
+        (["train", "hands", "--data", "x"], "hands"),
+        (["evaluate", "lips"], "--data"),
+    ],
+)
+def test_usage_mistakes_are_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(arguments) == 2
+    line = only_line(capsys)
+    assert said in line and "--help" in line
+
+
+def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("kouxing ")
+    assert cli.run(["--help"]) == 0
+    assert "dub" in capsys.readouterr().out
+
+
+def test_training_without_pytorch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(import_module("kouxing.cli.train"), "find_spec", lambda name: None)
+    assert cli.run(["train", "lips", "--data", str(tmp_path)]) == 2
+    assert "kouxing[train]" in only_line(capsys)
+
+
+@pytest.mark.parametrize("network", ["speech", "lips"])
+def test_a_dry_run_shows_the_settings(network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    out = tmp_path / "run"
+    arguments = ["train", network, "--data", "data", "-o", str(out), "--steps", "7", "--seed", "3", "--dry-run"]
+    assert cli.run(arguments) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["network"], told["schedule"]["steps"], told["schedule"]["seed"]) == (network, 7, 3)
+    assert not out.exists()
+    assert cli.run(["train", network, "--data", str(tmp_path)]) == 2
+    assert "manifest.csv" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_plain_values() -> None:
+    value = {"a": np.float32(0.5), "b": np.arange(2), "c": Fraction(1, 4), "d": (float("nan"), None), "e": Path("x")}
+    assert output.plain(value) == {"a": 0.5, "b": [0, 1], "c": 0.25, "d": [None, None], "e": "x"}
+    with pytest.raises(TypeError):
+        output.plain(object())
+
+
+def test_progress_lines_come_seldom_and_tell_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    times = iter(range(100))
+    lines = Lines(clock=lambda: float(next(times)), every_s=4.0)
+    for done in range(11):
+        lines("paint", done, 10)
+    lines("join", 0, None)
+    shown = capsys.readouterr().err.splitlines()
+    assert shown == [
+        "kouxing: paint: 0/10",
+        "kouxing: paint: 4/10, 0:06 left",
+        "kouxing: paint: 8/10, 0:02 left",
+        "kouxing: paint: 10/10",
+        "kouxing: join: 0",
+    ]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (75.2, "1:15"), (3600, "1:00:00")])
+def test_clock_text(seconds: float, text: str) -> None:
+    assert clock_text(seconds) == text

@@ -1,0 +1,22 @@
+"""Settings for all tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Many tests run side by side with other work: networks and linear algebra shall not each take all cores.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(name, "2")
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's own settings must not decide whether tests pass."""
+    for name in ("KOUXING_PROVIDER", "KOUXING_THREADS", "KOUXING_TRACEBACK", "KOUXING_WEIGHTS"):
+        monkeypatch.delenv(name, raising=False)

@@ -1,0 +1,90 @@
+"""Samples: the mask hides the lower half, batches repeat by number, the selector picks what the method says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fake_data import make_data
+from kouxing.data.footage import Footage, load_footage
+from kouxing.data.lips import MARGIN_PX, LipsSamples, mask, region, select
+from kouxing.data.speech import SpeechWindows, shares
+from kouxing.units import HALF_PX, MELS_PER_FRAME
+
+
+@pytest.fixture(scope="module")
+def footage(tmp_path_factory: pytest.TempPathFactory) -> list[Footage]:
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KOUXING_CACHE", str(folder / "cache"))
+        data = make_data(folder / "set")
+        first = load_footage(data, "train")
+        again = load_footage(data, "train")
+    assert [clip.clip.id for clip in first] == [clip.clip.id for clip in again] == ["clip-0", "clip-1"]
+    return again
+
+
+def test_prepared_footage_fits_together(footage: list[Footage]) -> None:
+    clip = footage[0]
+    assert clip.mel.shape == (len(clip) * MELS_PER_FRAME, 80)
+    assert clip.crop(0).shape == (256, 256, 3)
+    # The drawn mouth's gap is what aperture and opening follow.
+    from kouxing.face import geometry
+
+    assert np.corrcoef(clip.aperture, geometry.opening(clip.geometry))[0, 1] > 0.99
+    # Lips are dark red in the crop where the landmarks say.
+    x, y = clip.lips[0, 5].astype(int)
+    assert clip.crop(0)[y - 4, x, 0] > clip.crop(0)[y - 4, x, 1] + 20
+
+
+def test_selector() -> None:
+    features = np.arange(20, dtype=np.float32)[:, None]
+    assert select(features, 8, 11, 1)[:, 0].tolist() == list(range(3, 14))
+    assert select(features, 10, 11, 2)[:, 0].tolist() == list(range(0, 21, 2))[:10] + [0]
+    assert select(features, 0, 5, 1)[:, 0].tolist() == [0, 0, 0, 1, 2]
+
+
+def test_mask_hides_everything_below(footage: list[Footage]) -> None:
+    crop = footage[0].crop(3)
+    masked = mask(crop, HALF_PX)
+    assert not masked[HALF_PX:].any() and (masked[:HALF_PX] == crop[:HALF_PX]).all()
+
+
+def test_region_counts_the_mouth_most(footage: list[Footage]) -> None:
+    lips = footage[0].lips[0]
+    weight = region(lips, 180, 240)
+    x, y = lips.mean(0)
+    assert weight.shape == (32, 64)
+    assert weight[int((y - HALF_PX) / 4), int(x / 4)] > 3.5 > 1.2 > weight[20, 16] > 0.9
+    assert weight[0, 0] < 0.4
+
+
+def samples(footage: list[Footage]) -> LipsSamples:
+    predicted = [clip.geometry for clip in footage]
+    return LipsSamples(footage, predicted, clips=3, run=2, window=11, spacing=1, seed=1)
+
+
+def test_batches_repeat_by_number(footage: list[Footage]) -> None:
+    one, same, other = samples(footage)(5), samples(footage)(5), samples(footage)(6)
+    assert all(torch.equal(one[name], same[name]) for name in one)
+    assert not torch.equal(one["real"], other["real"])
+    assert one["frame"].shape == (6, 3, 256, 256) and one["references"].shape == (9, 3, 256, 256)
+    assert one["audio"].shape == (6, 11, 16) and one["own"].shape == (3, 3, 16) and one["lips"].shape == (6, 40, 2)
+
+
+def test_the_answer_is_hidden_from_the_frame(footage: list[Footage]) -> None:
+    batch = samples(footage)(0)
+    assert not batch["frame"][:, :, HALF_PX:].any()
+    assert batch["frame"][:, :, : HALF_PX - MARGIN_PX].any()
+
+
+def test_speech_windows(footage: list[Footage]) -> None:
+    windows = SpeechWindows(footage, frames=30, batch=4, reach_mels=20, seed=0)
+    batch = windows(0)
+    assert batch["mel"].shape == (4, 40 + 30 * MELS_PER_FRAME, 80) and batch["geometry"].shape == (4, 30, 16)
+    assert ((batch["mask"] == 0) | (batch["mask"] == 1)).all() and batch["mask"].sum(1).min() >= 10
+    assert all(torch.equal(batch[name], windows(0)[name]) for name in batch)
+    assert np.isclose(shares(footage).sum(), 1)

@@ -1,0 +1,81 @@
+"""Reference choice: near in pose, sharp, spread from closed to wide."""
+
+import numpy as np
+import pytest
+from infer.fake_parts import face
+
+from kouxing.infer.references import choose, face_width, head_pose, mouth_geometry, opening, sharpness
+from kouxing.types import FaceTrack
+
+
+def track(gaps, turn=None):
+    """A face in a 256 px frame whose lips open by ``gaps``; ``turn`` moves the nose sideways."""
+    parts = [face(float(gap)) for gap in gaps]
+    lips, anchors, jaw = (np.stack([part[i] for part in parts]) for i in range(3))
+    if turn is not None:
+        anchors = anchors.copy()
+        anchors[:, 4, 0] += turn
+    frames = len(gaps)
+    return FaceTrack(lips, anchors, jaw, np.ones(frames, bool), np.zeros(frames, bool))
+
+
+def identity(frames):
+    return np.repeat(np.eye(2, 3, dtype=np.float32)[None], frames, 0)
+
+
+def test_references_go_from_closed_to_wide():
+    gaps = np.random.default_rng(1).permutation(np.linspace(0, 30, 200))
+    chosen = choose(track(gaps), np.ones(200, bool), np.ones(200, np.float32))
+    assert len(chosen) == 3
+    closed, between, wide = gaps[chosen]
+    assert closed < 3 and 8 < between < 25 and wide > 27
+
+
+def test_turned_blurred_and_unusable_frames_are_left_out():
+    frames = 300
+    rng = np.random.default_rng(2)
+    gaps = rng.uniform(0, 30, frames)
+    turned, blurred, unusable = (np.arange(frames) % 4 == k for k in (1, 2, 3))
+    sharp = np.where(blurred, 1.0, 10.0).astype(np.float32)
+    seen = track(gaps, turn=np.where(turned, 25.0, 0.0) + rng.normal(0, 0.2, frames))
+    chosen = choose(seen, ~unusable, sharp)
+    assert not turned[chosen].any() and not blurred[chosen].any() and not unusable[chosen].any()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_short_clips_have_references_too(frames):
+    seen = track(np.linspace(0, 10, frames))
+    chosen = choose(seen, np.ones(frames, bool), np.ones(frames, np.float32))
+    assert len(chosen) == 3 and set(chosen) <= set(range(frames))
+    made = mouth_geometry(seen, identity(frames), chosen)
+    assert made.shape == (3, 16) and np.isfinite(made).all()
+
+
+def test_no_usable_frame_is_a_programmers_mistake():
+    with pytest.raises(ValueError, match="no usable frame"):
+        choose(track([1, 2]), np.zeros(2, bool), np.ones(2, np.float32))
+
+
+def test_geometry_of_the_widest_reference_is_the_largest():
+    seen = track(np.linspace(0, 30, 50))
+    chosen = choose(seen, np.ones(50, bool), np.ones(50, np.float32))
+    size = np.abs(mouth_geometry(seen, identity(50), chosen)).max(1)
+    assert size[0] < size[1] < size[2]
+
+
+def test_pose_and_opening_do_not_depend_on_size_or_place():
+    seen = track([12.0])
+    moved = FaceTrack(seen.lips * 3 + 50, seen.anchors * 3 + 50, seen.jaw * 3 + 50, seen.found, seen.cut)
+    np.testing.assert_allclose(head_pose(seen.anchors), head_pose(moved.anchors), atol=1e-5)
+    np.testing.assert_allclose(opening(seen), opening(moved), atol=1e-5)
+    assert face_width(moved.anchors)[0] == pytest.approx(3 * face_width(seen.anchors)[0])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_blur_lowers_sharpness(kind):
+    import cv2
+
+    noise = np.random.default_rng(0).integers(0, 255, (300, 300)).astype(kind)
+    matrix = np.eye(2, 3, dtype=np.float32)
+    assert sharpness(noise, matrix) > 3 * sharpness(cv2.GaussianBlur(noise, (0, 0), 2), matrix)
+    assert sharpness(np.full((300, 300), 7, kind), matrix) == 0

@@ -1,0 +1,103 @@
+"""The generator: shapes, the upper-half mask, one pass for runs of frames, what the starting weights do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kouxing.models.lips import PRESETS, Lips, LipsDimensions, lower, upsample, warp
+from kouxing.units import CROP_PX, HALF_PX
+
+SMALL = LipsDimensions(encoder=(8, 8, 12, 16, 16), fusion=16, drive=16, decoder=(16, 12, 8, 8, 8))
+
+
+def smooth(count: int) -> torch.Tensor:
+    return upsample(torch.rand(count, 3, 16, 16), 16)
+
+
+def inputs(batch: int, size: LipsDimensions) -> tuple[torch.Tensor, ...]:
+    frame = smooth(batch)
+    frame[:, :, HALF_PX:] = 0
+    audio = torch.randn(batch, size.window, size.features)
+    return frame, smooth(batch * size.references), audio, torch.randn(batch, size.references, size.features)
+
+
+@pytest.mark.parametrize("spade", [False, True])
+@torch.no_grad()
+def test_paints_the_lower_half(spade: bool) -> None:
+    size = replace(SMALL, spade=spade)
+    made = Lips(size)(*inputs(2, size))
+    assert made.shape == (2, 3, HALF_PX, CROP_PX)
+    assert 0 <= made.min() and made.max() <= 1
+
+
+@torch.no_grad()
+def test_two_stages_equal_one() -> None:
+    model = Lips(SMALL).eval()
+    frame, references, audio, own = inputs(2, SMALL)
+    staged = model.paint(frame, references, model.encode(references), audio, own)
+    torch.testing.assert_close(staged, model(frame, references, audio, own))
+
+
+@torch.no_grad()
+def test_a_run_of_frames_shares_its_references() -> None:
+    model = Lips(SMALL).eval()
+    frame, references, audio, own = inputs(2, SMALL)
+    doubled = model(frame.repeat_interleave(2, 0), references, audio.repeat_interleave(2, 0), own)
+    torch.testing.assert_close(doubled[::2], model(frame, references, audio, own), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_untrained_it_shows_the_references() -> None:
+    model = Lips(SMALL).eval()
+    frame, _, audio, own = inputs(1, SMALL)
+    picture = smooth(1)
+    made = model(frame, picture.repeat(3, 1, 1, 1), audio, own)
+    assert (made - lower(picture)).abs().mean() < 0.06
+
+
+@torch.no_grad()
+def test_audio_takes_from_the_lower_halves_only() -> None:
+    torch.manual_seed(1)
+    fusion = Lips(SMALL).eval().fusion
+    audio = torch.randn(1, SMALL.window + SMALL.references, SMALL.features)
+    image = torch.randn(1, SMALL.encoder[-1] * (1 + SMALL.references), 8, 8)
+    other = image.clone()
+    other[:, :, :4] += 3
+    # Places of the lower half see the upper one only through audio; audio must not have looked there.
+    torch.testing.assert_close(lower(fusion(audio, image)[0]), lower(fusion(audio, other)[0]), atol=1e-4, rtol=1e-3)
+    other = image.clone()
+    other[:, :, 4:5] += 3
+    assert not torch.allclose(fusion(audio, image)[0][:, :, 5:], fusion(audio, other)[0][:, :, 5:], atol=1e-3)
+
+
+def test_warp_without_flow_is_the_picture() -> None:
+    picture = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(warp(picture, torch.zeros(1, 2, 32, 64), 0.5), picture[:, :, 32:], atol=1e-5, rtol=1e-4)
+
+
+def test_warp_looks_where_the_flow_points() -> None:
+    picture = torch.zeros(1, 1, 64, 64)
+    picture[..., 40, 20] = 1
+    flow = torch.zeros(1, 2, 32, 64)
+    flow[:, 0] = 4 / 32  # four pixels to the right
+    assert warp(picture, flow, 0.5)[0, 0].argmax() == (40 - 32) * 64 + 16
+
+
+def test_every_parameter_learns() -> None:
+    for size in (SMALL, replace(SMALL, spade=True)):
+        model = Lips(size)
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.1)
+        model(*inputs(1, size)).square().mean().backward()
+        idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+        # A key's bias shifts all scores alike, which softmax forgets.
+        assert [name for name in idle if not name.endswith("key.bias")] == []
+
+
+def test_presets_differ_as_promised() -> None:
+    assert PRESETS["fine"].spade and not PRESETS["fast"].spade
+    assert PRESETS["fast"].references == 3 and PRESETS["fast"].window == 11

@@ -1,0 +1,49 @@
+"""Speech encoder: chunks equal the whole, and nothing beyond the declared look-ahead changes the past."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kouxing.models.speech import SpeechDimensions, SpeechEncoder
+from kouxing.units import MELS_PER_FRAME
+
+SIZE = SpeechDimensions(width=12, hidden=10, reach=3)
+
+
+def encoder() -> SpeechEncoder:
+    torch.manual_seed(0)
+    return SpeechEncoder(SIZE).eval()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
+@torch.no_grad()
+def test_chunks_equal_the_whole(lengths: list[int]) -> None:
+    model, frames, context = encoder(), sum(lengths), SIZE.context_mels
+    mel = torch.randn(2, 2 * context + frames * MELS_PER_FRAME, SIZE.bands)
+    whole, last = model(mel, model.initial_state(2))
+    assert whole.shape == (2, frames, SIZE.features)
+    state, parts, at = model.initial_state(2), [], 0
+    for length in lengths:
+        chunk = mel[:, at : at + 2 * context + length * MELS_PER_FRAME]
+        made, state = model(chunk, state)
+        parts.append(made)
+        at += length * MELS_PER_FRAME
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state, last, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_future_beyond_the_look_ahead_leaves_the_past_alone() -> None:
+    model, frames = encoder(), 20
+    mel = torch.randn(1, 2 * SIZE.context_mels + frames * MELS_PER_FRAME, SIZE.bands)
+    before, _ = model(mel, model.initial_state(1))
+    known = 10
+    changed = mel.clone()
+    # Frame t lies context_mels into the input; it may look reach frames further.
+    changed[:, SIZE.context_mels + (known + SIZE.reach) * MELS_PER_FRAME :] += 5
+    after, _ = model(changed, model.initial_state(1))
+    torch.testing.assert_close(after[:, :known], before[:, :known])
+    assert not torch.allclose(after[:, known:], before[:, known:])

@@ -1,0 +1,86 @@
+"""The README's numbers are those of ``docs/figures``; several commands can fill one file."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from kouxing.errors import DataError
+from kouxing.eval import figures
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_the_readme_is_what_was_measured() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert figures.MARKED.search(text)
+    assert figures.tables(text) == text, "run python -m kouxing.eval.figures"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "figures").glob("*.json")), ids=lambda path: path.stem)
+def test_figure_files_tell_where_they_come_from(path: Path) -> None:
+    told = figures.load(path.stem)
+    assert told["command"] and told["commit"] and told["machine"]
+    keys = [key for run in told["commands"].values() for key in run["keys"]]
+    assert sorted(keys) == sorted(told["figures"])
+
+
+def test_two_commands_share_a_file(tmp_path: Path) -> None:
+    path = figures.write("dub", "measure", {"self_r_grid": 0.7, "peak_mb": 900.0}, folder=tmp_path)
+    figures.write("dub", "bench", {"fps_fast": 30.0, "peak_mb": 800.0}, "one minute", folder=tmp_path)
+    told = json.loads(path.read_text(encoding="utf-8"))
+    assert told["figures"] == {"self_r_grid": 0.7, "fps_fast": 30.0, "peak_mb": 800.0}
+    assert list(told["figures"]) == ["self_r_grid", "fps_fast", "peak_mb"]
+    assert told["command"] == "measure && bench"
+    assert told["commands"]["measure"]["keys"] == ["self_r_grid"]
+    assert told["commands"]["bench"]["notes"] == "one minute"
+    assert told["machine"] == figures.machine()
+
+
+def test_measuring_again_replaces_what_the_command_wrote(tmp_path: Path) -> None:
+    figures.write("dub", "bench", {"fps_fast": 30.0, "fps_fine": 12.0}, folder=tmp_path)
+    figures.write("dub", "bench", {"fps_fast": 31.0}, folder=tmp_path)
+    told = figures.load("dub", tmp_path)
+    assert told["figures"] == {"fps_fast": 31.0}
+    figures.write("dub", "other", {"fps_fast": 29.0}, folder=tmp_path)
+    assert figures.load("dub", tmp_path)["command"] == "other"
+
+
+def test_numbers_that_are_none(tmp_path: Path) -> None:
+    path = figures.write("dub", "x", {"self_r_grid": math.nan, "fps_fast": math.inf}, folder=tmp_path)
+    assert json.loads(path.read_text())["figures"] == {"self_r_grid": None, "fps_fast": None}
+    assert "| – |  |" in figures.table("dub", tmp_path)
+
+
+@pytest.mark.parametrize(("value", "met"), [(0.65, "yes"), (0.6499, "no")])
+def test_a_goal_is_met_or_not(tmp_path: Path, value: float, met: str) -> None:
+    figures.write("dub", "x", {"self_r_grid": value}, folder=tmp_path)
+    line = next(line for line in figures.table("dub", tmp_path).splitlines() if "≥ 0.65" in line)
+    assert line.endswith(f"| {met} |")
+
+
+def test_tables_replace_only_what_is_marked(tmp_path: Path) -> None:
+    figures.write("other", "x", {"speed": 2.0}, folder=tmp_path)
+    text = "before\n<!-- figures:other -->\nold\n<!-- /figures -->\nafter\n"
+    made = figures.tables(text, tmp_path)
+    assert made.startswith("before\n<!-- figures:other -->\n") and made.endswith("<!-- /figures -->\nafter\n")
+    assert "`speed`" in made and "2.00" in made and "old" not in made
+    assert figures.tables(made, tmp_path) == made
+
+
+def test_refresh_writes_once(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- figures:nothing -->\nold\n<!-- /figures -->\n", encoding="utf-8")
+    assert figures.refresh(readme)
+    assert not figures.refresh(readme)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"figures": 3}'])
+def test_files_that_are_no_figures(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dub.json").write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        figures.write("dub", "x", {"a": 1.0}, folder=tmp_path)
+    assert "\n" not in str(caught.value)

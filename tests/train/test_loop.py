@@ -1,0 +1,93 @@
+"""The loop: learns, resumes to the same weights, refuses another configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kouxing.errors import DataError, OptionError
+from kouxing.train.loop import BEST, Schedule, best_figures, load_tensors, rate_at, train
+
+
+@dataclass
+class Line:
+    """Fits y = 3 x + 1."""
+
+    model: nn.Module
+
+    def batch(self, number: int) -> dict[str, Tensor]:
+        x = torch.randn(16, 1, generator=torch.Generator().manual_seed(number))
+        return {"x": x, "y": 3 * x + 1}
+
+    def step(self, model: nn.Module, batch: dict[str, Tensor], progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        loss = (model(batch["x"]) - batch["y"]).square().mean()
+        return loss, {"line/loss": loss.detach()}
+
+    def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        return {"score": -float((model(torch.ones(1, 1)) - 4).abs())}
+
+
+SCHEDULE = Schedule(steps=60, rate=0.2, warmup=5, validate_every=20, ema=0.5, decay=0.0, save_every_s=1e9)
+
+
+def task() -> Line:
+    torch.manual_seed(0)
+    return Line(nn.Linear(1, 1))
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def test_learns_and_keeps_the_best(tmp_path: Path) -> None:
+    best = train(task(), SCHEDULE, tmp_path, report=quiet)
+    assert (best(torch.ones(1, 1)) - 4).abs() < 0.3
+    again = nn.Linear(1, 1)
+    load_tensors(again, tmp_path / BEST)
+    assert torch.equal(again.weight, best.weight)
+    assert best_figures(tmp_path)["score"] > -0.3
+
+
+def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    broken = task()
+    batch = broken.batch
+
+    def stop(number: int) -> dict[str, Tensor]:
+        if number == 40:
+            raise Killed
+        return batch(number)
+
+    broken.batch = stop  # type: ignore[method-assign]
+    often = replace(SCHEDULE, save_every_s=0.0)
+    with pytest.raises(Killed):
+        train(broken, often, tmp_path / "a", report=quiet)
+    resumed = train(task(), often, tmp_path / "a", report=quiet)
+    whole = train(task(), often, tmp_path / "b", report=quiet)
+    assert torch.equal(resumed.weight, whole.weight) and torch.equal(resumed.bias, whole.bias)
+
+
+def test_refuses_another_configuration(tmp_path: Path) -> None:
+    train(task(), SCHEDULE, tmp_path, report=quiet)
+    with pytest.raises(DataError, match="another configuration"):
+        train(task(), replace(SCHEDULE, rate=0.1), tmp_path, report=quiet)
+
+
+def test_an_absent_device_is_told(tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has the device that the test needs to be absent")
+    with pytest.raises(OptionError, match="--device cuda"):
+        train(task(), SCHEDULE, tmp_path, device="cuda", report=quiet)
+
+
+def test_rate_warms_up_and_falls() -> None:
+    rates = [rate_at(SCHEDULE, step) for step in range(60)]
+    assert rates[0] == pytest.approx(0.04) and max(rates) == pytest.approx(0.2)
+    assert rates[:5] == sorted(rates[:5]) and rates[5:] == sorted(rates[5:], reverse=True)
+    assert rates[-1] < 0.02

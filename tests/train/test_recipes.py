@@ -1,0 +1,87 @@
+"""The recipes end to end on a tiny drawn data set: train, export, and run what was exported without PyTorch's model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fake_data import make_data
+from kouxing import weights
+from kouxing.audio.encoder import SpeechEncoder as Heard
+from kouxing.infer.lips import LipsNetwork
+from kouxing.models.lips import PRESETS, Lips
+from kouxing.models.speech import SpeechDimensions, SpeechEncoder
+from kouxing.train import lips, shape, speech
+from kouxing.train.export import export_lips, export_speech
+from kouxing.train.loop import Schedule
+from kouxing.units import SAMPLE_HZ
+
+TINY = Schedule(steps=3, batch=4, warmup=1, validate_every=2)
+ABOUT = {"units": {}, "recipe": "test", "commit": "none", "data": [], "licence": "none", "figures": {}}
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(shape, "SCHEDULE", TINY)
+    data = make_data(tmp_path / "set")
+    speech.main(data, tmp_path / "speech", schedule=TINY, report=quiet)
+    told = weights.card("speech", tmp_path / "speech")
+    assert told["data"] == [{"source": "made", "licence": "open", "seconds": 3}] and told["licence"] == "Apache-2.0"
+    model = lips.main(data, tmp_path / "lips", speech=tmp_path / "speech", schedule=TINY, report=quiet)
+    assert (tmp_path / "lips" / "samples-000003.png").exists()
+    # Warm start of another preset takes over what fits.
+    fine = Lips(PRESETS["fine"])
+    assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50
+    torch.testing.assert_close(fine.state_dict()["frame_encoder.down.0.weight"], model.state_dict()["frame_encoder.down.0.weight"])
+
+
+def test_lips_needs_a_speech_encoder(tmp_path: Path) -> None:
+    with pytest.raises(lips.DataError, match="train speech"):
+        lips.load_speech(tmp_path)
+
+
+def test_exported_speech_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    model = SpeechEncoder(SpeechDimensions())
+    assert export_speech(model, ABOUT, tmp_path) <= 1e-3
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(tmp_path))
+    encoder = Heard(threads=1)
+    sound = np.random.default_rng(0).normal(0, 0.1, int(2.13 * SAMPLE_HZ)).astype(np.float32)
+    whole = encoder.stream()
+    wanted = np.concatenate([whole.push(sound), whole.finish()])
+    assert wanted.shape == (54, 16)
+    chunks, parts = encoder.stream(), []
+    for first in range(0, len(sound), 1111):
+        parts.append(chunks.push(sound[first : first + 1111]))
+    parts.append(chunks.finish())
+    np.testing.assert_allclose(np.concatenate(parts), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("preset", ["fast", "fine"])
+def test_exported_lips_paints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str) -> None:
+    torch.manual_seed(0)
+    assert export_lips(Lips(PRESETS[preset]), preset, ABOUT, tmp_path) <= 1e-3
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(tmp_path))
+    network = LipsNetwork(preset, threads=1)
+    rng = np.random.default_rng(0)
+    crops = rng.integers(0, 256, (3, 256, 256, 3), np.uint8)
+    features = rng.normal(size=(11, 16)).astype(np.float32)
+    with pytest.raises(ValueError, match="set_references"):
+        network.paint(crops[0], features)
+    network.set_references(crops, np.zeros((3, 16), np.float32))
+    made = network.paint(crops[0], features)
+    assert made.shape == (256, 256, 3) and made.dtype == np.uint8
+    np.testing.assert_array_equal(made[:128], crops[0][:128])
+    # The lower half of the frame is not looked at: no leak.
+    hidden = crops[0].copy()
+    hidden[128:] = 0
+    np.testing.assert_array_equal(network.paint(hidden, features), made)
+    with pytest.raises(ValueError, match="references must be"):
+        network.set_references(crops[:2], np.zeros((2, 16), np.float32))
