@@ -136,40 +136,36 @@ def count_parameters(path: Path) -> int:
 
 
 def count_macs(path: Path) -> int:
-    """Multiply-accumulates of the convolutions and matrix products of one run, batch 1.
-
-    Raises:
-        ValueError: a shape stays unknown.
-    """
+    """Multiply-accumulates of the convolutions and matrix products of one run, batch 1."""
     model = onnx.load(str(path))
-    _fix_shapes(model)
-    graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes = {w.name: tuple(w.dims) for w in graph.initializer}
-    for value in (*graph.value_info, *graph.input, *graph.output):
-        shapes[value.name] = tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
+    counted = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose", "Gemm", "MatMul")]
+    shapes = _shapes(model, {name for node in counted for name in (*node.input[:2], node.output[0])})
     total = 0
-    for node in graph.node:
-        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
-            continue
-        shape_in, shape_out = shapes.get(node.input[0], ()), shapes.get(node.output[0], ())
-        weight = shapes.get(node.input[1], ())
-        if not shape_in or not shape_out or not weight or min(*shape_in, *shape_out, *weight) == 0:
-            raise ValueError(f"{path}: shapes of {node.op_type} {node.name} are not known")
+    for node in counted:
+        taken, weight, made = (shapes[name] for name in (*node.input[:2], node.output[0]))
         if node.op_type == "Conv":
-            total += int(np.prod(shape_out) * np.prod(weight[1:]))
+            total += int(np.prod(made) * np.prod(weight[1:]))
         elif node.op_type == "ConvTranspose":
-            total += int(np.prod(shape_in) * np.prod(weight[1:]))
+            total += int(np.prod(taken) * np.prod(weight[1:]))
         else:
-            total += int(np.prod(shape_out) * shape_in[-1])
+            turned = any(a.name == "transA" and a.i for a in node.attribute)
+            total += int(np.prod(made) * taken[0 if turned else -1])
     return total
 
 
-def _fix_shapes(model: onnx.ModelProto) -> None:
-    """Free input axes become 1."""
-    for value in model.graph.input:
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_value == 0:
-                dim.dim_value = 1
+def _shapes(model: onnx.ModelProto, names: set[str]) -> dict[str, tuple[int, ...]]:
+    """Shapes of tensors, read off a real run: inference on paper stops at the first shape that is computed."""
+    shapes = {w.name: tuple(w.dims) for w in model.graph.initializer}
+    known = {value.name for value in (*model.graph.output, *model.graph.input)}
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in names - known - set(shapes))
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    feed = random_feed(session)
+    made = session.run(None, feed)
+    shapes |= {value.name: array.shape for value, array in zip(session.get_outputs(), made, strict=True)}
+    return shapes | {name: array.shape for name, array in feed.items()}
 
 
 def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -221,12 +217,15 @@ def race(ours: Path, reference: Path, threads: int, rounds: int) -> Speeds:
 
 
 def ours_path(given: Path | None) -> Path:
-    """The network file to measure: the one given, else the shipped one."""
+    """The network file to measure: the one given, else that of ``KOUXING_WEIGHTS``, else the shipped one."""
     if given is not None:
         return given
-    from kouxing import weights
+    from kouxing import config, weights
 
-    return Path(weights.__file__).parent / f"{OURS}.onnx"
+    own = config.load().weights
+    if own is not None and (own / f"{OURS}.onnx").exists():
+        return own / f"{OURS}.onnx"
+    return weights.SHIPPED / f"{OURS}.onnx"
 
 
 def main() -> int:

@@ -86,7 +86,7 @@ def make_video(
         sound_rate: Hz of the sound track; None for no sound.
         sound_seconds: length of the sound; as long as the picture where None.
         vfr: uneven frame times (see ``frame_times``); ``times`` gives them one by one instead.
-        rotation: degrees counter-clockwise of the display matrix.
+        rotation: degrees counter-clockwise of the display matrix, a multiple of 90 (.mp4 and .mov only).
         picture: frame number -> RGB; ``stripes(size)`` where None.
         tags: FFmpeg's numbers of colorspace, range, primaries, transfer.
         options: encoder options. muxer: container options.
@@ -110,8 +110,6 @@ def make_video(
         if tags:
             context = stream.codec_context
             context.colorspace, context.color_range, context.color_primaries, context.color_trc = tags
-        if rotation:
-            stream.set_display_rotation(rotation)
         sound = _add_sound(out, suffix, sound_rate, layout) if sound_rate else None
         for number, time in enumerate(shown):
             frame = _yuv_frame(paint(number), pix_fmt, tags)
@@ -121,6 +119,8 @@ def make_video(
         if sound is not None and sound_rate:
             length = sound_seconds if sound_seconds is not None else float(shown[-1] + 1 / rate)
             _encode(out, sound, wave(kind, length, sound_rate), layout)
+    if rotation:
+        _turn_track(path, rotation)
     return shown
 
 
@@ -161,6 +161,13 @@ def wave(kind: str, seconds: float, rate: int, seed: int = 0) -> NDArray[np.floa
             voice += gain * np.sin(2 * np.pi * pitch * t)
     syllable = np.clip(np.sin(2 * np.pi * 4 * t), 0, 1) * ((t % 1.0) < 0.75)
     return (0.25 * voice * syllable).clip(-1, 1).astype(np.float32)
+
+
+def best_shift(samples: NDArray[np.float32], want: NDArray[np.float32], most: int = 2000) -> int:
+    """Samples by which ``samples`` come later than ``want``."""
+    size = 1 << 17
+    product = np.fft.irfft(np.fft.rfft(samples, size) * np.conj(np.fft.rfft(want, size)), size)
+    return int(np.argmax(np.concatenate([product[-most:], product[:most]]))) - most
 
 
 def make_picture(
@@ -212,6 +219,18 @@ def _yuv_frame(image: NDArray[np.uint8], pix_fmt: str, tags: tuple[int, int, int
     if "yuv" not in pix_fmt:
         return frame.reformat(format=pix_fmt)
     return frame.reformat(format=pix_fmt, dst_colorspace=matrix, dst_color_range=spread)
+
+
+def _turn_track(path: Path, rotation: int) -> None:
+    """Write a display matrix into the first track's header (``tkhd``)."""
+    cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[rotation % 360]
+    data = bytearray(path.read_bytes())
+    start = data.index(b"tkhd") + 4
+    start += 52 if data[start] == 1 else 40
+    one = 1 << 16
+    numbers = (cosine * one, -sine * one, 0, sine * one, cosine * one, 0, 0, 0, 1 << 30)
+    data[start : start + 36] = b"".join(number.to_bytes(4, "big", signed=True) for number in numbers)
+    path.write_bytes(data)
 
 
 def _add_sound(out: Any, suffix: str, rate: int, layout: str) -> Any:

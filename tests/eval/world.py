@@ -1,7 +1,7 @@
 """A small fake world for the judge: drawn faces whose mouths and voices are known, and parts that can be told to fail.
 
-The face is 140 px wide, upright and still; only its mouth's dark opening moves. The fake tracker reads the opening from the
-pixels, the fake speech encoder reads it from the sound's level, so the judge's loop is closed through real pictures.
+The face is 140 px wide, upright and still; only its mouth's dark opening moves. The fake tracker reads the opening from
+the pixels, the fake speech encoder from the sound's level, so the judge's loop is closed through real pictures.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from kouxing.face import geometry
 from kouxing.face.paste import paste
 from kouxing.infer.parts import Parts
+from kouxing.media.colour import to_rgb
 from kouxing.types import Bytes, FaceTrack, Float, VideoFrame
 from kouxing.units import CROP_PX, SAMPLE_HZ, SAMPLES_PER_FRAME
 
@@ -58,11 +59,14 @@ def _skin() -> Bytes:
 
 def draw_mouth(image: Bytes, centre: tuple[float, float], width: float, gap: float) -> Bytes:
     """A dark opening ``gap`` pixels high, its edge anti-aliased."""
+    if gap <= 0:
+        return image
+    made = image.copy()
+    left, right = round(centre[0] - width / 2), round(centre[0] + width / 2)
     y = np.arange(image.shape[0], dtype=np.float64)
-    high = np.clip(gap / 2 - np.abs(y - centre[1]) + 0.5, 0, 1) if gap > 0 else np.zeros(len(y))
-    wide = np.abs(np.arange(image.shape[1]) - centre[0]) < width / 2
-    alpha = (high[:, None] * wide)[..., None]
-    return (image * (1 - alpha) + 15 * alpha).astype(np.uint8)
+    alpha = np.clip(gap / 2 - np.abs(y - centre[1]) + 0.5, 0, 1)[:, None, None]
+    made[:, left:right] = (image[:, left:right] * (1 - alpha) + 15 * alpha).astype(np.uint8)
+    return made
 
 
 def face(opening: float) -> Bytes:
@@ -82,13 +86,17 @@ class Tracker:
     def __init__(self) -> None:
         self._gaps: list[float] = []
 
-    def push(self, image_rgb: Bytes) -> None:
-        if not isinstance(image_rgb, np.ndarray) or image_rgb[90, 90].mean() > 60:
+    def push(self, frame: VideoFrame) -> None:
+        image_rgb = to_rgb(frame)
+        if image_rgb[90, 90].mean() > 60:
             self._gaps.append(np.nan)
             return
         x, y = MOUTH
         column = image_rgb[y - 18 : y + 19, x - 8 : x + 9].mean((1, 2))
         self._gaps.append(float(np.clip((140 - column) / (140 - 15), 0, 1).sum()))
+
+    def close(self) -> None:
+        """Nothing to free."""
 
     def track(self) -> FaceTrack:
         gaps = np.array(self._gaps, np.float32)
@@ -136,16 +144,24 @@ class Stream:
         return np.zeros((0, geometry.GEOMETRY), np.float32)
 
 
+@lru_cache(maxsize=1)
+def _closed() -> Bytes:
+    """The crop of the face with its mouth shut."""
+    shift = np.array([128, 70]) - CROP_SCALE * np.array([120, 90])
+    matrix = np.array([[CROP_SCALE, 0, shift[0]], [0, CROP_SCALE, shift[1]]])
+    return np.asarray(cv2.warpAffine(face(0.0), matrix, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
 class Network:
-    """Opens the mouth of the closed reference as the speech says."""
+    """Shuts the mouth and opens it as the speech says."""
 
     def set_references(self, crops: Bytes, geometry: Float) -> None:
-        self._closed = crops[0]
+        assert crops.shape == (3, CROP_PX, CROP_PX, 3) and geometry.shape == (3, 16)
 
     def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
         gap = float(geometry.opening(features[len(features) // 2])) * mouth
         made = crop.copy()
-        made[140:200, 80:176] = self._closed[140:200, 80:176]
+        made[140:200, 80:176] = _closed()[140:200, 80:176]
         return draw_mouth(made, MOUTH_IN_CROP, MOUTH_WIDTH * CROP_SCALE, gap)
 
 
@@ -205,7 +221,8 @@ def write_clip(path: Path, openings: Float, seed: int) -> None:
             out.mux(picture.encode(av.VideoFrame.from_ndarray(face(float(opening)), "rgb24")))
         out.mux(picture.encode(None))
         block = av.AudioFrame.from_ndarray(voice(openings, seed)[None], "fltp", "mono")
-        block.sample_rate = SAMPLE_HZ
+        # With a time the encoder counts its own delay; without one the sound would come 64 ms late.
+        block.sample_rate, block.pts, block.time_base = SAMPLE_HZ, 0, Fraction(1, SAMPLE_HZ)
         out.mux(sound.encode(block))
         out.mux(sound.encode(None))
 
@@ -220,6 +237,3 @@ def write_data(folder: Path, clips: Sequence[tuple[str, str, str]], frames: int 
             write_clip(folder / "clips" / f"{name}.mp4", apertures(frames, seed), seed)
             table.writerow([name, "test", speaker, "en", frames / 25, "open", corpus])
     return folder
-
-
-assert CROP_PX == 256

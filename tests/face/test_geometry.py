@@ -56,7 +56,9 @@ def test_opening_survives_the_components() -> None:
     opening = geometry.opening(geometry.from_lips(clip, geometry.rest(clip)))
     assert np.corrcoef(opening, gaps)[0, 1] > 0.999
     # Features are linear: the opening coefficient scales what is seen.
-    np.testing.assert_allclose(geometry.opening(2 * geometry.from_lips(clip, geometry.rest(clip))), 2 * opening, atol=1e-3)
+    np.testing.assert_allclose(
+        geometry.opening(2 * geometry.from_lips(clip, geometry.rest(clip))), 2 * opening, atol=1e-3
+    )
 
 
 def test_the_shipped_basis_is_orthonormal() -> None:

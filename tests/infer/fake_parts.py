@@ -1,4 +1,4 @@
-"""Simple real pieces in place of the trained ones: a tracker that knows where the face is, a network that paints flatly.
+"""Simple real pieces in place of trained ones: a tracker that knows where the face is, a network that paints flatly.
 
 Footage for them is any picture; a black one shows no face.
 """
@@ -56,6 +56,10 @@ class FixedTracker:
         points = [apply(invert(matrix), part) for part in face(8 * (1 + np.sin(number / 3)))]
         return Observation(True, False, *points)
 
+    def track(self) -> None:
+        """Not asked for."""
+        raise NotImplementedError
+
     def close(self) -> None:
         """Nothing to free."""
 
@@ -103,8 +107,10 @@ class FlatLips:
         return made
 
 
-def paste(frame: VideoFrame, image: np.ndarray, matrix: np.ndarray, jaw: np.ndarray, lips: np.ndarray) -> VideoFrame:
-    """The box of ``FlatLips``, hard-edged."""
+def paste(frame, image, matrix, jaw, lips, state) -> VideoFrame:
+    """The box of ``FlatLips``, hard-edged; ``state`` counts the frames of a shot and tints them."""
+    tint = state.follow(np.full((3, 3), float(image[HALF_PX + 20, 128, 0]), np.float32))
+    image = np.clip(image.astype(np.int32) + int(tint[0, 0]) // 8, 0, 255).astype(np.uint8)
     box = (0, 0, frame.width, frame.height)
     size = (frame.width, frame.height)
     alpha = np.zeros((CROP_PX, CROP_PX), np.float32)

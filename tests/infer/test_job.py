@@ -16,7 +16,9 @@ def test_a_job_goes_on_only_with_the_same_plan(tmp_path):
     job.save_json("note.json", [1, 2])
     again = Job.open(out, {"mouth": 1.0, "face": {"bytes": 3}}, resume=True)
     assert again.load_json("note.json") == [1, 2]
-    with pytest.raises(OptionError, match=r"out\.mp4\.job: the unfinished job differs in face, mouth; .* without --resume"):
+    with pytest.raises(
+        OptionError, match=r"out\.mp4\.job: the unfinished job differs in face, mouth; .* without --resume"
+    ):
         Job.open(out, {"mouth": 1.1, "face": {"bytes": 4}}, resume=True)
     assert job.has("note.json")
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from infer.fake_parts import face
 
+from infer.fake_parts import face
 from kouxing.infer.references import choose, face_width, head_pose, mouth_geometry, opening, sharpness
 from kouxing.types import FaceTrack
 

@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from fake_media import make_picture, make_video
 
+from fake_media import make_picture, make_video
 from kouxing.errors import MediaError
 from kouxing.infer import source
 from kouxing.infer.source import Footage, fitted, frame_bytes

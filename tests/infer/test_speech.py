@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from infer.fake_parts import Loudness
 
+from infer.fake_parts import Loudness
 from kouxing.infer.speech import REST_FRAMES, calm, hear
 from kouxing.units import SAMPLE_HZ, SAMPLES_PER_FRAME
 

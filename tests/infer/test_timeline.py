@@ -18,7 +18,9 @@ from kouxing.infer.timeline import (
     plan_picture,
 )
 
-time_bases = st.sampled_from([Fraction(1, 25), Fraction(1, 12800), Fraction(1, 90000), Fraction(1001, 30000), Fraction(1, 1000)])
+time_bases = st.sampled_from(
+    [Fraction(1, 25), Fraction(1, 12800), Fraction(1, 90000), Fraction(1001, 30000), Fraction(1, 1000)]
+)
 seconds = st.fractions(Fraction(1, 100), 20, max_denominator=48_000)
 
 

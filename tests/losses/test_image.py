@@ -51,6 +51,7 @@ def test_perceptual_looks_at_three_scales() -> None:
 
     assert image.perceptual(REAL, 1 - REAL, features) > 0
     assert set(seen) == {32, 16, 8}
+    assert image.feature_difference([REAL, REAL], [REAL, REAL + 1]) == 0.5
 
 
 def test_vgg19_has_the_published_layers() -> None:

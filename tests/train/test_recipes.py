@@ -39,7 +39,9 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50
-    torch.testing.assert_close(fine.state_dict()["frame_encoder.down.0.weight"], model.state_dict()["frame_encoder.down.0.weight"])
+    torch.testing.assert_close(
+        fine.state_dict()["frame_encoder.down.0.weight"], model.state_dict()["frame_encoder.down.0.weight"]
+    )
 
 
 def test_lips_needs_a_speech_encoder(tmp_path: Path) -> None:

@@ -78,7 +78,10 @@ def cache_folder(data: Path) -> Path:
 
 
 def load_footage(
-    data: Path, split: str, progress: Callable[[int, int], None] | None = None, keep: Callable[[Clip], bool] | None = None
+    data: Path,
+    split: str,
+    progress: Callable[[int, int], None] | None = None,
+    keep: Callable[[Clip], bool] | None = None,
 ) -> list[Footage]:
     """All usable clips of a split, prepared now where the cache does not have them yet.
 
@@ -94,7 +97,9 @@ def load_footage(
     clips = [clip for clip in read_manifest(data, split) if keep is None or keep(clip)]
     ready = list(_load(data, clips, progress))
     if not ready:
-        raise DataError(f"{data}: no usable clip of split {split!r} (all without face or sound, or shorter than {SHORTEST_S} s)")
+        raise DataError(
+            f"{data}: no usable clip of split {split!r} (all without face or sound, or shorter than {SHORTEST_S} s)"
+        )
     return ready
 
 

@@ -75,7 +75,15 @@ class LipsSamples:
     """
 
     def __init__(
-        self, footage: list[Footage], predicted: list[Float], *, clips: int, run: int, window: int, spacing: int, seed: int
+        self,
+        footage: list[Footage],
+        predicted: list[Float],
+        *,
+        clips: int,
+        run: int,
+        window: int,
+        spacing: int,
+        seed: int,
     ) -> None:
         self._footage, self._predicted = footage, predicted
         self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
@@ -107,7 +115,9 @@ class LipsSamples:
             "references": planes(np.stack(references)),
             "audio": np.stack([select(features, i, self._window, self._spacing) for i in frames]),
             "own": clip.geometry[chosen][None],
-            "region": np.stack([region(at, float(clip.pose[first, 2]), float(clip.chin_px[first])) for at in lips])[:, None],
+            "region": np.stack([region(at, float(clip.pose[first, 2]), float(clip.chin_px[first])) for at in lips])[
+                :, None
+            ],
             "lips": lips / HALF_PX,
         }
 

@@ -56,7 +56,9 @@ def read_manifest(data: Path, split: str | None = None) -> list[Clip]:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); --data wants a folder with manifest.csv") from error
+        raise DataError(
+            f"{path}: cannot be read ({error.strerror}); --data wants a folder with manifest.csv"
+        ) from error
     clips = [_clip(row, path, line) for line, row in enumerate(rows, 2)]
     if len({clip.id for clip in clips}) != len(clips):
         raise DataError(f"{path}: an id occurs twice")

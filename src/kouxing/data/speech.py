@@ -53,7 +53,9 @@ class SpeechWindows:
     def __call__(self, number: int) -> Batch:
         """Batch ``number``: mel ``[B, 2 * reach + 4T, 80]``, geometry ``[B, T, 16]``, aperture and mask ``[B, T]``."""
         rng = np.random.default_rng([self._seed, number])
-        rows = [self._window(self._footage[i], rng) for i in rng.choice(len(self._footage), self._batch, p=self._shares)]
+        rows = [
+            self._window(self._footage[i], rng) for i in rng.choice(len(self._footage), self._batch, p=self._shares)
+        ]
         return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
 
     def _window(self, clip: Footage, rng: augment.Rng) -> dict[str, Float]:

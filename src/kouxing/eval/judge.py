@@ -31,8 +31,8 @@ MOUTH_FRAMES = 3 * FRAME_HZ
 """The mouth-opening test and the wrong speech need no whole clip: a mean and a correlation near 0 settle early."""
 PICTURE_STEP = 3
 """Sharpness, PSNR and SSIM are measured on every so many frames."""
-SHEET_COLUMNS = 10
-SHEET_PX = 128
+SHEET_COLUMNS = 8
+SHEET_PX = 160
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ def judge_clip(scene: Scene, cross: Spoken | None, wrong: Spoken | None, studio:
         studio: with the network that is judged.
 
     Returns:
-        The row, and the clip's part of the contact sheet ``[3 * 128, 10 * 128, 3]``: real, own speech, other speech.
+        The row, and the clip's strip for the contact sheet: ``[3 * SHEET_PX, SHEET_COLUMNS * SHEET_PX, 3]`` with
+        the real frames, own speech and other speech under each other.
     """
     own = speech_of(scene)
     row: Row = {
@@ -93,7 +94,7 @@ def judge_clip(scene: Scene, cross: Spoken | None, wrong: Spoken | None, studio:
         row |= _speech_rows("cross", studio.follow(crossed), cross, row["closed_threshold"])
     if wrong:
         row["wrong_r"] = _wrong(scene, own, studio.hear(wrong.samples)[: len(wrong.aperture)], studio)
-    row |= _mouth_rows(scene, features, studio)
+    row |= _mouth_rows(scene, features, metrics.aperture(track), studio)
     return row, _strip(scene, made, crossed)
 
 
@@ -139,7 +140,8 @@ def _self_rows(name: str, scene: Scene, made: list[VideoFrame], track: FaceTrack
 
 
 def _picture_rows(scene: Scene, made: list[VideoFrame]) -> Row:
-    noise, likeness, sharp_made, sharp_real, outside = [], [], [], [], 0
+    noise, likeness, outside = [], [], 0
+    details: list[tuple[tuple[float, float], tuple[float, float]]] = []
     for at, (new, old) in enumerate(zip(made, scene.frames, strict=True)):
         inside_frame, inside_crop = _masks(scene, at)
         outside = max(outside, metrics.outside_diff(new, old, inside_frame))
@@ -150,12 +152,13 @@ def _picture_rows(scene: Scene, made: list[VideoFrame]) -> Row:
         noise.append(metrics.psnr(a, b, inside))
         likeness.append(metrics.ssim(a, b, inside))
         box = metrics.mouth_box(apply(scene.cast.matrices[at], scene.track.lips[at]))
-        sharp_made.append(metrics.detail(a, box))
-        sharp_real.append(metrics.detail(b, box))
+        details.append((metrics.detail(a, box), metrics.detail(b, box)))
+    ratios = [metrics.detail_ratio([new[k] for new, _ in details], [old[k] for _, old in details]) for k in (0, 1)]
     return {
         "psnr_db": _mean(noise),
         "ssim": _mean(likeness),
-        "sharpness": metrics.sharpness_ratio(sharp_made, sharp_real),
+        "sharpness": ratios[0],
+        "gradient": ratios[1],
         "outside": outside,
     }
 
@@ -204,17 +207,15 @@ def _speech_rows(name: str, track: FaceTrack, speech: Spoken, threshold: float) 
 
 def _wrong(scene: Scene, own: Spoken, features: Float, studio: Studio) -> float:
     """Correlation of the clip's own real mouth with a dub of unrelated speech; above 0, the picture leaks it."""
-    made = studio.redub(scene, features[:MOUTH_FRAMES])
+    made = studio.redub(scene, features, most=MOUTH_FRAMES)
     return metrics.correlation(metrics.aperture(studio.follow(made)), own.aperture[: len(made)])
 
 
-def _mouth_rows(scene: Scene, features: Float, studio: Studio) -> Row:
-    """Mean aperture at every mouth-opening coefficient, on the same frames."""
-    short = features[:MOUTH_FRAMES]
-    opened = {
-        name: metrics.aperture(studio.follow(studio.redub(scene, short, mouth=mouth)))
-        for name, mouth in {**MOUTHS, "mid": 1.0}.items()
-    }
+def _mouth_rows(scene: Scene, features: Float, mid: Float, studio: Studio) -> Row:
+    """Mean aperture at every mouth-opening coefficient, on the same frames; ``mid`` ``[T]`` is that at 1."""
+    opened = {"mid": mid[:MOUTH_FRAMES]}
+    for name, mouth in MOUTHS.items():
+        opened[name] = metrics.aperture(studio.follow(studio.redub(scene, features, mouth=mouth, most=MOUTH_FRAMES)))
     common = np.all([np.isfinite(values) for values in opened.values()], 0)
     return {f"{name}_opening": _mean(values[common]) for name, values in opened.items()}
 

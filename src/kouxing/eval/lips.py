@@ -17,7 +17,7 @@ from kouxing.eval.judge import Row, Spoken, judge_clip, speech_of
 from kouxing.eval.redub import Studio
 from kouxing.eval.report import Report, figures, plain, write_text
 from kouxing.eval.sheet import read_picture, write_picture, write_pictures
-from kouxing.infer.parts import Parts
+from kouxing.infer.parts import Parts, shipped
 
 VERSION = 1
 """Raise it when a change to judging, cropping or pasting makes finished rows stale."""
@@ -62,10 +62,7 @@ def evaluate(
     clips = choose_clips(read_manifest(data, split), limit)
     pairs = partners(clips)
     folder = out or OUT
-    if parts is None:
-        from kouxing.infer.parts import shipped
-
-        parts = shipped()
+    parts = parts or shipped()
     studio = Studio(parts, preset)
     store = folder / f"clips-{preset}-{_key(parts, preset)}"
     rows: list[Row] = []

@@ -213,24 +213,27 @@ def _luma(image: Bytes) -> Real:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float64)
 
 
-def detail(image: Bytes, box: tuple[int, int, int, int]) -> float:
-    """Variance of the Laplacian of the luma inside ``box``: 0 for a flat picture, higher the finer its detail.
+def detail(image: Bytes, box: tuple[int, int, int, int]) -> tuple[float, float]:
+    """How much fine and how much middling detail the luma has inside ``box``.
 
     Args:
         image: ``[256, 256, 3] uint8`` crop.
         box: ``x0, y0, x1, y1``.
 
     Returns:
-        NaN for an empty box.
+        Variance of the Laplacian (the finest detail; resampling alone takes a third of it) and mean squared gradient
+        (edges and folds). Both 0 for a flat picture, NaN for an empty box.
     """
     x0, y0, x1, y1 = box
     if x1 - x0 < 3 or y1 - y0 < 3:
-        return float("nan")
-    return float(cv2.Laplacian(_luma(image), cv2.CV_64F)[y0:y1, x0:x1].var())
+        return float("nan"), float("nan")
+    luma = _luma(image)
+    across, down = (cv2.Sobel(luma, cv2.CV_64F, *order)[y0:y1, x0:x1] for order in ((1, 0), (0, 1)))
+    return float(cv2.Laplacian(luma, cv2.CV_64F)[y0:y1, x0:x1].var()), float((across**2 + down**2).mean())
 
 
-def sharpness_ratio(made: list[float], real: list[float]) -> float:
-    """Median over frames of generated to real `detail`; NaN where no frame has both (or the real one is flat)."""
+def detail_ratio(made: list[float], real: list[float]) -> float:
+    """Median over frames of one `detail`, generated over real; NaN where no frame has both and is not flat."""
     pairs = [(m, r) for m, r in zip(made, real, strict=True) if np.isfinite(m) and np.isfinite(r) and r > 1e-9]
     return float(np.median([m / r for m, r in pairs])) if pairs else float("nan")
 

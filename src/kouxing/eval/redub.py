@@ -7,7 +7,7 @@ and tracking, so that all columns of the table differ in the painting alone.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -24,7 +24,6 @@ from kouxing.infer.parts import Parts
 from kouxing.infer.references import choose, mouth_geometry, sharpness
 from kouxing.infer.speech import hear
 from kouxing.infer.timeline import Timeline
-from kouxing.media.colour import to_rgb
 from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bytes, FaceTrack, Float, VideoFrame
 from kouxing.units import FRAME_HZ, HALF_PX, SAMPLE_HZ
@@ -117,12 +116,9 @@ class Studio:
 
     def follow(self, frames: Iterable[VideoFrame]) -> FaceTrack:
         """Track pictures with a fresh tracker, which knows nothing of any other run."""
-        tracker = self._parts.tracker(0)
-        with ExitStack() as stack:
-            if isinstance(tracker, AbstractContextManager):
-                stack.enter_context(tracker)
+        with closing(self._parts.tracker(0)) as tracker:
             for frame in frames:
-                tracker.push(to_rgb(frame))
+                tracker.push(frame)
             return tracker.track()
 
     def hear(self, samples: Float) -> Float:
@@ -130,7 +126,7 @@ class Studio:
         return hear([samples], self._parts.speech()).features
 
     def redub(
-        self, scene: Scene, features: Float, model: LipsModel | None = None, mouth: float = 1.0
+        self, scene: Scene, features: Float, model: LipsModel | None = None, mouth: float = 1.0, most: int | None = None
     ) -> list[VideoFrame]:
         """Make the face say other speech.
 
@@ -139,13 +135,14 @@ class Studio:
             features: ``[L, 16]`` of the speech; the shorter of picture and speech is made.
             model: fills in the lower face; the preset's network by default.
             mouth: how wide the mouth opens, 1 = as spoken.
+            most: no more than so many frames.
 
         Returns:
-            min(T, L) frames; those without a face pass through untouched.
+            min(T, L, most) frames; those without a face pass through untouched.
         """
         model = model or self.model
         model.set_references(*scene.references)
-        frames = scene.frames[: min(len(scene), len(features))]
+        frames = scene.frames[: len(features)][:most]
         pts = np.array([frame.pts for frame in frames], np.int64)
         seconds = Fraction(len(frames), FRAME_HZ)
         timeline = Timeline(np.arange(len(frames)), pts, scene.frames[0].time_base, seconds)

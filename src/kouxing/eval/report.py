@@ -23,14 +23,19 @@ LAG_OK = 1
 
 # Measure's name in the table, its key in a row after "<way>_", decimals, and how clips are put together.
 MEASURES = (
-    ("aperture correlation, own speech", "r", 3, "median"),
+    ("aperture r, own speech", "r", 3, "median"),
     ("landmark distance / face width", "lmd", 4, "mean"),
     ("lower-face PSNR, dB", "psnr_db", 2, "mean"),
     ("lower-face SSIM", "ssim", 3, "mean"),
-    ("mouth sharpness / real", "sharpness", 2, "median"),
+    ("mouth sharpness / real (Laplacian)", "sharpness", 2, "median"),
+    ("mouth gradient energy / real", "gradient", 2, "median"),
 )
-COLUMNS = {"self": "ours", "truth": "ground truth", "copy": "copy reference", "wrong": "wrong speech"}
-ORIENTATION = {"loudness_r": "loudness alone", "encoder_r": "speech encoder's own aperture"}
+COLUMNS = {"self": "ours", "truth": "ground truth", "copy": "copied", "wrong": "wrong"}
+CAPTION = (
+    "ground truth: the real mouth through our crop and paste; copied: a closed reference pasted into every frame; "
+    "wrong: unrelated speech against the clip's own mouth; r: correlation with the real mouth, median over clips"
+)
+ORIENTATION = {"loudness_r": "loudness alone, r", "encoder_r": "speech encoder's aperture, r"}
 
 
 def numbers(rows: Iterable[Row], key: str) -> list[float]:
@@ -123,7 +128,7 @@ class Report:
 
     def table(self) -> Table:
         """Both parts of the split under each other: ours beside the baselines."""
-        table = Table(title=f"lips, preset {self.preset}, split {self.split}")
+        table = Table(title=f"lips, preset {self.preset}, split {self.split}", caption=CAPTION)
         table.add_column("measure")
         for title in COLUMNS.values():
             table.add_column(title, justify="right")
@@ -150,17 +155,17 @@ def _part_cells(rows: list[Row]) -> Iterable[list[str]]:
     for title, key, digits, kind in MEASURES:
         yield [title, *(_cell(how[kind](rows, f"{way}_{key}"), digits) for way in COLUMNS)]
     timely = {way: lag_ok(rows, way) for way in ("self", "truth")}
-    yield [f"|lag| <= {LAG_OK} frame, share of clips", _cell(timely["self"], 2), _cell(timely["truth"], 2), "", ""]
-    yield ["aperture correlation, other clip's speech", _cell(median(rows, "cross_r"), 3), "", "", ""]
+    yield [f"clips with |lag| <= {LAG_OK} frame", _cell(timely["self"], 2), _cell(timely["truth"], 2), "", ""]
+    yield ["aperture r, other clip's speech", _cell(median(rows, "cross_r"), 3), "", "", ""]
     quiet = [_cell(share(rows, ways), 3) for ways in (("self", "cross"), ("truth",))]
     yield ["lips closed in silence", *quiet, "", ""]
     outside = numbers(rows, "self_outside")
-    yield ["largest change outside the mask", _cell(max(outside, default=math.nan), 0), "", "", ""]
+    yield ["largest change outside mask", _cell(max(outside, default=math.nan), 0), "", "", ""]
     for name in ("low", "high"):
         gain = _ratio(rows, f"{name}_opening", "mid_opening")
         yield [f"mean opening, --mouth {'0.6' if name == 'low' else '1.4'} / 1.0", _cell(gain, 2), "", "", ""]
     for key, title in ORIENTATION.items():
-        yield [f"[dim]for orientation: {title}, correlation[/dim]", _cell(median(rows, key), 3), "", "", ""]
+        yield [f"[dim]orientation: {title}[/dim]", _cell(median(rows, key), 3), "", "", ""]
 
 
 def _cell(value: float, digits: int) -> str:

@@ -111,7 +111,7 @@ def _panel(real: Sequence[float | None], made: Sequence[float | None]) -> Bytes:
 
 
 def write_pictures(rows: Sequence[Row], strips: Sequence[Bytes], folder: Path) -> list[Path]:
-    """Contact sheets and curves, ``PAGE_CLIPS`` clips of a part to a page: ``sheet-grid-1.png``, ``curves-wild-2.png``."""
+    """Contact sheets and curves, ``PAGE_CLIPS`` clips to a page: ``sheet-grid-1.png``, ``curves-wild-2.png``."""
     written = []
     for part in PARTS:
         picked = [(row, strip) for row, strip in zip(rows, strips, strict=True) if row["part"] == part]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
@@ -15,23 +17,27 @@ from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError
 from kouxing.infer import references, timeline
 from kouxing.infer.job import Job, fingerprint, output_errors
 from kouxing.infer.order import DubReport, Order
-from kouxing.infer.paint import Cast, LipsModel, Painter, cast, crop_of
+from kouxing.infer.paint import Cast, LipsModel, Painted, Painter, cast, crop_of
 from kouxing.infer.parts import Parts, shipped
 from kouxing.infer.pipeline import ahead, side_by_side
 from kouxing.infer.scan import Progress, Scan, queue_depth, scan
 from kouxing.infer.source import Footage
 from kouxing.infer.speech import Speech, hear
 from kouxing.infer.timeline import Timeline
-from kouxing.media import metadata, writer
+from kouxing.media.join import join
 from kouxing.media.reader import MediaInfo, probe, read_sound
-from kouxing.types import Bytes, Float
+from kouxing.media.writer import VideoWriter
+from kouxing.types import Bytes, Float, VideoFrame
 from kouxing.units import FRAME_HZ, SAMPLE_HZ
 
 SEGMENT_S = Fraction(10)
 """Length of the pieces that are written one by one: what a killed job loses at most."""
 
 SCANNED_S = Fraction(60)
-"""Where the speech is shorter than the footage, so much of it is looked at all the same, for references to choose from."""
+"""So much of longer footage is looked at in any case, so that there are references to choose from."""
+
+MOST_WORKERS = 4
+"""Frames painted at the same time, where there are as many cores: beyond that decoding and encoding hold things up."""
 
 SMALL_FACE_PX = 64
 """Faces narrower than this show little of a mouth."""
@@ -106,8 +112,8 @@ def dub(
     try:
         run = _Run(order, info, job, parts, lips, progress or _silent)
         return run(began)
-    except OutputError:
-        raise
+    except OutputError as error:
+        raise OutputError(f"{error}; the same command with --resume then goes on") from error
     except KouxingError:
         # A mistake in the input: going on later would fail in the same place.
         job.remove()
@@ -121,9 +127,7 @@ def _silent(stage: str, done: int, total: int | None) -> None:
 class _Run:
     """One job from its inputs to its output; each step is kept in the job's folder or quickly made again."""
 
-    def __init__(
-        self, order: Order, info: MediaInfo, job: Job, parts: Parts, lips: LipsModel, told: Progress
-    ) -> None:
+    def __init__(self, order: Order, info: MediaInfo, job: Job, parts: Parts, lips: LipsModel, told: Progress) -> None:
         self._order = order
         self._info = info
         self._job = job
@@ -239,38 +243,57 @@ class _Run:
             return crop_of(next(frames), people.matrices[frame])
 
     def _paint(self, seen: Scan, line: Timeline, painter: Painter, rate: Fraction) -> int:
-        """Write the segments that are missing; the number of frames painted now."""
+        """Write the segments that are missing; the number of frames painted now.
+
+        Decoding, painting (several frames at a time), pasting and encoding run side by side, also across segments.
+        """
         pieces = line.segments(SEGMENT_S)
         done = next((n for n in range(len(pieces)) if not self._job.has(_segment(n))), len(pieces))
         if done == len(pieces):
             return 0
         first = pieces[done][0]
+        if done:
+            painter.seam.plane = self._job.load_arrays(_seam(done - 1)).get("plane")
         depth = queue_depth(seen.bytes_each)
-        told = self._told
+        frames = self._footage.shown(seen.pts, seen.time_base, line.source[first:], seen.bytes_each)
+        like = replace(self._info, width=seen.size_px[0], height=seen.size_px[1])
         with ExitStack() as stack:
-            frames = self._footage.shown(seen.pts, seen.time_base, line.source[first:], seen.bytes_each)
             decoded = stack.enter_context(closing(ahead(frames, depth)))
-            work = side_by_side(zip(count(first), decoded), painter, config.load().threads, depth)
+            workers = min(config.load().threads, MOST_WORKERS)
+            work = side_by_side(zip(count(first), decoded), painter.paint, workers, depth)
             painted = stack.enter_context(closing(work))
+            pasted = stack.enter_context(closing(ahead(_put_back(painter, painted), depth)))
             for number, (start, stop) in enumerate(pieces[done:], done):
-                with self._job.aside(_segment(number)) as part, self._writer(part, line, rate) as video:
+                place = self._job.place(_segment(number))
+                with VideoWriter(place, like=like, rate=rate, time_base=line.time_base) as video:
                     for frame in range(start, stop):
-                        video.write(next(painted))
-                        told("paint", frame + 1, len(line))
+                        made, plane = next(pasted)
+                        video.write(made)
+                        self._told("paint", frame + 1, len(line))
+                    # Kept before the segment gets its name: a finished segment always has it.
+                    self._job.save_arrays(_seam(number), {} if plane is None else {"plane": plane})
         return len(line) - first
 
     def _join(self, line: Timeline) -> None:
         """Segments and sound into the output, which appears whole and marked as synthetic."""
-        out = self._order.out
+        out, joined = self._order.out, self._job.place(JOINED)
         pieces = [self._job.place(_segment(number)) for number in range(len(line.segments(SEGMENT_S)))]
         self._told("join", 0, 1)
-        with self._job.aside(JOINED) as part:
-            writer.join(pieces, part, sound=self._order.speech, seconds=line.seconds)
-            metadata.mark_synthetic(part)
+        join(pieces, joined, sound=self._order.speech, seconds=line.seconds, mark=True)
         with output_errors(out):
-            self._job.place(JOINED).replace(out)
-        self._told("join", 1, 1)
+            joined.replace(out)
         self._job.remove()
+        self._told("join", 1, 1)
+
+
+def _put_back(painter: Painter, painted: Iterable[Painted]) -> Generator[tuple[VideoFrame, Float | None], None, None]:
+    """Finished frames, each with the seam's colour after it."""
+    for made in painted:
+        yield painter.put_back(made), painter.seam.plane
+
+
+def _seam(number: int) -> str:
+    return f"seam-{number:05d}.npz"
 
 
 def _segment(number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
@@ -10,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from kouxing.face.crop import apply, crop_face, crop_matrices, invert
+from kouxing.face.paste import SeamColour
 from kouxing.infer.timeline import Timeline, feature_window
 from kouxing.media.colour import to_rgb
 from kouxing.types import Bool, Bytes, FaceTrack, Float, VideoFrame
@@ -34,8 +34,14 @@ class LipsModel(Protocol):
         ...
 
 
-Paste = Callable[[VideoFrame, Bytes, Float, Float, Float], VideoFrame]
-"""(frame, painted crop, matrix, jaw, lips) -> frame with the painted mouth in its place."""
+class Paste(Protocol):
+    """``face.paste.paste``."""
+
+    def __call__(
+        self, frame: VideoFrame, image: Bytes, matrix: Float, jaw: Float, lips: Float, state: SeamColour | None
+    ) -> VideoFrame:
+        """The frame with the painted crop in its place."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,8 @@ def cast(track: FaceTrack, rate_hz: float) -> Cast:
 def fill_gaps(track: FaceTrack, longest: int) -> FaceTrack:
     """Bridge gaps of at most ``longest`` frames inside a shot by straight lines; longer ones stay open."""
     seen = np.flatnonzero(track.found)
-    lips, anchors, jaw, found = (part.copy() for part in (track.lips, track.anchors, track.jaw, track.found))
+    lips, anchors, jaw = (points.copy() for points in (track.lips, track.anchors, track.jaw))
+    found = track.found.copy()
     for before, after in zip(seen[:-1], seen[1:], strict=True):
         missing = after - before - 1
         if not 0 < missing <= longest or track.cut[before + 1 : after + 1].any():
@@ -100,8 +107,23 @@ def _box(frame: VideoFrame, matrix: Float) -> tuple[int, int, int, int]:
     return x0, y0, x1, y1
 
 
+@dataclass(frozen=True)
+class Painted:
+    """An output frame on its way.
+
+    Attributes:
+        number: of the output frame.
+        frame: the source's frame.
+        image: ``[256, 256, 3]`` painted crop; None where the frame passes as it is.
+    """
+
+    number: int
+    frame: VideoFrame
+    image: Bytes | None
+
+
 class Painter:
-    """Paints output frame after output frame; may be called from several threads.
+    """Makes output frame after output frame.
 
     Args:
         model: the lips network, its references set.
@@ -121,18 +143,31 @@ class Painter:
         self._timeline = timeline
         self._features = features
         self._mouth = mouth
+        self._shots = np.cumsum(cast.track.cut)
+        self.seam = SeamColour()
 
     def __call__(self, item: tuple[int, VideoFrame]) -> VideoFrame:
-        """(number of the output frame, the source's frame) -> the output frame at its own time."""
+        """(number of the output frame, the source's frame) -> the output frame at its own time; call in order."""
+        return self.put_back(self.paint(item))
+
+    def paint(self, item: tuple[int, VideoFrame]) -> Painted:
+        """The first, slow half of it: crop and network. In any order, from any thread."""
         number, frame = item
         row = int(self._timeline.source[number])
-        if self._cast.present[row]:
-            frame = self._painted(number, row, frame)
-        return replace(frame, pts=int(self._timeline.pts[number]), time_base=self._timeline.time_base)
-
-    def _painted(self, number: int, row: int, frame: VideoFrame) -> VideoFrame:
-        matrix = self._cast.matrices[row]
+        if not self._cast.present[row]:
+            return Painted(number, frame, None)
         window = feature_window(self._features, self._timeline.time(number))
-        image = self._model.paint(crop_of(frame, matrix), window, self._mouth)
-        track = self._cast.track
-        return self._paste(frame, image, matrix, track.jaw[row], track.lips[row])
+        crop = crop_of(frame, self._cast.matrices[row])
+        return Painted(number, frame, self._model.paint(crop, window, self._mouth))
+
+    def put_back(self, made: Painted) -> VideoFrame:
+        """The second half: the painted crop into its frame; in order, for the seam's colour follows the light."""
+        number, frame = made.number, made.frame
+        row = int(self._timeline.source[number])
+        before = int(self._timeline.source[max(number - 1, 0)])
+        if self._shots[row] != self._shots[before]:
+            self.seam.forget()
+        if made.image is not None:
+            track, matrix = self._cast.track, self._cast.matrices[row]
+            frame = self._paste(frame, made.image, matrix, track.jaw[row], track.lips[row], self.seam)
+        return replace(frame, pts=int(self._timeline.pts[number]), time_base=self._timeline.time_base)

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kouxing import weights
+from kouxing.audio import encoder
+from kouxing.face.paste import paste
+from kouxing.face.track import FaceTracker
+from kouxing.infer.lips import LipsNetwork
 from kouxing.infer.paint import LipsModel, Paste
 from kouxing.infer.scan import Tracker
 from kouxing.infer.speech import FeatureStream
@@ -29,3 +33,20 @@ class Parts:
     lips: Callable[[str], LipsModel]
     paste: Paste
     identity: Callable[[str], dict[str, Any]]
+
+
+def shipped() -> Parts:
+    """The pieces that come with the package."""
+    return Parts(
+        tracker=FaceTracker,
+        speech=lambda: encoder.SpeechEncoder(threads=1).stream(),
+        # Several frames are painted at the same time, so each may keep to one core.
+        lips=lambda preset: LipsNetwork(preset, threads=1),
+        paste=paste,
+        identity=lambda preset: {name: weights.card(name)["sha256"] for name in weight_names(preset)},
+    )
+
+
+def weight_names(preset: str) -> tuple[str, ...]:
+    """The weights that a dub is painted with."""
+    return encoder.NAME, f"lips_{preset}_references", f"lips_{preset}_frame"

@@ -1,50 +1,48 @@
-"""Reference choice (methods.md section 4): a fixed set of the clip's frames that shows the mouth closed, between, and wide.
+"""Reference choice at inference (methods.md section 4): the whole clip is looked at once, and a fixed set is chosen.
 
-Same as in training: of the same clip, near in head pose, spread over lip opening, so that teeth look natural and stay
-the same from frame to frame.
+The rule is training's (``data.references``): near in head pose, one of each band of lip openings; where training draws,
+sharp frames that close the lips best and open them widest are taken here. A fixed set keeps teeth the same.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kouxing.data import references
 from kouxing.face import geometry
-from kouxing.face.crop import apply
+from kouxing.face.crop import EYE_DISTANCE_PX, apply
 from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT, NOSE
 from kouxing.types import Bool, FaceTrack, Float
 from kouxing.units import CROP_PX, HALF_PX
 
-REFERENCES = 3
-
-POSE_SHARE = 0.5
-"""Of the frames the share nearest to the median head pose is considered,"""
 SHARP_SHARE = 0.6
-"""and of these, those at least this share as sharp as the sharp ones (their 90th percentile)."""
+"""Only frames at least this share as sharp as the sharp ones (their 90th percentile) are considered."""
 
-OPENINGS = (0.02, 0.60, 0.98)
-"""Where between the smallest and the widest lip opening (as ranks) the references lie: closed, between, teeth visible."""
+OPENINGS = (0.02, 0.50, 0.98)
+"""Ranks of lip opening that are wanted: closed, between, and widest, where teeth show."""
 
 
 def head_pose(anchors: Float) -> Float:
-    """Where the nose stands between the eyes, from points that speech does not move.
+    """What tells of the head's turn, as training takes it (``data.footage``), but without the crop's own movement.
 
     Args:
         anchors: ``[T, 8, 2]``.
 
     Returns:
-        ``[T, 3] float32``: turn (nose beside the eyes' middle), nod (nose below it), both in eye distances of the upright
-        face, and roll in radians.
+        ``[T, 3] float32`` in pixels of an upright crop: nose tip beside and below the eyes' middle, and face width.
     """
     right, left = anchors[:, 0:2].mean(1), anchors[:, 2:4].mean(1)
     line = left - right
     length = np.maximum(np.hypot(line[:, 0], line[:, 1]), 1e-6)
-    roll = np.arctan2(line[:, 1], line[:, 0])
     nose = anchors[:, NOSE] - (right + left) / 2
-    turn = (nose[:, 0] * line[:, 0] + nose[:, 1] * line[:, 1]) / length**2
-    nod = (nose[:, 1] * line[:, 0] - nose[:, 0] * line[:, 1]) / length**2
-    return np.stack([turn, nod, roll], 1).astype(np.float32)
+    turn = (nose[:, 0] * line[:, 0] + nose[:, 1] * line[:, 1]) / length
+    nod = (nose[:, 1] * line[:, 0] - nose[:, 0] * line[:, 1]) / length
+    pose = np.stack([turn, nod, face_width(anchors)], 1) / length[:, None]
+    return np.asarray(pose * EYE_DISTANCE_PX, np.float32)
 
 
 def face_width(anchors: Float) -> Float:
@@ -57,7 +55,7 @@ def opening(track: FaceTrack) -> Float:
     return np.asarray(geometry.gap(track.lips) / np.maximum(face_width(track.anchors), 1e-6), np.float32)
 
 
-def sharpness(luma: NDArray[np.generic], matrix: Float) -> float:
+def sharpness(luma: NDArray[Any], matrix: Float) -> float:
     """How much fine detail the lower face shows: standard deviation of the Laplacian.
 
     Args:
@@ -91,17 +89,13 @@ def choose(track: FaceTrack, usable: Bool, sharp: Float) -> list[int]:
     frames = np.flatnonzero(usable & track.found)
     if len(frames) == 0:
         raise ValueError("no usable frame to choose references from")
-    pose = head_pose(track.anchors[frames])
-    off = np.linalg.norm((pose - np.median(pose, 0)) * np.array([1.0, 1.0, 0.5]), axis=1)
-    frames = np.sort(frames[np.argsort(off, kind="stable")[: _enough(len(frames) * POSE_SHARE)]])
     frames = frames[sharp[frames] >= SHARP_SHARE * np.percentile(sharp[frames], 90)]
-    ranked = frames[np.argsort(opening(track)[frames], kind="stable")]
-    return [int(ranked[round(place * (len(ranked) - 1))]) for place in OPENINGS]
-
-
-def _enough(count: float) -> int:
-    """At least as many frames as a spread can be chosen from."""
-    return max(int(count), 4 * REFERENCES)
+    aperture, pose = opening(track)[frames], head_pose(track.anchors)[frames]
+    rank = np.argsort(np.argsort(aperture, kind="stable"), kind="stable") / max(len(frames) - 1, 1)
+    wanted = -np.abs(rank[:, None] - np.array(OPENINGS)).min(1)
+    like = np.median(pose, 0)
+    chosen = references.choose(aperture, pose, like, np.ones(len(frames), bool), wanted.astype(np.float32))
+    return [int(frames[at]) for at in chosen]
 
 
 def mouth_geometry(track: FaceTrack, matrices: Float, chosen: list[int]) -> Float:

@@ -24,7 +24,7 @@ from kouxing.types import FaceTrack, Float, VideoFrame
 CHUNK = 500
 """Frames per saved piece of a scan: what a killed job loses at most."""
 
-QUEUE_BYTES = 96 << 20
+QUEUE_BYTES = 64 << 20
 """Pictures waiting between two stages together take at most so much, but there are at least two."""
 
 FOOTAGE = "footage.json"
@@ -58,6 +58,10 @@ class Tracker(Protocol):
         """Follow the face into the next picture."""
         ...
 
+    def track(self) -> FaceTrack:
+        """Everything so far."""
+        ...
+
     def close(self) -> None:
         """Free the networks."""
         ...
@@ -85,6 +89,7 @@ class Scan:
         sharp: ``[N] float32`` from ``references.sharpness``; 0 without a face.
         pts: ``[N] int64`` in units of ``time_base``.
         time_base: seconds per unit.
+        size_px: width, height.
         bytes_each: memory that one frame takes.
     """
 
@@ -92,6 +97,7 @@ class Scan:
     sharp: Float
     pts: Ticks
     time_base: Fraction
+    size_px: tuple[int, int]
     bytes_each: int
 
     def __len__(self) -> int:
@@ -133,12 +139,17 @@ def scan(
     pieces = [job.load_arrays(_name(number)) for number in range(job.load_json(DONE)["pieces"])]
     rows = {key: np.concatenate([piece[key] for piece in pieces]) for key in pieces[0] if not key.startswith(STATE)}
     track = FaceTrack(rows["lips"], rows["anchors"], rows["jaw"], rows["found"], rows["cut"])
-    return Scan(track, rows["sharp"], rows["pts"], Fraction(about["time_base"]), int(about["bytes_each"]))
+    return Scan(
+        track=track,
+        sharp=rows["sharp"],
+        pts=rows["pts"],
+        time_base=Fraction(about["time_base"]),
+        size_px=(about["width"], about["height"]),
+        bytes_each=about["bytes_each"],
+    )
 
 
-def _look(
-    job: Job, footage: Footage, tracker: Tracker, limit: Fraction | None, told: Callable[[int], None]
-) -> None:
+def _look(job: Job, footage: Footage, tracker: Tracker, limit: Fraction | None, told: Callable[[int], None]) -> None:
     """Track what is not tracked yet, a saved piece after the other."""
     pieces, done, last_pts = _taken_up(job, tracker)
     if done:
@@ -150,7 +161,12 @@ def _look(
         first = next(footage.read(), None)
         if first is None:
             raise NoVideoError(f"{footage.path}: has no picture that can be decoded; export it again")
-        about = {"time_base": str(first.time_base), "bytes_each": frame_bytes(first)}
+        about = {
+            "time_base": str(first.time_base),
+            "width": first.width,
+            "height": first.height,
+            "bytes_each": frame_bytes(first),
+        }
         job.save_json(FOOTAGE, about)
         frames = footage.read()
     with closing(ahead(_until(frames, limit), queue_depth(about["bytes_each"]))) as waiting:

@@ -104,7 +104,9 @@ class Footage:
                 yield frame
 
     def _changed(self, time: Fraction) -> MediaError:
-        return MediaError(f"{self.path}: its frame at {float(time):.2f} s is gone; leave the file alone while it is read")
+        return MediaError(
+            f"{self.path}: its frame at {float(time):.2f} s is gone; leave the file alone while it is read"
+        )
 
 
 def fitted(frame: VideoFrame) -> VideoFrame:
@@ -118,5 +120,6 @@ def fitted(frame: VideoFrame) -> VideoFrame:
         # A chroma plane has luma's side, or half of it.
         across = 1 if plane.shape[1] == frame.width else 2
         down = 1 if plane.shape[0] == frame.height else 2
-        planes.append(np.asarray(cv2.resize(plane, (width // across, height // down), interpolation=cv2.INTER_AREA)))
+        size = (width // across, height // down)
+        planes.append(np.asarray(cv2.resize(np.asarray(plane, np.uint8), size, interpolation=cv2.INTER_AREA)))
     return replace(frame, planes=(planes[0], planes[1], planes[2]))

@@ -46,18 +46,20 @@ def frame_difference(made: Tensor, real: Tensor, weight: Tensor, run: int) -> Te
     return weighted_mean((steps[0] - steps[1]).abs(), later)
 
 
-def perceptual(made: Tensor, real: Tensor, features: Features, scales: int = 3) -> Tensor:
-    """Mean feature difference at scales 1, 1/2, 1/4 (methods.md section 4, L_perc).
+def feature_difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:
+    """Mean over layers of the mean absolute difference of feature maps (each layer counts alike, whatever its size)."""
+    return torch.stack([(a - b).abs().mean() for a, b in zip(ours, theirs, strict=True)]).mean()
 
-    ``features`` maps pictures to feature maps; each layer's difference is divided by its size.
-    """
+
+def perceptual(made: Tensor, real: Tensor, features: Features, scales: Sequence[int] = (1, 2, 4)) -> Tensor:
+    """Feature difference at scales 1, 1/2, 1/4 (methods.md section 4, L_perc); ``features`` maps pictures to feature maps."""
     total = made.new_zeros(())
-    for scale in range(scales):
-        ours, theirs = (F.avg_pool2d(x, 2**scale) if scale else x for x in (made, real))
+    for scale in scales:
+        ours, theirs = (F.avg_pool2d(x, scale) if scale > 1 else x for x in (made, real))
         with torch.no_grad():
             goal = features(theirs)
-        total = total + sum((a - b).abs().mean() for a, b in zip(features(ours), goal, strict=True)) / len(goal)
-    return total / scales
+        total = total + feature_difference(features(ours), goal)
+    return total / len(scales)
 
 
 VGG19 = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512, 512, 512, 512)

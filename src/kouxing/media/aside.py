@@ -35,14 +35,14 @@ def open_part(path: Path) -> Path:
     Raises:
         OutputError: ``path`` is a folder, its folder does not exist, or may not be written to.
     """
-    if path.is_dir():
-        raise OutputError(f"{path} is a folder; give a file name")
-    if not path.parent.is_dir():
-        raise OutputError(f"{path} cannot be written: folder {path.parent} does not exist; make it first")
     part = part_of(path)
     try:
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder; give a file name")
+        if not path.parent.is_dir():
+            raise OutputError(f"{path} cannot be written: folder {path.parent} does not exist; make it first")
         part.write_bytes(b"")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise output_error(path, error) from error
     return part
 

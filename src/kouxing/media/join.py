@@ -21,8 +21,9 @@ from kouxing.media.metadata import SYNTHETIC_COMMENT, mark_synthetic
 from kouxing.media.opening import opened, video_stream
 from kouxing.media.sound import SoundSource, opened_sound, resampled, sound_frame
 from kouxing.types import Float
+from kouxing.units import FRAME_HZ
 
-AAC_RATES_HZ = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
+AAC_RATES_HZ = {fastest // part for fastest in (96_000, 88_200, 64_000) for part in (1, 2, 4, 8)} | {7350}
 AAC_FRAME = 1024
 AAC_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 OTHER_RATE_HZ = 48_000
@@ -105,7 +106,7 @@ def _plan(segments: Sequence[Path]) -> _Plan:
     pts: array[int] = array("q")
     delay = 0
     head: tuple[Any, ...] | None = None
-    rate, time_base = Fraction(25), Fraction(1)
+    rate, time_base = Fraction(FRAME_HZ), Fraction(1)
     for path in segments:
         with opened(path) as container:
             stream = video_stream(container)
@@ -116,7 +117,7 @@ def _plan(segments: Sequence[Path]) -> _Plan:
             if head is not None and own != head:
                 raise MediaError(f"{path} has other settings than {segments[0]}; start again without --resume")
             head = head or own
-            rate = stream.average_rate or rate
+            rate, time_base = stream.average_rate or rate, Fraction(stream.time_base)
             times = [packet.pts for packet in _packets(container, stream)]
         order = sorted(times)
         if not order or (pts and order[0] <= pts[-1]):
@@ -124,7 +125,6 @@ def _plan(segments: Sequence[Path]) -> _Plan:
         place = {time: rank for rank, time in enumerate(order)}
         delay = max(delay, *(number - place[time] for number, time in enumerate(times)))
         pts.extend(order)
-        time_base = Fraction(stream.time_base)
     return _Plan(pts, delay, time_base, Fraction(rate))
 
 

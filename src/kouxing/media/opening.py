@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,11 +29,12 @@ def opened(path: Path) -> Iterator[InputContainer]:
         MediaError: no such file, a folder, empty, unreadable, or not a medium that FFmpeg knows.
     """
     path = Path(path)
-    if path.is_dir():
+    # os.path tells of names that cannot be (too long, with a null byte) what it tells of missing files.
+    if os.path.isdir(path):
         raise MediaError(f"{path} is a folder; give a media file")
-    if not path.exists():
+    if not os.path.exists(path):
         raise MediaError(f"{path} does not exist; check the path")
-    if path.is_file() and path.stat().st_size == 0:
+    if os.path.isfile(path) and os.path.getsize(path) == 0:
         raise MediaError(f"{path} is empty (0 bytes); give a media file")
     try:
         # "file:" keeps a colon in a name from being read as a protocol.

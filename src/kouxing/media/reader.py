@@ -21,6 +21,7 @@ from kouxing.media.opening import decoded, is_picture_file, opened, sound_stream
 from kouxing.media.orientation import Turn, turn_of, turned
 from kouxing.media.sound import load_sound, read_sound
 from kouxing.types import Bytes, Colour, VideoFrame
+from kouxing.units import FRAME_HZ
 
 __all__ = ["MediaInfo", "load_sound", "probe", "read_sound", "read_video"]
 
@@ -145,7 +146,7 @@ class _Clock:
 
     def __init__(self, stream: Any) -> None:
         self.time_base = Fraction(stream.time_base)
-        rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        rate = stream.average_rate or stream.guessed_rate or Fraction(FRAME_HZ)
         self.step = max(1, round(1 / rate / self.time_base))
         self.shift: int | None = None
         self.last = -1

@@ -20,18 +20,25 @@ from kouxing.media.colour import bits_of, chroma_step
 from kouxing.media.join import join
 from kouxing.media.reader import MediaInfo
 from kouxing.types import Colour, VideoFrame
+from kouxing.units import FRAME_HZ
 
 __all__ = ["FINEST_HZ", "VideoWriter", "exact_base", "join"]
 
 FINEST_HZ = 10_000_000
 """Finest MP4 clock: with it a frame may still stand for 200 s before its duration leaves 31 bits."""
 
-DEFAULT_RATE = Fraction(25)
+COARSEST_HZ = 10_000
+"""Coarser clocks are multiplied by a power of two up to here, as FFmpeg does: an edit list is counted in them."""
+
+DEFAULT_RATE = Fraction(FRAME_HZ)
 
 
 def exact_base(time_base: Fraction) -> Fraction:
-    """The time base that an MP4 is written in: ``1 / denominator`` where that is not too fine, else 1 us."""
-    return Fraction(1, time_base.denominator if time_base.denominator <= FINEST_HZ else 1_000_000)
+    """The time base that an MP4 is written in: a whole part of ``time_base`` where that is not too fine, else 1 us."""
+    clock = time_base.denominator if time_base.denominator <= FINEST_HZ else 1_000_000
+    while clock < COARSEST_HZ:
+        clock *= 2
+    return Fraction(1, clock)
 
 
 class VideoWriter:
@@ -71,6 +78,7 @@ class VideoWriter:
         self.size = (like.width, like.height)
         self.rate = rate or own_rate or DEFAULT_RATE
         self.time_base = exact_base(time_base or like.time_base or 1 / self.rate)
+        self._time = Fraction(0)
         self._last = -1
         self._frames = 0
         step_x, step_y = chroma_step(self.colour.pixel_format)
@@ -102,10 +110,11 @@ class VideoWriter:
         """
         if (frame.width, frame.height) != self.size or frame.colour.pixel_format != self.colour.pixel_format:
             raise ValueError(f"{frame.width}x{frame.height} {frame.colour.pixel_format} is not like the first frame")
-        pts = round(frame.pts * frame.time_base / self.time_base)
-        if self._frames and pts <= self._last:
-            raise ValueError(f"pts {pts} does not follow {self._last}")
-        self._last, self._frames = pts, self._frames + 1
+        if self._frames and frame.time <= self._time:
+            raise ValueError(f"time {frame.time} does not follow {self._time}")
+        # Only where the source's clock is finer than an MP4's may two times round to one tick.
+        pts = max(round(frame.time / self.time_base), self._last + 1)
+        self._time, self._last, self._frames = frame.time, pts, self._frames + 1
         picture = self._picture(frame)
         picture.pts, picture.time_base = pts, self.time_base
         picture.duration = max(1, round(1 / self.rate / self.time_base))

@@ -68,7 +68,9 @@ class ImageEncoder(nn.Module):
         self.down = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in zip(channels[:-1], channels[1:], strict=True)
         )
-        self.blocks = nn.ModuleList(Residual(width) if place >= 2 else nn.Identity() for place, width in enumerate(widths))
+        self.blocks = nn.ModuleList(
+            Residual(width) if place >= 2 else nn.Identity() for place, width in enumerate(widths)
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = []
@@ -94,7 +96,9 @@ class Fusion(nn.Module):
         tokens = (CROP_PX // 32) ** 2
         self.register_buffer("upper", torch.arange(tokens) < tokens // 2, persistent=False)
         flat = (size.window + size.references) * size.features
-        self.drive = nn.Sequential(nn.Linear(flat, 2 * size.drive), nn.GELU(), nn.Linear(2 * size.drive, size.drive), nn.GELU())
+        self.drive = nn.Sequential(
+            nn.Linear(flat, 2 * size.drive), nn.GELU(), nn.Linear(2 * size.drive, size.drive), nn.GELU()
+        )
         self.modulate = Modulate(size.drive, width)
 
     def forward(self, audio: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
@@ -126,7 +130,9 @@ def warp(images: Tensor, flow: Tensor, top: float) -> Tensor:
     y = top + (1 - top) * (torch.arange(height, device=flow.device, dtype=flow.dtype) + 0.5) / height
     x = (torch.arange(width, device=flow.device, dtype=flow.dtype) + 0.5) / width
     base = torch.stack([x[None].expand(height, width), y[:, None].expand(height, width)], -1) * 2 - 1
-    return F.grid_sample(images.to(flow.dtype), base + flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False)
+    return F.grid_sample(
+        images.to(flow.dtype), base + flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
+    )
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:

@@ -63,13 +63,17 @@ class SpeechEncoder(nn.Module):
         self.drop = nn.Dropout(0.2)
         self.gru = nn.GRU(width, dimensions.hidden, dimensions.layers, batch_first=True, dropout=0.2)
         self.readout = nn.Sequential(
-            nn.Linear(dimensions.hidden + width, dimensions.hidden), nn.GELU(), nn.Linear(dimensions.hidden, dimensions.features)
+            nn.Linear(dimensions.hidden + width, dimensions.hidden),
+            nn.GELU(),
+            nn.Linear(dimensions.hidden, dimensions.features),
         )
 
     def initial_state(self, batch: int) -> Tensor:
         """``[layers, B, hidden]`` zeros."""
         weight = self.first.weight
-        return torch.zeros(self.dimensions.layers, batch, self.dimensions.hidden, dtype=weight.dtype, device=weight.device)
+        return torch.zeros(
+            self.dimensions.layers, batch, self.dimensions.hidden, dtype=weight.dtype, device=weight.device
+        )
 
     def forward(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Features of the video frames in the middle of ``mel``.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from kouxing.data.manifest import read_manifest
+from kouxing.eval.figures import commit
 
 OPEN, RESEARCH = "Apache-2.0", "CC-BY-NC-4.0 (non-commercial: part of the training footage is marked research)"
 
@@ -26,7 +26,8 @@ def about(data: Path, recipe: str, units: Mapping[str, str], figures: Mapping[st
     for clip in read_manifest(data, "train"):
         seconds[clip.corpus, clip.licence] += clip.seconds
     sources = [
-        {"source": corpus, "licence": licence, "seconds": round(length)} for (corpus, licence), length in sorted(seconds.items())
+        {"source": corpus, "licence": licence, "seconds": round(length)}
+        for (corpus, licence), length in sorted(seconds.items())
     ]
     research = any(licence != "open" for _, licence in seconds)
     return {
@@ -37,12 +38,3 @@ def about(data: Path, recipe: str, units: Mapping[str, str], figures: Mapping[st
         "licence": RESEARCH if research else OPEN,
         "figures": {name: round(value, 4) for name, value in figures.items()},
     }
-
-
-def commit() -> str:
-    """The recipe's commit, or ``unknown`` outside a git checkout."""
-    try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return found.stdout.strip()

@@ -123,7 +123,9 @@ def export_lips(model: Lips, preset: str, about: dict[str, Any], folder: Path | 
     size = model.dimensions
     crops = torch.randint(0, 256, (size.references, CROP_PX, CROP_PX, 3), dtype=torch.uint8)
     # Smooth pictures: on noise a warp's last digit becomes a large difference.
-    crops = torch.nn.functional.avg_pool2d(crops.permute(0, 3, 1, 2).float(), 9, 1, 4).permute(0, 2, 3, 1).to(torch.uint8)
+    crops = (
+        torch.nn.functional.avg_pool2d(crops.permute(0, 3, 1, 2).float(), 9, 1, 4).permute(0, 2, 3, 1).to(torch.uint8)
+    )
     crop, audio = crops[:1, :HALF_PX].contiguous(), torch.randn(1, size.window, size.features)
     own = torch.randn(1, size.references, size.features)
     with torch.no_grad():

@@ -32,16 +32,29 @@ from kouxing.train.speech import predict
 from kouxing.types import Float
 from kouxing.units import HALF_PX
 
-WEIGHTS = {"reconstruction": 4.0, "gradient": 4.0, "texture": 3.0, "difference": 2.0, "perceptual": 0.5, "landmarks": 2.0}
+WEIGHTS = {
+    "reconstruction": 4.0,
+    "gradient": 4.0,
+    "texture": 3.0,
+    "difference": 2.0,
+    "perceptual": 0.5,
+    "landmarks": 2.0,
+}
 """The loss table. Sync, lip-reading and GAN terms take their rows here when their experts exist."""
 RUN = 2
 """S: frames in a row; a sync loss wants 5, the frame difference needs 2."""
 
 PRESETS = {
-    "fast": Schedule(steps=3600, batch=16, rate=6e-4, warmup=150, validate_every=400, precision="bf16-mixed", ema=0.998),
-    "fine": Schedule(steps=2000, batch=16, rate=5e-4, warmup=150, validate_every=400, precision="bf16-mixed", ema=0.998),
+    "fast": Schedule(
+        steps=2800, batch=12, rate=8e-4, warmup=150, validate_every=400, precision="bf16-mixed", ema=0.998
+    ),
+    "fine": Schedule(
+        steps=1500, batch=12, rate=6e-4, warmup=150, validate_every=400, precision="bf16-mixed", ema=0.998
+    ),
 }
 VALIDATION_CLIPS = 24
+LAYERS = 3
+"""Feature maps of the shape reader that the perceptual loss compares: those that still show texture."""
 
 
 @dataclass
@@ -52,10 +65,18 @@ class LipsTask:
     samples: LipsSamples
     reader: ShapeReader
     held_out: list[tuple[Footage, Float]]
-    features: image.Features
+    vgg19: image.Vgg19 | None = None
+
+    def __post_init__(self) -> None:
+        # In bf16 the backward convolutions are about four times as fast in this layout, on CPU and GPU alike.
+        self.model.to(memory_format=torch.channels_last)
+        self.reader.to(memory_format=torch.channels_last)
 
     def batch(self, number: int) -> Batch:
-        return self.samples(number)
+        batch = self.samples(number)
+        return {
+            name: x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for name, x in batch.items()
+        }
 
     def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float | Tensor]]:
         made = model(batch["frame"], batch["references"], batch["audio"], batch["own"]).float()
@@ -72,11 +93,20 @@ class LipsTask:
             "gradient": image.gradient(made, real, weight),
             "texture": image.texture(made, real, weight),
             "difference": image.frame_difference(made, real, weight, RUN),
-            "perceptual": image.perceptual(seen, real, self.features),
+            "perceptual": self._perceptual(seen, real, maps),
             "landmarks": (landmarks - batch["lips"]).abs().mean() + 2 * (gaps[0] - gaps[1]).abs().mean(),
         }
         loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
         return loss, {f"lips/{name}": value.detach() for name, value in terms.items()} | {"lips/loss": loss.detach()}
+
+    def _perceptual(self, made: Tensor, real: Tensor, maps: list[Tensor]) -> Tensor:
+        if self.vgg19 is not None:
+            return image.perceptual(made, real, self.vgg19)
+        # The reader has looked at scale 1 already.
+        with torch.no_grad():
+            goal = self.reader.maps(real)[:LAYERS]
+        whole = image.feature_difference(maps[:LAYERS], goal)
+        return (whole + image.perceptual(made, real, lambda x: self.reader.maps(x)[:LAYERS], (2,))) / 2
 
     @torch.no_grad()
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
@@ -185,7 +215,9 @@ def main(
     """
     schedule = schedule or PRESETS[preset]
     footage, held_out = load_footage(data, "train"), load_footage(data, "val")
-    reader = shape.main(footage, held_out, out.parent / "shape", device=device, report=report).eval().requires_grad_(False)
+    reader = (
+        shape.main(footage, held_out, out.parent / "shape", device=device, report=report).eval().requires_grad_(False)
+    )
     encoder = load_speech(speech)
     report("speech features of all clips")
     samples = LipsSamples(
@@ -198,13 +230,16 @@ def main(
         seed=schedule.seed,
     )
     chosen = sorted(held_out, key=lambda clip: (clip.clip.seconds < 2, clip.clip.part == "grid", clip.clip.id))
-    chosen = [*chosen[:7], *[c for c in chosen if c.clip.part == "grid"][:6], *[c for c in chosen if c.clip.seconds < 2]]
+    chosen = [
+        *chosen[:7],
+        *[c for c in chosen if c.clip.part == "grid"][:6],
+        *[c for c in chosen if c.clip.seconds < 2],
+    ]
     pairs = [(clip, predict(encoder, clip)) for clip in chosen[:VALIDATION_CLIPS]]
     model = Lips(SIZES[preset])
     if start is not None:
         report(f"{_take_over(model, start)} tensors taken over from {start}")
-    features = _vgg(vgg19) if vgg19 else (lambda x: reader.maps(x)[:3])
-    task = LipsTask(model, samples, reader, pairs, features)
+    task = LipsTask(model, samples, reader, pairs, _vgg(vgg19) if vgg19 else None)
     config = {"model": "lips", "preset": preset, "dimensions": asdict(SIZES[preset]), "weights": WEIGHTS, "run": RUN}
     best = cast(Lips, train(task, schedule, out, device, config, report))
     save(best, preset, data, out)

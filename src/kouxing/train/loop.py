@@ -118,7 +118,9 @@ def train(
     torch.manual_seed(schedule.seed)
     folder.mkdir(parents=True, exist_ok=True)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
-    optimiser = torch.optim.AdamW(task.model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay)
+    optimiser = torch.optim.AdamW(
+        task.model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay
+    )
     model, optimiser = fabric.setup(task.model, optimiser)
     average = copy.deepcopy(task.model).requires_grad_(False).eval()
     state = _resume(folder, task.model, average, optimiser, fabric.device)

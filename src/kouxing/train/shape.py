@@ -52,7 +52,10 @@ class ShapeTask:
                 image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 3.0))
             images.append(image[HALF_PX:])
             points.append(apply(turn.astype(np.float32), clip.lips[frame]))
-        return {"image": torch.from_numpy(planes(np.stack(images))), "lips": torch.from_numpy(np.stack(points)) / HALF_PX}
+        return {
+            "image": torch.from_numpy(planes(np.stack(images))),
+            "lips": torch.from_numpy(np.stack(points)) / HALF_PX,
+        }
 
     def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float | Tensor]]:
         found = model(batch["image"]).float()
@@ -71,8 +74,14 @@ class ShapeTask:
             found = model(images).float().cpu() * HALF_PX
             real = torch.from_numpy(clip.lips[frames])
             errors.append(float((found - real).abs().mean()))
-            gaps.append(float((opening(found, GAP_LOWER, GAP_UPPER) - opening(real, GAP_LOWER, GAP_UPPER)).abs().mean()))
-        return {"val/error_px": float(np.mean(errors)), "val/gap_px": float(np.mean(gaps)), "score": -float(np.mean(errors))}
+            gaps.append(
+                float((opening(found, GAP_LOWER, GAP_UPPER) - opening(real, GAP_LOWER, GAP_UPPER)).abs().mean())
+            )
+        return {
+            "val/error_px": float(np.mean(errors)),
+            "val/gap_px": float(np.mean(gaps)),
+            "score": -float(np.mean(errors)),
+        }
 
 
 def main(

@@ -63,7 +63,9 @@ class SpeechTask:
             "silence": geometry_error(predicted, torch.zeros_like(real), batch["silent"] * mask, scale),
         }
         loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
-        return loss, {f"speech/{name}": value.detach() for name, value in terms.items()} | {"speech/loss": loss.detach()}
+        return loss, {f"speech/{name}": value.detach() for name, value in terms.items()} | {
+            "speech/loss": loss.detach()
+        }
 
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
         groups: dict[str, list[float]] = {"grid": [], "words": [], "wild": []}
