@@ -86,7 +86,7 @@ def lips(
     from kouxing.train import lips as recipe
 
     changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
-    schedule = _changed(recipe.SCHEDULES[preset.value], changes)
+    schedule = _changed(recipe.PRESETS[preset.value], changes)
     folder = out or RUNS / f"lips-{preset.value}"
     if dry_run:
         more = {"preset": preset.value, "speech": speech, "start": start, "vgg19": vgg19}

@@ -27,7 +27,7 @@ from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bool, Bytes, Float
 from kouxing.units import FRAME_HZ, SAMPLE_HZ
 
-VERSION = 1
+VERSION = 2
 """Raise it when what is stored, or how crops are cut, changes."""
 JPEG_QUALITY = 95
 SHORTEST_S = 0.8

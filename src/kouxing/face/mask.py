@@ -140,7 +140,7 @@ def footprint(alpha: Float, matrix: Float, width: int, height: int) -> Box | Non
     return box if box[0] < box[2] and box[1] < box[3] else None
 
 
-def laid(image: Float, matrix: Float, box: Box, top: int = 0) -> Float:
+def laid(image: Float, matrix: Float, box: Box, top: int = 0, how: int = cv2.INTER_LINEAR) -> Float:
     """A crop-space picture as the frame's ``box`` sees it.
 
     Args:
@@ -148,6 +148,7 @@ def laid(image: Float, matrix: Float, box: Box, top: int = 0) -> Float:
         matrix: ``[2, 3]``: frame pixels -> crop pixels.
         box: x0, y0, x1, y1 in the frame.
         top: the crop's row with which ``image`` begins.
+        how: OpenCV's interpolation; cubic keeps a picture's detail, linear keeps a mask within 0..1.
 
     Returns:
         ``[y1-y0, x1-x0(, C)]``; 0 where the crop does not reach.
@@ -155,6 +156,6 @@ def laid(image: Float, matrix: Float, box: Box, top: int = 0) -> Float:
     x0, y0, x1, y1 = box
     shifted = matrix.astype(np.float64)
     shifted[:, 2] += shifted[:, :2] @ np.array([x0, y0], np.float64) - (0, top)
-    how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    seen = cv2.warpAffine(image, shifted, (x1 - x0, y1 - y0), flags=how, borderMode=cv2.BORDER_CONSTANT)
+    flags = how | cv2.WARP_INVERSE_MAP
+    seen = cv2.warpAffine(image, shifted, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(seen, np.float32)

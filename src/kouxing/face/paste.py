@@ -182,14 +182,14 @@ def _laid_over(frame: VideoFrame, painted: Float, matrix: Float, box: Box, mouth
     # Averaged before it shrinks, as the crop itself may be: what is left over is the finer detail.
     source = cv2.GaussianBlur(real, (0, 0), 0.5 * scale) if scale > 1 else real
     size = (CROP_PX, HALF_PX)
-    soft = cv2.warpAffine(source, onto, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    soft = cv2.warpAffine(source, onto, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     keep = _same(painted, np.asarray(soft, np.float32), mouth)
     # painted + keep * (real - soft), of which all but keep * real is of the crop's size and warped as one.
     rest = np.asarray(painted - cv2.multiply(soft, cv2.merge([keep] * 3), dtype=cv2.CV_32F), np.float32)
     if scale < SMALL_SCALE:
         rest = np.asarray(cv2.GaussianBlur(rest, (0, 0), 0.4 / scale), np.float32)
     four = np.asarray(cv2.merge([*cv2.split(rest), keep]), np.float32)
-    planes = cv2.split(laid(four, matrix, box, HALF_PX))
+    planes = cv2.split(laid(four, matrix, box, HALF_PX, cv2.INTER_CUBIC))
     there = cv2.multiply(real, cv2.merge([planes[3]] * 3), dtype=cv2.CV_32F)
     return np.asarray(cv2.add(there, cv2.merge(planes[:3]), dst=there), np.float32)
 

@@ -7,13 +7,16 @@ smoothed over time: the points are those of each picture alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kouxing.errors import OptionError
+from kouxing.face import memory
 from kouxing.face.cast import NEAR, Person, Sighting, assign, look_of_mesh, place_of_mesh, sighting_of_box
 from kouxing.face.detect import Detector
 from kouxing.face.graphs import MESH_POINTS, MeshNetwork
@@ -50,6 +53,12 @@ HOPPED = 0.15
 """The mesh has slipped onto another face when its looks are nearer to that one by so much."""
 
 
+REMEMBERED = (
+    "_wanted", "_shots", "_cast", "_me", "_others", "_square", "_new_shot", "_doubts", "_checked", "_lost"
+)  # fmt: skip
+"""Attributes that decide about the next picture."""
+
+
 @dataclass(frozen=True)
 class Observation:
     """The followed face in one frame, in frame pixels.
@@ -84,6 +93,7 @@ class FaceTracker:
         self._mesh = MeshNetwork()
         self._detector = Detector()
         self._shots = Shots()
+        self._earlier = 0
         self._rows: list[Float] = []
         self._cuts: list[bool] = []
         self._cast: list[Person] = []
@@ -120,7 +130,7 @@ class FaceTracker:
             image: ``[H, W, 3] uint8`` RGB, or a video frame (of which only what is needed is converted).
         """
         picture = Picture(image)
-        now = len(self._rows)
+        now = self._earlier + len(self._rows)
         cut = self._shots.push(picture)
         if cut:
             self._square, self._new_shot = None, True
@@ -137,10 +147,30 @@ class FaceTracker:
         return Observation(points is not None, cut, *_split(row))
 
     def track(self) -> FaceTrack:
-        """Everything so far, a row per pushed picture."""
+        """Everything so far (since ``restore``, if that was called), a row per pushed picture."""
         rows = np.stack(self._rows) if self._rows else np.zeros((0, len(KEPT), 2), np.float32)
         lips, anchors, jaw = _split(rows)
         return FaceTrack(lips, anchors, jaw, np.isfinite(rows).all((1, 2)), np.array(self._cuts, bool))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What the tracker remembers of the pictures so far, but for their rows; for ``restore``."""
+        return memory.kept(
+            {name: getattr(self, name) for name in REMEMBERED} | {"now": self._earlier + len(self._rows)}
+        )
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on, on a fresh tracker, from where another one stood: the next picture follows the last one pushed there.
+
+        Raises:
+            ValueError: ``state`` is not what ``state`` gave.
+        """
+        known = memory.brought_back(state)
+        if not isinstance(known, dict) or known.keys() != {*REMEMBERED, "now"}:
+            raise ValueError("not the state of a FaceTracker")
+        self._earlier = known.pop("now")
+        self._rows, self._cuts = [], []
+        for name, value in known.items():
+            setattr(self, name, value)
 
     def _face(self, picture: Picture, now: int) -> Float | None:
         """The followed face's ``[478, 2]`` points in this picture."""

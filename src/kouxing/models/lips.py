@@ -45,7 +45,7 @@ class LipsDimensions:
     fusion: int = 128
     heads: int = 4
     drive: int = 128
-    decoder: tuple[int, ...] = (112, 80, 48, 24, 12)
+    decoder: tuple[int, ...] = (112, 80, 48, 32, 16)
     spade: bool = False
     reach_px: float = 48.0
 
