@@ -42,7 +42,7 @@ def picture(gap: float) -> np.ndarray:
 
 
 def make_data(folder: Path, clips: int = 4, frames: int = 40) -> Path:
-    """Write manifest, clips and tracks of ``clips`` clips of two speakers: one half ``train``, one quarter ``val`` and ``test``."""
+    """Write manifest, clips and tracks of two speakers: half of them ``train``, a quarter each ``val`` and ``test``."""
     assert len(ANCHOR_POINTS) == len(ANCHORS)
     (folder / "clips").mkdir(parents=True)
     (folder / "tracks").mkdir()

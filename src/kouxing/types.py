@@ -44,7 +44,7 @@ class Colour:
 
     Attributes:
         pixel_format: FFmpeg's name, e.g. ``yuv420p``.
-        matrix: ``bt601`` or ``bt709``.
+        matrix: ``bt601``, ``bt709`` or ``bt2020``.
         full_range: True where luma runs 0..255, False for 16..235.
         tags: FFmpeg's numbers of (colorspace, range, primaries, transfer), handed from reader to writer.
     """

@@ -260,6 +260,28 @@ def test_finished_segments_and_scan_are_not_made_again(media, tmp_path):
     assert len(pushed) == 50 and len(painted) == 50 - 30
 
 
+def test_a_scan_goes_on_where_it_stopped(media, tmp_path):
+    pushed = []
+
+    class Counted(FixedTracker):
+        def push(self, image):
+            pushed.append(image.pts)
+            return super().push(image)
+
+    def progress(stage, done, total):
+        if stage == "scan" and done == 31:
+            raise Killed
+
+    given = (media / "face.mp4", media / "speech2.wav", tmp_path / "out.mp4")
+    parts = fake_parts(tracker=Counted)
+    with pytest.raises(Killed):
+        dub(*given, progress=progress, parts=parts)
+    before, pushed[:] = list(pushed), []
+    dub(*given, resume=True, parts=parts)
+    # Pieces of 12 frames: two were whole.
+    assert pushed[0] == before[24] and len(pushed) == 50 - 24
+
+
 def test_another_job_is_not_resumed(media, tmp_path):
     given = (media / "face.mp4", media / "speech2.wav", tmp_path / "out.mp4")
     with pytest.raises(Killed):

@@ -1,4 +1,7 @@
-"""Augmentation: of sound in the log-mel domain (level, equaliser, noise, voice, tempo) and of pictures (gamma, brightness, affine)."""
+"""Augmentation of sound in the log-mel domain (level, equaliser, noise, voice, tempo) and of pictures.
+
+Pictures get another gamma, brightness and colour cast, and a small affine move.
+"""
 
 from __future__ import annotations
 
@@ -74,9 +77,11 @@ def light(images: list[Bytes], rng: Rng) -> list[Bytes]:
 def small_affine(rng: Rng) -> np.ndarray:
     """A small turn, size change and shift of a crop, ``[2, 3]``."""
     middle = CROP_PX / 2
-    turn = cv2.getRotationMatrix2D((middle, middle), rng.uniform(-4, 4), rng.uniform(0.95, 1.06))
+    turn = np.asarray(
+        cv2.getRotationMatrix2D((middle, middle), rng.uniform(-4, 4), rng.uniform(0.95, 1.06)), np.float64
+    )
     turn[:, 2] += rng.uniform(-5, 5, 2)
-    return np.asarray(turn)
+    return turn
 
 
 def picture(images: list[Bytes], rng: Rng) -> tuple[list[Bytes], Float]:

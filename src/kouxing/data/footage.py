@@ -44,7 +44,8 @@ class Footage:
         lips: ``[T, 40, 2] float32`` crop pixels.
         geometry: ``[T, 16] float32`` (``face.geometry``).
         aperture: ``[T] float32``, inner-lip gap over face width.
-        pose: ``[T, 3] float32``: where the nose tip lies in the crop and how wide the face is there; stands for the head's turn.
+        pose: ``[T, 3] float32``: where the nose tip lies in the crop and how wide the face is there;
+            stands for the head's turn.
         chin_px: ``[T] float32``, the chin's row in the crop.
         silent: ``[T] bool``.
         found: ``[T] bool``; where False the other rows are not to be trained on.

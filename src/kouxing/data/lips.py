@@ -26,7 +26,7 @@ REGION_SCALE = 4
 
 
 def select(features: Float, frame: int, window: int, spacing: int) -> Float:
-    """Audio feature selector (methods.md section 4): the ``window`` features around ``frame``, rest (0) beyond the ends.
+    """Audio feature selector (methods.md section 4): ``window`` features around ``frame``, rest (0) beyond the ends.
 
     Args:
         features: ``[L, D]``.
@@ -90,8 +90,13 @@ class LipsSamples:
         self._shares = shares(footage, grid=0.25, words=0.25)
 
     def __call__(self, number: int) -> Batch:
-        """Batch ``number``. With N = clips * S: frame, real (lower half) ``[N, 3, ...]``, references ``[clips * R, 3, 256, 256]``,
-        audio ``[N, F, 16]``, own ``[clips, R, 16]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (halves of the crop)."""
+        """Batch ``number``.
+
+        Returns:
+            With N = clips * S: frame ``[N, 3, 256, 256]`` (masked), real ``[N, 3, 128, 256]`` (its lower half),
+            references ``[clips * R, 3, 256, 256]``, audio ``[N, F, 16]``, own ``[clips, R, 16]``,
+            region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop).
+        """
         rng = np.random.default_rng([self._seed, number])
         rows = [self._sample(int(i), rng) for i in rng.choice(len(self._footage), self._clips, p=self._shares)]
         return {name: torch.from_numpy(np.concatenate([row[name] for row in rows])) for name in rows[0]}

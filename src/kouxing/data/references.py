@@ -1,6 +1,6 @@
 """Which frames stand as references (methods.md section 4, Reference choice): one rule for training and inference.
 
-Like in head pose, unlike in mouth shape: out of the frames whose pose is nearest, one from each band of the clip's mouth
+Like in head pose, unlike in mouth shape: out of the frames whose pose is nearest, one from each band of their mouth
 openings, from closed to teeth-visible, the sharpest there.
 """
 
@@ -49,7 +49,7 @@ def choose(
     distance = np.linalg.norm(pose[frames] - like, axis=-1)
     near = frames[np.argsort(distance, kind="stable")[: max(min(count, len(frames)), int(len(frames) * NEAR_SHARE))]]
     by_opening = near[np.argsort(aperture[near], kind="stable")]
-    chosen = []
+    chosen: list[int] = []
     for band in np.array_split(by_opening, count):
         if len(band) == 0:
             chosen.append(chosen[-1] if chosen else int(by_opening[0]))

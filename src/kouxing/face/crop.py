@@ -105,7 +105,7 @@ def crop_face(image: Bytes, matrix: Float) -> FaceCrop:
     # Far too large faces alias under it: INTER_AREA does not exist for warps, so halve first.
     reduced, scaled = image, matrix
     while shrink < 0.5 and min(reduced.shape[:2]) >= 2:
-        reduced = cv2.pyrDown(reduced)
+        reduced = np.asarray(cv2.pyrDown(reduced), np.uint8)
         scaled = scaled.copy()
         scaled[:, :2] *= 2
         shrink *= 2

@@ -1,7 +1,7 @@
 """Mouth geometry: aligned lip landmarks as displacement from the person's closed mouth, in 16 principal components.
 
-Alignment takes the head's share out (origin between the mouth's corners, their line level, size in eye distances through
-the crop), the rest shape takes the person out: 0 is "lips closed and relaxed" for everybody, so a mouth-opening
+Alignment takes the head's share out (origin between the mouth's corners, their line level, size in eye distances
+through the crop), the rest shape takes the person out: 0 is "lips closed and relaxed" for everybody, so a mouth-opening
 coefficient is a plain factor.
 """
 
@@ -77,8 +77,8 @@ def rest(lips: Float) -> Float:
         lips: ``[T, 40, 2]`` in crop pixels, T >= 1; rows with NaN are ignored.
 
     Returns:
-        ``[40, 2]`` aligned. Where the clip never closes its lips, the rest of the gap is closed along the inner and outer
-        ring's vertical: both lips meet in the middle.
+        ``[40, 2]`` aligned. Where the clip never closes its lips, what is left of the gap is closed along the vertical
+        of the inner and outer ring: both lips meet in the middle.
     """
     aligned = align(lips[np.isfinite(lips).all((1, 2))])
     if len(aligned) == 0:

@@ -52,7 +52,10 @@ def feature_difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tens
 
 
 def perceptual(made: Tensor, real: Tensor, features: Features, scales: Sequence[int] = (1, 2, 4)) -> Tensor:
-    """Feature difference at scales 1, 1/2, 1/4 (methods.md section 4, L_perc); ``features`` maps pictures to feature maps."""
+    """Feature difference at scales 1, 1/2, 1/4 (methods.md section 4, L_perc).
+
+    ``features`` maps pictures to feature maps.
+    """
     total = made.new_zeros(())
     for scale in scales:
         ours, theirs = (F.avg_pool2d(x, scale) if scale > 1 else x for x in (made, real))
@@ -71,6 +74,9 @@ class Vgg19(nn.Module):
 
     Layer numbers in the state dict (``features.0.weight`` …) are those of the common public files.
     """
+
+    mean: Tensor
+    spread: Tensor
 
     def __init__(self, width: int = 1) -> None:
         super().__init__()

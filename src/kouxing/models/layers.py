@@ -18,6 +18,13 @@ def positions(count: int, width: int) -> Tensor:
     return table
 
 
+def start_small(layer: nn.Linear | nn.Conv2d, spread: float) -> None:
+    """Begin near zero: weights drawn with standard deviation ``spread``, bias 0."""
+    nn.init.normal_(layer.weight, std=spread)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention, softmax(Q K^T / sqrt(G)) V, plain enough to export."""
 
@@ -60,8 +67,7 @@ class Modulate(nn.Module):
     def __init__(self, drive: int, width: int) -> None:
         super().__init__()
         self.linear = nn.Linear(drive, 2 * width)
-        nn.init.normal_(self.linear.weight, std=0.02)
-        nn.init.zeros_(self.linear.bias)
+        start_small(self.linear, 0.02)
 
     def forward(self, x: Tensor, drive: Tensor) -> Tensor:
         scale, shift = self.linear(drive)[:, :, None, None].chunk(2, 1)
@@ -76,8 +82,7 @@ class Spade(nn.Module):
         hidden = max(12, width // 2)
         self.shared = nn.Conv2d(guide, hidden, 3, padding=1)
         self.maps = nn.Conv2d(hidden, 2 * width, 3, padding=1)
-        nn.init.normal_(self.maps.weight, std=0.01)
-        nn.init.zeros_(self.maps.bias)
+        start_small(self.maps, 0.01)
 
     def forward(self, x: Tensor, guide: Tensor) -> Tensor:
         scale, shift = self.maps(F.relu(self.shared(guide))).chunk(2, 1)

@@ -1,8 +1,8 @@
 """``lips``: a face's frames + speech features -> the same face saying it (methods.md section 4).
 
-Two stages, so that references are encoded once per job: ``encode`` makes their memory, ``paint`` makes a frame. The decoder
-predicts, at low resolution, how to warp the references and which one to trust where; it paints only what no reference
-shows. Rows above the crop's middle never change, so only the lower half is decoded.
+Two stages, so that references are encoded once per job: ``encode`` makes their memory, ``paint`` makes a frame. The
+decoder predicts, at low resolution, how to warp the references and which one to trust where; it paints only what no
+reference shows. Rows above the crop's middle never change, so only the lower half is decoded.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kouxing.models.layers import Attention, Modulate, PlainBlock, Residual, SpadeBlock, positions
+from kouxing.models.layers import Attention, Modulate, PlainBlock, Residual, SpadeBlock, positions, start_small
 from kouxing.units import CROP_PX, HALF_PX
 
 Memory = tuple[Tensor, ...]
@@ -102,7 +102,15 @@ class Fusion(nn.Module):
         self.modulate = Modulate(size.drive, width)
 
     def forward(self, audio: Tensor, image: Tensor) -> tuple[Tensor, Tensor]:
-        """``audio [B, F + R, D]`` and ``image [B, (R + 1) * C, 8, 8]`` -> fused map ``[B, W, 8, 8]`` and drive ``[B, drive]``."""
+        """Let sound and picture meet.
+
+        Args:
+            audio: ``[B, F + R, D]``.
+            image: ``[B, (R + 1) * C, 8, 8]``.
+
+        Returns:
+            Fused map ``[B, W, 8, 8]`` and drive ``[B, drive]``.
+        """
         drive = self.drive(audio.flatten(1))
         tokens = self.adapter(audio) + self.place
         tokens = self.norms[0](tokens + self.self_attention(tokens, tokens))
@@ -127,12 +135,13 @@ def warp(images: Tensor, flow: Tensor, top: float) -> Tensor:
         ``[N, C, h, w]``.
     """
     _, _, height, width = flow.shape
+    # In float32 whatever the rest runs in: bfloat16 has 8 bits, too few for a pixel's place in a row of 256.
+    flow = flow.float()
     y = top + (1 - top) * (torch.arange(height, device=flow.device, dtype=flow.dtype) + 0.5) / height
     x = (torch.arange(width, device=flow.device, dtype=flow.dtype) + 0.5) / width
     base = torch.stack([x[None].expand(height, width), y[:, None].expand(height, width)], -1) * 2 - 1
-    return F.grid_sample(
-        images.to(flow.dtype), base + flow.permute(0, 2, 3, 1), padding_mode="border", align_corners=False
-    )
+    grid = base + flow.permute(0, 2, 3, 1)
+    return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
@@ -156,7 +165,8 @@ class Lips(nn.Module):
         self.fusion = Fusion(size)
         block = SpadeBlock if size.spade else PlainBlock
         incoming = (size.fusion, *size.decoder[:-1])
-        # Guides of the levels 1/16, 1/8, 1/4: frame + references there; 1/2: warped references' features; 1/1: the warp itself.
+        # Levels 1/16, 1/8 and 1/4 are guided by frame and references there, 1/2 by the references' warped features,
+        # 1/1 by the warped references themselves.
         one = [size.encoder[3], size.encoder[2], size.encoder[1]]
         guides = [width * (1 + size.references) for width in one] + [one[-1], 3]
         self.enter = nn.ModuleList(nn.Conv2d(a, b, 3, padding=1) for a, b in zip(incoming, size.decoder, strict=True))
@@ -164,12 +174,11 @@ class Lips(nn.Module):
             block(width, guide, size.drive) for width, guide in zip(size.decoder, guides, strict=True)
         )
         self.where = nn.Conv2d(size.decoder[2], 3 * size.references, 3, padding=1)
-        nn.init.normal_(self.where.weight, std=1e-3)
-        nn.init.zeros_(self.where.bias)
+        start_small(self.where, 1e-3)
         self.paint_out = nn.Conv2d(size.decoder[4], 4, 3, padding=1)
         nn.init.normal_(self.paint_out.weight, std=1e-2)
         # Starts with the gate nearly shut: what a reference shows is not painted.
-        self.paint_out.bias.data = torch.tensor([0.0, 0.0, 0.0, -3.0])
+        self.paint_out.bias = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, -3.0]))
 
     def encode(self, references: Tensor) -> Memory:
         """Memory of the references, once per job.
@@ -210,8 +219,8 @@ class Lips(nn.Module):
         x = self._level(1, x, joined(lower(frame_8), eighth), drive)
         x = self._level(2, x, joined(lower(frame_4), lower(quarter)), drive)
         where = self.where(F.leaky_relu(x, 0.1))
-        flow = torch.tanh(where[:, : 2 * count]) * (self.dimensions.reach_px / HALF_PX)
-        trust = where[:, 2 * count :]
+        flow = torch.tanh(where[:, : 2 * count].float()) * (self.dimensions.reach_px / HALF_PX)
+        trust = where[:, 2 * count :].float()
         parts = self._mix(quarter, flow, trust, count)
         x = self._level(3, x, upsample(parts), drive)
         shown = self._mix(references, upsample(flow, 4), upsample(trust, 4), count)
@@ -221,8 +230,11 @@ class Lips(nn.Module):
         return shown * (1 - gate) + torch.sigmoid(painted[:, :3]) * gate
 
     def forward(self, frame: Tensor, references: Tensor, audio: Tensor, own: Tensor) -> Tensor:
-        """As ``paint`` after ``encode``, for training; with S frames per reference set, ``frame`` is ``[B * S, ...]``
-        and ``audio`` ``[B * S, F, D]`` while ``references`` is ``[B * R, ...]`` and ``own`` ``[B, R, D]``."""
+        """As ``paint`` after ``encode``, for training.
+
+        With S frames per reference set, ``frame`` is ``[B * S, ...]`` and ``audio`` ``[B * S, F, D]`` while
+        ``references`` is ``[B * R, ...]`` and ``own`` ``[B, R, D]``.
+        """
         each = frame.shape[0] // own.shape[0]
         count = self.dimensions.references
 

@@ -1,4 +1,7 @@
-"""Reads the lips' landmarks out of the lower half of a crop: a judge of mouth shape inside training, and a feature space."""
+"""Reads the lips' landmarks out of the lower half of a crop.
+
+Inside training it judges mouth shape and lends its feature maps to the perceptual loss.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kouxing.models.layers import start_small
 from kouxing.types import LIPS
 
 WIDTHS = (16, 24, 48, 64, 96)
 
 
 class ShapeReader(nn.Module):
-    """Lower half ``[N, 3, 128, 256]``, 0..1 -> lip landmarks ``[N, 40, 2]`` in units of the crop's half (0..2 across)."""
+    """Lower half ``[N, 3, 128, 256]``, 0..1 -> lip landmarks ``[N, 40, 2]`` in halves of the crop (0..2 across)."""
+
+    average: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -26,11 +32,11 @@ class ShapeReader(nn.Module):
         )
         self.norms = nn.ModuleList(nn.GroupNorm(8, width) for width in WIDTHS)
         # Where the mouth lies matters: places are kept to the end.
-        self.head = nn.Sequential(nn.Flatten(), nn.Linear(WIDTHS[-1] * 4 * 8, 256), nn.GELU(), nn.Linear(256, LIPS * 2))
+        hidden, last = nn.Linear(WIDTHS[-1] * 4 * 8, 256), nn.Linear(256, LIPS * 2)
+        self.head = nn.Sequential(nn.Flatten(), hidden, nn.GELU(), last)
         # Starts at the average mouth, which training sets; a network that must first find 80 constants learns late.
         self.register_buffer("average", torch.ones(LIPS, 2))
-        nn.init.normal_(self.head[-1].weight, std=0.01)
-        nn.init.zeros_(self.head[-1].bias)
+        start_small(last, 0.01)
 
     def maps(self, x: Tensor) -> list[Tensor]:
         """Feature maps at 1/2, 1/4, 1/8, 1/16, 1/32."""

@@ -1,7 +1,7 @@
 """Speech encoder, first version: log-mel -> mouth geometry, streaming (state in, state out) with a declared look-ahead.
 
-Its output is the audio feature sequence [B, L, D] of ``lips`` (methods.md section 4) and carries geometry, because pixels learn
-slowly straight from sound.
+Its output is the audio feature sequence [B, L, D] of ``lips`` (methods.md section 4) and carries geometry, because
+pixels learn slowly straight from sound.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class SpeechDimensions:
 class SpeechEncoder(nn.Module):
     """Convolutions over a window of ``2 * reach + 1`` video frames, then a causal GRU.
 
-    The convolutions use no padding: a chunk is preceded by ``2 * context_mels`` mel frames of context, so whole and chunked
-    output are equal by construction.
+    The convolutions use no padding: a chunk is preceded by ``2 * context_mels`` mel frames of context, so whole and
+    chunked output are equal by construction.
     """
 
     def __init__(self, dimensions: SpeechDimensions) -> None:

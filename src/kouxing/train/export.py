@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from kouxing import weights
 from kouxing.errors import WeightError
@@ -58,15 +59,15 @@ MEMORY = ("pictures", "quarter", "eighth", "sixteenth", "last")
 
 
 def _export(model: nn.Module, inputs: tuple[Tensor, ...], names: list[str], outputs: list[str], **more: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.onnx.export(
-        model.eval(), inputs, buffer, input_names=names, output_names=outputs, opset_version=OPSET, dynamo=False, **more
-    )
-    return buffer.getvalue()
+    told = {"input_names": names, "output_names": outputs, "opset_version": OPSET, "dynamo": False, **more}
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        torch.onnx.export(model.eval(), inputs, path, **told)
+        return path.read_bytes()
 
 
 def halve(serialised: bytes) -> bytes:
-    """Store large float32 initialisers as float16, cast back when the model is loaded: half the size, float32 arithmetic."""
+    """Store large float32 initialisers as float16 and cast them back on loading: half the size, float32 arithmetic."""
     model = onnx.load_from_string(serialised)
     casts = []
     for tensor in model.graph.initializer:
@@ -121,11 +122,9 @@ def export_lips(model: Lips, preset: str, about: dict[str, Any], folder: Path | 
     model = model.cpu().eval()
     _round_to_half(model)
     size = model.dimensions
-    crops = torch.randint(0, 256, (size.references, CROP_PX, CROP_PX, 3), dtype=torch.uint8)
     # Smooth pictures: on noise a warp's last digit becomes a large difference.
-    crops = (
-        torch.nn.functional.avg_pool2d(crops.permute(0, 3, 1, 2).float(), 9, 1, 4).permute(0, 2, 3, 1).to(torch.uint8)
-    )
+    noise = torch.randint(0, 256, (size.references, 3, CROP_PX, CROP_PX)).float()
+    crops = F.avg_pool2d(noise, 9, 1, 4).permute(0, 2, 3, 1).to(torch.uint8)
     crop, audio = crops[:1, :HALF_PX].contiguous(), torch.randn(1, size.window, size.features)
     own = torch.randn(1, size.references, size.features)
     with torch.no_grad():

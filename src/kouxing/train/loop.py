@@ -1,4 +1,7 @@
-"""The one training loop: cadence, warm-up and cosine, EMA, precision, saving, resuming, logging. Tasks bring the step."""
+"""The one training loop: cadence, warm-up and cosine, EMA, precision, saving, resuming, logging.
+
+Tasks bring the model, the batches and the step.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -22,6 +26,7 @@ from torch import Tensor, nn
 from kouxing.errors import DataError, OptionError
 
 Batch = dict[str, Tensor]
+Figures = Mapping[str, float | Tensor]
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 """The averaged weights with the best validation score, its figures in the metadata."""
@@ -63,18 +68,21 @@ class Schedule:
 class Task(Protocol):
     """What a training file brings."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """What is trained."""
+        ...
 
     def batch(self, number: int) -> Batch:
         """Batch ``number``; the same number gives the same batch."""
         ...
 
-    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
         """Loss and a flat dict of figures (``lips/reconstruction``); ``progress`` runs 0..1."""
         ...
 
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        """Held-out figures of the averaged model; may leave pictures in ``folder``. ``score`` chooses: higher is better."""
+        """Held-out figures of the averaged model; the highest ``score`` is kept. May leave pictures in ``folder``."""
         ...
 
 
@@ -113,8 +121,9 @@ def train(
     """
     try:
         fabric = Fabric(accelerator=device, devices=1, precision=schedule.precision)  # type: ignore[arg-type]
-    except Exception as error:  # Lightning raises many types for one cause
-        raise OptionError(f"--device {device}: not available here ({error})") from error
+    except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
+        why = " ".join(str(error).split())
+        raise OptionError(f"--device {device}, precision {schedule.precision}: not available here ({why})") from error
     torch.manual_seed(schedule.seed)
     folder.mkdir(parents=True, exist_ok=True)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
@@ -229,7 +238,7 @@ def _writer(folder: Path) -> Any:
 
 
 def _log(
-    log: Any, report: Callable[[str], None], figures: dict[str, Any], step: int, steps: int, pace_s: float | None
+    log: Any, report: Callable[[str], None], figures: Figures, step: int, steps: int, pace_s: float | None
 ) -> None:
     values = {name: float(value) for name, value in figures.items()}
     for name, value in values.items():

@@ -19,7 +19,7 @@ from kouxing.data.speech import shares
 from kouxing.face.crop import apply
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.models.shape import ShapeReader, opening
-from kouxing.train.loop import Batch, Schedule, train
+from kouxing.train.loop import Batch, Figures, Schedule, train
 from kouxing.units import HALF_PX
 
 SCHEDULE = Schedule(steps=1200, batch=32, rate=7e-4, warmup=100, validate_every=400, ema=0.99)
@@ -47,17 +47,17 @@ class ShapeTask:
             frame = int(rng.choice(np.flatnonzero(clip.found)))
             turn = augment.small_affine(rng)
             image = augment.light([clip.crop(frame)], rng)[0]
-            image = cv2.warpAffine(image, turn, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+            moved = cv2.warpAffine(image, turn, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
             if rng.random() < 0.3:
-                image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 3.0))
-            images.append(image[HALF_PX:])
+                moved = cv2.GaussianBlur(moved, (0, 0), rng.uniform(0.5, 3.0))
+            images.append(np.asarray(moved[HALF_PX:], np.uint8))
             points.append(apply(turn.astype(np.float32), clip.lips[frame]))
         return {
             "image": torch.from_numpy(planes(np.stack(images))),
             "lips": torch.from_numpy(np.stack(points)) / HALF_PX,
         }
 
-    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
         found = model(batch["image"]).float()
         error = (found - batch["lips"]).abs().mean()
         gaps = [opening(points, GAP_LOWER, GAP_UPPER) for points in (found, batch["lips"])]
@@ -90,9 +90,13 @@ def main(
     out: Path,
     *,
     device: str = "cpu",
-    schedule: Schedule = SCHEDULE,
+    schedule: Schedule | None = None,
     report: Callable[[str], None] = print,
 ) -> ShapeReader:
-    """Train (or resume, or load when done) in run folder ``out``; returns the averaged model."""
+    """Train (or resume, or load when done) in run folder ``out``; returns the averaged model.
+
+    ``schedule`` is ``SCHEDULE`` unless another is given.
+    """
+    schedule = schedule or SCHEDULE
     task = ShapeTask(ShapeReader(), footage, held_out, schedule)
     return cast(ShapeReader, train(task, schedule, out, device, {"model": "shape"}, report))

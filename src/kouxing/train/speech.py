@@ -16,11 +16,12 @@ from kouxing.data.footage import Footage, load_footage
 from kouxing.data.speech import SpeechWindows
 from kouxing.eval.metrics import correlation
 from kouxing.face import geometry
+from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error, velocity_error
 from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.train.card import about
 from kouxing.train.export import export_speech
-from kouxing.train.loop import Batch, Schedule, best_figures, train
+from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
 from kouxing.units import MEL_BANDS
 
 WEIGHTS = {"geometry": 1.0, "velocity": 1.0, "correlation": 0.5, "closure": 0.1, "silence": 0.3}
@@ -42,13 +43,13 @@ class SpeechTask:
     def __post_init__(self) -> None:
         components, scale = geometry.basis()
         self._scale = torch.from_numpy(scale / scale[0])
-        lower, upper = 2 * geometry.GAP_LOWER + 1, 2 * geometry.GAP_UPPER + 1
+        lower, upper = 2 * GAP_LOWER + 1, 2 * GAP_UPPER + 1
         self._opening = torch.from_numpy((components[lower] - components[upper]) * scale / scale[0])
 
     def batch(self, number: int) -> Batch:
         return self.windows(number)
 
-    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, dict[str, float | Tensor]]:
+    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
         mask, real = batch["mask"], batch["geometry"]
         predicted, _ = model(batch["mel"], self.model.initial_state(len(mask)))
         scale, way = self._scale.to(mask.device), self._opening.to(mask.device)
@@ -104,7 +105,8 @@ def main(
 
     Args:
         data: data folder.
-        out: run folder; at the end it also holds the weights as ONNX with their card (``KOUXING_WEIGHTS=out`` uses them).
+        out: run folder; at the end it also holds the weights as ONNX with their card
+            (``KOUXING_WEIGHTS=out`` uses them).
         device: see ``train.loop.train``.
         schedule: instead of the preset's.
         report: where progress lines go.
