@@ -61,3 +61,15 @@ def test_vgg19_has_the_published_layers() -> None:
     maps = network(REAL)
     assert [m.shape[1] * 16 for m in maps] == [64, 128, 256, 512, 512]
     assert [m.shape[-1] for m in maps] == [32, 16, 8, 4, 2]
+
+
+def test_indecision() -> None:
+    even = torch.full((2, 3, 4, 4), 1 / 3)
+    sure = torch.zeros(2, 3, 4, 4)
+    sure[:, 1] = 1
+    weight = torch.ones(2, 1, 4, 4)
+    assert torch.isclose(image.indecision(even, weight), torch.tensor(1.0), atol=1e-4)
+    assert image.indecision(sure, weight) < 1e-4
+    half = torch.cat([even[..., :2], sure[..., 2:]], -1)
+    weight[..., :2] = 0
+    assert image.indecision(half, weight) < 1e-4

@@ -28,7 +28,8 @@ def inputs(batch: int, size: LipsDimensions) -> tuple[torch.Tensor, ...]:
 @torch.no_grad()
 def test_paints_the_lower_half(spade: bool) -> None:
     size = replace(SMALL, spade=spade)
-    made = Lips(size)(*inputs(2, size))
+    made, trust = Lips(size)(*inputs(2, size))
+    torch.testing.assert_close(trust.sum(1), torch.ones(2, 32, 64))
     assert made.shape == (2, 3, HALF_PX, CROP_PX)
     assert made.min() >= 0 and made.max() <= 1
 
@@ -38,15 +39,15 @@ def test_two_stages_equal_one() -> None:
     model = Lips(SMALL).eval()
     frame, references, audio, own = inputs(2, SMALL)
     staged = model.paint(frame, references, model.encode(references), audio, own)
-    torch.testing.assert_close(staged, model(frame, references, audio, own))
+    torch.testing.assert_close(staged, model(frame, references, audio, own)[0])
 
 
 @torch.no_grad()
 def test_a_run_of_frames_shares_its_references() -> None:
     model = Lips(SMALL).eval()
     frame, references, audio, own = inputs(2, SMALL)
-    doubled = model(frame.repeat_interleave(2, 0), references, audio.repeat_interleave(2, 0), own)
-    torch.testing.assert_close(doubled[::2], model(frame, references, audio, own), atol=1e-5, rtol=1e-5)
+    doubled, _ = model(frame.repeat_interleave(2, 0), references, audio.repeat_interleave(2, 0), own)
+    torch.testing.assert_close(doubled[::2], model(frame, references, audio, own)[0], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
@@ -54,7 +55,7 @@ def test_untrained_it_shows_the_references() -> None:
     model = Lips(SMALL).eval()
     frame, _, audio, own = inputs(1, SMALL)
     picture = smooth(1)
-    made = model(frame, picture.repeat(3, 1, 1, 1), audio, own)
+    made, _ = model(frame, picture.repeat(3, 1, 1, 1), audio, own)
     assert (made - lower(picture)).abs().mean() < 0.06
 
 
@@ -92,7 +93,7 @@ def test_every_parameter_learns() -> None:
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.1)
-        model(*inputs(1, size)).square().mean().backward()
+        model(*inputs(1, size))[0].square().mean().backward()
         idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
         # A key's bias shifts all scores alike, which softmax forgets.
         assert [name for name in idle if not name.endswith("key.bias")] == []

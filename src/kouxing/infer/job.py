@@ -55,7 +55,7 @@ def fingerprint(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def output_errors(place: Path, hint: str = "") -> Iterator[None]:
+def output_errors(place: Path) -> Iterator[None]:
     """Turn the system's refusals to write into one clear line.
 
     Raises:
@@ -65,8 +65,8 @@ def output_errors(place: Path, hint: str = "") -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(f"{place}: the disk is full; free some space{hint}") from error
-        raise OutputError(f"{place}: cannot be written ({error.strerror or error}){hint}") from error
+            raise OutputError(f"{place}: the disk is full; free some space") from error
+        raise OutputError(f"{place}: cannot be written ({error.strerror or error})") from error
 
 
 class Job:
@@ -136,7 +136,7 @@ class Job:
         place = self.place(name)
         part = place.with_name(f"{place.stem}.part{place.suffix}")
         try:
-            with output_errors(place, " and run again with --resume"):
+            with output_errors(place):
                 yield part
                 os.replace(part, place)
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -44,6 +45,17 @@ def frame_difference(made: Tensor, real: Tensor, weight: Tensor, run: int) -> Te
     steps = [x.reshape(-1, run, *x.shape[1:]).diff(dim=1).flatten(0, 1) for x in (made, real)]
     later = weight.reshape(-1, run, *weight.shape[1:])[:, 1:].flatten(0, 1)
     return weighted_mean((steps[0] - steps[1]).abs(), later)
+
+
+def indecision(trust: Tensor, weight: Tensor) -> Tensor:
+    """Entropy of the choice between references, 0 (one) .. 1 (all alike): a mean of several faces is a blur.
+
+    Args:
+        trust: ``[N, R, h, w]``, adding up to 1 over R.
+        weight: ``[N, 1, h, w]``.
+    """
+    entropy = -(trust * trust.clamp(min=1e-6).log()).sum(1, keepdim=True) / math.log(trust.shape[1])
+    return weighted_mean(entropy, weight)
 
 
 def feature_difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:

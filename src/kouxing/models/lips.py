@@ -18,6 +18,11 @@ from kouxing.units import CROP_PX, HALF_PX
 
 Memory = tuple[Tensor, ...]
 
+MOST_SHARPENING = 3.0
+"""Of the unsharp mask that gives back what bilinear warping takes from the finest detail."""
+DECISION = 8.0
+"""Sharpens the choice between references: left at 1, it stays near a mean of all three, which is a blur."""
+
 
 @dataclass(frozen=True)
 class LipsDimensions:
@@ -144,6 +149,11 @@ def warp(images: Tensor, flow: Tensor, top: float) -> Tensor:
     return F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
+def sharpened(x: Tensor, amount: Tensor) -> Tensor:
+    """Unsharp mask over 3x3 places: ``x [N, C, H, W]`` plus ``amount [N, 1, H, W]`` times its finest detail."""
+    return x + amount * (x - F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1))
+
+
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
     """Bilinear enlargement of ``[N, C, H, W]``."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
@@ -177,6 +187,8 @@ class Lips(nn.Module):
         start_small(self.where, 1e-3)
         self.paint_out = nn.Conv2d(size.decoder[4], 4, 3, padding=1)
         nn.init.normal_(self.paint_out.weight, std=1e-2)
+        self.sharpen = nn.Conv2d(size.decoder[4], 1, 3, padding=1)
+        start_small(self.sharpen, 1e-2)
         # Starts with the gate nearly shut: what a reference shows is not painted.
         self.paint_out.bias = nn.Parameter(torch.tensor([0.0, 0.0, 0.0, -3.0]))
 
@@ -205,6 +217,12 @@ class Lips(nn.Module):
         Returns:
             ``[B, 3, 128, 256]``, 0..1.
         """
+        return self._paint(frame, references, memory, audio, own)[0]
+
+    def _paint(
+        self, frame: Tensor, references: Tensor, memory: Memory, audio: Tensor, own: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """As ``paint``, and which reference is trusted where, ``[B, R, 32, 64]``."""
         count = self.dimensions.references
         batch = frame.shape[0]
         quarter, eighth, sixteenth, last = memory
@@ -220,17 +238,20 @@ class Lips(nn.Module):
         x = self._level(2, x, joined(lower(frame_4), lower(quarter)), drive)
         where = self.where(F.leaky_relu(x, 0.1))
         flow = torch.tanh(where[:, : 2 * count].float()) * (self.dimensions.reach_px / HALF_PX)
-        trust = where[:, 2 * count :].float()
+        trust = where[:, 2 * count :].float() * DECISION
         parts = self._mix(quarter, flow, trust, count)
         x = self._level(3, x, upsample(parts), drive)
         shown = self._mix(references, upsample(flow, 4), upsample(trust, 4), count)
         x = self._level(4, x, shown, drive)
-        painted = self.paint_out(F.leaky_relu(x, 0.1))
+        x = F.leaky_relu(x, 0.1)
+        painted = self.paint_out(x)
         gate = torch.sigmoid(painted[:, 3:])
-        return shown * (1 - gate) + torch.sigmoid(painted[:, :3]) * gate
+        shown = sharpened(shown, MOST_SHARPENING * torch.sigmoid(self.sharpen(x).float()))
+        made = shown * (1 - gate) + torch.sigmoid(painted[:, :3]) * gate
+        return made.clamp(0, 1), trust.softmax(1)
 
-    def forward(self, frame: Tensor, references: Tensor, audio: Tensor, own: Tensor) -> Tensor:
-        """As ``paint`` after ``encode``, for training.
+    def forward(self, frame: Tensor, references: Tensor, audio: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``paint`` after ``encode``, for training; also how much each reference is trusted, ``[B, R, 32, 64]``.
 
         With S frames per reference set, ``frame`` is ``[B * S, ...]`` and ``audio`` ``[B * S, F, D]`` while
         ``references`` is ``[B * R, ...]`` and ``own`` ``[B, R, D]``.
@@ -243,7 +264,7 @@ class Lips(nn.Module):
             return grouped.reshape(-1, *x.shape[1:])
 
         memory = tuple(repeat(part) for part in self.encode(references))
-        return self.paint(frame, repeat(references), memory, audio, own.repeat_interleave(each, 0))
+        return self._paint(frame, repeat(references), memory, audio, own.repeat_interleave(each, 0))
 
     def _level(self, place: int, x: Tensor, guide: Tensor, drive: Tensor) -> Tensor:
         return self.blocks[place](F.leaky_relu(self.enter[place](upsample(x)), 0.1), guide, drive)

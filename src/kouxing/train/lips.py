@@ -35,9 +35,10 @@ from kouxing.units import HALF_PX
 WEIGHTS = {
     "reconstruction": 4.0,
     "gradient": 4.0,
-    "texture": 3.0,
+    "texture": 12.0,
     "difference": 2.0,
-    "perceptual": 0.5,
+    "indecision": 0.3,
+    "perceptual": 1.0,
     "landmarks": 2.0,
 }
 """The loss table. Sync, lip-reading and GAN terms take their rows here when their experts exist."""
@@ -46,10 +47,10 @@ RUN = 2
 
 PRESETS = {
     "fast": Schedule(
-        steps=2800, batch=12, rate=8e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
+        steps=1400, batch=12, rate=8e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
     ),
     "fine": Schedule(
-        steps=1500, batch=12, rate=6e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
+        steps=1000, batch=12, rate=6e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
     ),
 }
 VALIDATION_CLIPS = 24
@@ -79,8 +80,8 @@ class LipsTask:
         }
 
     def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
-        made = model(batch["frame"], batch["references"], batch["audio"], batch["own"]).float()
-        real = batch["real"]
+        made, trust = model(batch["frame"], batch["references"], batch["audio"], batch["own"])
+        made, real = made.float(), batch["real"]
         weight = F.interpolate(batch["region"], real.shape[2:], mode="bilinear", align_corners=False)
         # Everything outside the face is never pasted: readers see the real thing there.
         inside = (weight / weight.amax((1, 2, 3), keepdim=True) * 4).clamp(max=1.0)
@@ -93,6 +94,7 @@ class LipsTask:
             "gradient": image.gradient(made, real, weight),
             "texture": image.texture(made, real, weight),
             "difference": image.frame_difference(made, real, weight, RUN),
+            "indecision": image.indecision(trust, batch["region"]),
             "perceptual": self._perceptual(seen, real, maps),
             "landmarks": (landmarks - batch["lips"]).abs().mean() + 2 * (gaps[0] - gaps[1]).abs().mean(),
         }
@@ -116,7 +118,7 @@ class LipsTask:
             frames = np.flatnonzero(clip.found)[:: max(1, len(clip) // 12)][:12]
             sample = held_out_sample(clip, predicted, frames, self.model.dimensions)
             tensors = {name: torch.from_numpy(value).to(device) for name, value in sample.items()}
-            made = model(tensors["frame"], tensors["references"], tensors["audio"], tensors["own"]).float()
+            made = model(tensors["frame"], tensors["references"], tensors["audio"], tensors["own"])[0].float()
             rows.append(self._figures(made, tensors["real"], clip, frames))
             sheets.append(_sheet(tensors["real"], made))
         cv2.imwrite(str(folder / f"samples-{step:06d}.png"), cv2.cvtColor(np.vstack(sheets[:10]), cv2.COLOR_RGB2BGR))
