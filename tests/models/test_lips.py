@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kouxing.models.lips import PRESETS, Lips, LipsDimensions, lower, upsample, warp
+from kouxing.models.lips import LUMA, MOST_HUE, PRESETS, Lips, LipsDimensions, faint_hue, lower, upsample, warp
 from kouxing.units import CROP_PX, HALF_PX
 
 SMALL = LipsDimensions(encoder=(8, 8, 12, 16, 16), fusion=16, drive=16, decoder=(16, 12, 8, 8, 8))
@@ -85,6 +85,14 @@ def test_warp_looks_where_the_flow_points() -> None:
     flow = torch.zeros(1, 2, 32, 64)
     flow[:, 0] = 4 / 32  # four pixels to the right
     assert warp(picture, flow, 0.5)[0, 0].argmax() == (40 - 32) * 64 + 16
+
+
+def test_paint_may_change_brightness_not_hue() -> None:
+    green = torch.tensor([-0.7, 0.6, -0.3]).reshape(1, 3, 1, 1)
+    grey = torch.full((1, 3, 1, 1), -0.6)
+    torch.testing.assert_close(faint_hue(grey), grey, atol=1e-4, rtol=0)
+    brightness = float((green.flatten() * torch.tensor(LUMA)).sum())
+    assert (faint_hue(green) - brightness).abs().max() <= MOST_HUE + 1e-6
 
 
 def test_every_parameter_learns() -> None:

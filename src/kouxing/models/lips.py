@@ -20,6 +20,9 @@ Memory = tuple[Tensor, ...]
 
 MOST_SHARPENING = 3.0
 """Of the unsharp mask that gives back what bilinear warping takes from the finest detail."""
+MOST_HUE = 0.05
+"""How far paint may leave the colours of the references, of 0..1: mouths are dark or light inside, never green."""
+LUMA = (0.299, 0.587, 0.114)
 DECISION = 8.0
 """Sharpens the choice between references: left at 1, it stays near a mean of all three, which is a blur."""
 
@@ -154,6 +157,12 @@ def sharpened(x: Tensor, amount: Tensor) -> Tensor:
     return x + amount * (x - F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1))
 
 
+def faint_hue(change: Tensor) -> Tensor:
+    """A change of colour ``[N, 3, H, W]`` whose brightness stays and whose hue and saturation move by ``MOST_HUE`` at most."""
+    brightness = (change * change.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+    return brightness + MOST_HUE * torch.tanh((change - brightness) / MOST_HUE)
+
+
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
     """Bilinear enlargement of ``[N, C, H, W]``."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
@@ -247,8 +256,8 @@ class Lips(nn.Module):
         painted = self.paint_out(x)
         gate = torch.sigmoid(painted[:, 3:])
         shown = sharpened(shown, MOST_SHARPENING * torch.sigmoid(self.sharpen(x).float()))
-        made = shown * (1 - gate) + torch.sigmoid(painted[:, :3]) * gate
-        return made.clamp(0, 1), trust.softmax(1)
+        added = (torch.sigmoid(painted[:, :3]).float() - shown) * gate.float()
+        return (shown + faint_hue(added)).clamp(0, 1), trust.softmax(1)
 
     def forward(self, frame: Tensor, references: Tensor, audio: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
         """As ``paint`` after ``encode``, for training; also how much each reference is trusted, ``[B, R, 32, 64]``.

@@ -39,7 +39,7 @@ WEIGHTS = {
     "difference": 2.0,
     "indecision": 0.3,
     "perceptual": 1.0,
-    "landmarks": 2.0,
+    "landmarks": 1.0,
 }
 """The loss table. Sync, lip-reading and GAN terms take their rows here when their experts exist."""
 RUN = 2
@@ -47,10 +47,10 @@ RUN = 2
 
 PRESETS = {
     "fast": Schedule(
-        steps=1400, batch=12, rate=8e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
+        steps=3000, batch=12, rate=8e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
     ),
     "fine": Schedule(
-        steps=1000, batch=12, rate=6e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
+        steps=1500, batch=12, rate=6e-4, warmup=150, validate_every=300, precision="bf16-mixed", ema=0.998
     ),
 }
 VALIDATION_CLIPS = 24
