@@ -1,4 +1,7 @@
-"""Makes docs/images/demo.png out of the demo's video: ``python recipes/demo_picture.py kouxing-demo.mp4 docs/images/demo.png``."""
+"""Makes the README's picture out of the demo's video.
+
+``python recipes/demo_picture.py kouxing-demo.mp4 docs/images/demo.png``
+"""
 
 from __future__ import annotations
 

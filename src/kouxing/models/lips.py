@@ -158,7 +158,7 @@ def sharpened(x: Tensor, amount: Tensor) -> Tensor:
 
 
 def faint_hue(change: Tensor) -> Tensor:
-    """A change of colour ``[N, 3, H, W]`` whose brightness stays and whose hue and saturation move by ``MOST_HUE`` at most."""
+    """A change of colour ``[N, 3, H, W]`` whose brightness stays, hue and saturation moving by ``MOST_HUE`` at most."""
     brightness = (change * change.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
     return brightness + MOST_HUE * torch.tanh((change - brightness) / MOST_HUE)
 
