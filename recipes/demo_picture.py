@@ -17,6 +17,8 @@ from kouxing.media.reader import read_video
 
 PICTURES = 6
 SIDE_PX = 240
+OFFSET = 9
+"""Frame of the first picture: inside the first word."""
 
 
 def main(video: Path, out: Path) -> None:
@@ -25,11 +27,7 @@ def main(video: Path, out: Path) -> None:
     low, high = face.min(0), face.max(0)
     x, y = ((low + high) / 2).astype(int)
     reach = int((high - low).max() * 0.62)
-    # Different moments of speech: the frames that differ most from each other's, one of each sixth of the video.
-    mouths = [frame[y : y + reach, max(0, x - reach) : x + reach].astype(np.int16) for frame in frames]
-    usual = np.median(mouths[:: max(1, len(mouths) // 50)], axis=0)
-    change = np.array([np.abs(mouth - usual).mean() for mouth in mouths])
-    moments = [part[np.argmax(change[part])] for part in np.array_split(np.arange(len(frames)), PICTURES)]
+    moments = np.linspace(OFFSET, len(frames) - 1, PICTURES + 1).astype(int)[:-1]
     tiles = [frames[i][max(0, y - reach) : y + reach, max(0, x - reach) : x + reach] for i in moments]
     row = np.hstack([cv2.resize(tile, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA) for tile in tiles])
     out.parent.mkdir(parents=True, exist_ok=True)
