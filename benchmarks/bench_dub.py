@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from kouxing.config import one_thread_a_library
 from kouxing.media.colour import planes_from_rgb
 from kouxing.media.reader import RGB_COLOUR, load_sound
 from kouxing.media.writer import VideoWriter
@@ -108,6 +109,7 @@ def run_alone(face: Path, speech: Path, out: Path, preset: str, cores: int) -> d
         ``frames``, ``fps`` (of everything, scan included), ``core_ms`` (work a frame, all cores together), ``peak_mb``.
     """
     command = [sys.executable, __file__, "--child", str(face), str(speech), str(out), preset, str(cores)]
+    one_thread_a_library()  # As `kouxing dub` does; the child inherits it before it imports anything.
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"bench_dub: the run failed\n{done.stderr}")

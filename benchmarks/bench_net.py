@@ -231,7 +231,7 @@ def ours_path(given: Path | None) -> Path:
 def main() -> int:
     """Print both networks' size and speed and write the figure."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--ours", type=Path, help=f"ONNX file; default: the shipped {OURS}")
     parser.add_argument("--no-write", action="store_true", help="do not touch docs/figures/dub.json")

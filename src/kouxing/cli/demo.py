@@ -10,6 +10,7 @@ import typer
 from kouxing.cli.dub import Preset
 from kouxing.cli.output import print_json
 from kouxing.cli.progress import progress
+from kouxing.config import one_thread_a_library
 
 
 def command(
@@ -20,6 +21,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object; no progress.")] = False,
 ) -> None:
     """Dub the bundled photo with the bundled voice: the quickest way to see that everything works."""
+    one_thread_a_library()
     from kouxing.infer.demo import demo
 
     with progress(silent=json) as report:

@@ -10,6 +10,7 @@ import typer
 
 from kouxing.cli.output import print_fields, print_json
 from kouxing.cli.progress import progress
+from kouxing.config import one_thread_a_library
 
 
 class Length(str, Enum):
@@ -56,6 +57,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object; no progress.")] = False,
 ) -> None:
     """Write FACE saying SPEECH; only the mouth region changes."""
+    one_thread_a_library()
     from kouxing.infer.dub import dub
 
     with progress(silent=json) as report:
