@@ -83,8 +83,8 @@ LIBRARY_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREAD
 def one_thread_a_library() -> None:
     """Keep numpy's and OpenCV's own threads from competing with the pipeline's, which fill the cores by themselves.
 
-    Sets what the user has not set; works only before those libraries are imported. On two cores a dub is about a quarter
-    faster with it (docs/log.md).
+    Sets what the user has not set; works only before those libraries are imported. On two cores a dub is up to
+    a quarter faster with it (docs/log.md).
     """
     for name in LIBRARY_THREADS:
         os.environ.setdefault(name, "1")
