@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from fake_media import make_video
-from kouxing.face.landmarks import ANCHOR_POINTS, LIP_POINTS
+from kouxing.face.landmarks import ANCHOR_POINTS, JAW_POINTS, LIP_POINTS
 from kouxing.units import FRAME_HZ
 
 SIDE = 160
@@ -28,6 +28,8 @@ def lips_at(gap: float) -> np.ndarray:
 
 
 ANCHORS = np.array([[48, 60], [64, 60], [96, 60], [112, 60], [80, 88], [80, 140], [28, 80], [132, 80]], np.float32)
+_ROUND = np.linspace(np.pi, 0, len(JAW_POINTS))
+JAW = np.stack([80 + 52 * np.cos(_ROUND), 80 + 62 * np.sin(_ROUND)], -1).astype(np.float32)
 
 
 def picture(gap: float) -> np.ndarray:
@@ -59,6 +61,7 @@ def make_data(folder: Path, clips: int = 4, frames: int = 40) -> Path:
             folder / "tracks" / f"{name}.npz",
             lips=np.stack([lips_at(gap) for gap in gaps]).astype(np.float16),
             anchors=np.repeat(ANCHORS[None], frames, 0).astype(np.float16),
+            jaw=np.repeat(JAW[None], frames, 0).astype(np.float16),
             found=np.ones(frames, bool),
         )
         split = ("train", "train", "val", "test")[number % 4]

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "kouxing"
 
 ORDER = (
-    ("units", "errors", "types"),
+    ("units", "errors", "arkit", "types"),
     ("config", "weights"),
     ("media", "audio", "text", "export"),
     ("face",),

@@ -10,19 +10,27 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kouxing.infer.avatar import AvatarReport as AvatarReport
+    from kouxing.infer.avatar import avatar as avatar
     from kouxing.infer.demo import demo as demo
     from kouxing.infer.dub import dub as dub
     from kouxing.infer.order import DubReport as DubReport
+    from kouxing.infer.track import TrackReport as TrackReport
+    from kouxing.infer.track import track as track
 
 __version__ = "0.1.0"
 
 _PLACES = {
+    "avatar": "kouxing.infer.avatar",
+    "AvatarReport": "kouxing.infer.avatar",
     "demo": "kouxing.infer.demo",
     "dub": "kouxing.infer.dub",
     "DubReport": "kouxing.infer.order",
+    "track": "kouxing.infer.track",
+    "TrackReport": "kouxing.infer.track",
 }
 
-__all__ = ["DubReport", "__version__", "demo", "dub"]
+__all__ = ["AvatarReport", "DubReport", "TrackReport", "__version__", "avatar", "demo", "dub", "track"]
 
 
 def __getattr__(name: str) -> Any:

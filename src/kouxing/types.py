@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kouxing.arkit import COEFFICIENTS, PLACE, ROTATIONS
+from kouxing.units import COEFFICIENT_HZ
 
 Float = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -129,18 +133,98 @@ class FaceCrop:
 
 @dataclass(frozen=True)
 class CoefficientTrack:
-    """Named animation coefficients over time.
+    """ARKit's coefficients over time.
 
     Attributes:
-        names: channel names, ARKit's where they are ARKit's.
-        values: ``[T, len(names)] float32``, 0..1.
-        rate_hz: rows per second.
+        values: ``[T, 52] float32``, 0..1, columns as ``arkit.COEFFICIENTS``; ``column`` and ``named`` go by name.
+        rate: rows per second; where ``pts`` is given, the rate of the clock that made them.
+        rotations: ``[T, 9] float32`` radians, columns as ``arkit.ROTATIONS``, or None where nothing told them.
+        pts: ``[T] int64``, strictly increasing row times in units of ``time_base``, for rows that are not evenly
+            spaced (a phone that drops frames); None: row i stands at i / ``rate``.
+        time_base: seconds per unit of ``pts``.
+        start: time of day that time 0 stands for, in seconds; only time codes show it.
     """
 
-    names: tuple[str, ...]
     values: Float
-    rate_hz: int = field(default=60)
+    rate: Fraction = Fraction(COEFFICIENT_HZ)
+    rotations: Float | None = None
+    pts: NDArray[np.int64] | None = None
+    time_base: Fraction = Fraction(1, COEFFICIENT_HZ)
+    start: Fraction = Fraction(0)
 
     def __post_init__(self) -> None:
-        if self.values.ndim != 2 or self.values.shape[1] != len(self.names):
-            raise ValueError(f"values must be [T, {len(self.names)}], got {self.values.shape}")
+        if self.values.ndim != 2 or self.values.shape[1] != len(COEFFICIENTS):
+            raise ValueError(f"values must be [T, {len(COEFFICIENTS)}], got {self.values.shape}")
+        # Written so that NaN fails too.
+        if len(self.values) and not (self.values.min() >= 0 and self.values.max() <= 1):
+            raise ValueError("values must be finite and within 0..1")
+        if self.rate <= 0 or self.time_base <= 0:
+            raise ValueError(f"rate and time base must be positive, got {self.rate} and {self.time_base}")
+        rows = len(self.values)
+        if self.rotations is not None:
+            if self.rotations.shape != (rows, len(ROTATIONS)):
+                raise ValueError(f"rotations must be {(rows, len(ROTATIONS))}, got {self.rotations.shape}")
+            if not np.isfinite(self.rotations).all():
+                raise ValueError("rotations must be finite")
+        if self.pts is not None and (self.pts.shape != (rows,) or not (np.diff(self.pts) > 0).all()):
+            raise ValueError(f"pts must be [{rows}] and strictly increasing, got {self.pts.shape}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def time(self, row: int) -> Fraction:
+        """When a row is due, in seconds, exact."""
+        return Fraction(row) / self.rate if self.pts is None else int(self.pts[row]) * self.time_base
+
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """``[T]`` row times, for display and interpolation."""
+        if self.pts is None:
+            return np.arange(len(self)) / float(self.rate)
+        return self.pts * float(self.time_base)
+
+    def column(self, name: str) -> Float:
+        """``[T]`` values of one coefficient.
+
+        Raises:
+            KeyError: ARKit has no such name.
+        """
+        return self.values[:, PLACE[name]]
+
+    def named(self) -> dict[str, Float]:
+        """All columns by name, in ARKit's order."""
+        return {name: self.values[:, place] for name, place in PLACE.items()}
+
+    @staticmethod
+    def of(columns: Mapping[str, Float], rate: Fraction = Fraction(COEFFICIENT_HZ)) -> CoefficientTrack:
+        """From columns ``[T]`` by name; what is missing is 0, what lies outside 0..1 is cut off.
+
+        Raises:
+            KeyError: ARKit has no such name.
+        """
+        rows = max((len(column) for column in columns.values()), default=0)
+        values = np.zeros((rows, len(COEFFICIENTS)), np.float32)
+        for name, column in columns.items():
+            values[:, PLACE[name]] = np.clip(column, 0, 1)
+        return CoefficientTrack(values, rate)
+
+    def at(self, rate: Fraction = Fraction(COEFFICIENT_HZ)) -> CoefficientTrack:
+        """Evenly spaced rows from the first row's time to the last one's, linear in between.
+
+        The first row becomes time 0 and moves ``start``, so that time codes stay true.
+        """
+        if not len(self) or (self.pts is None and rate == self.rate):
+            return self
+        times = self.seconds - float(self.time(0))
+        rows = int((self.time(len(self) - 1) - self.time(0)) * rate) + 1
+        wanted = np.arange(rows) / float(rate)
+        values = _between(wanted, times, self.values)
+        turns = None
+        if self.rotations is not None:
+            turns = _between(wanted, times, np.unwrap(self.rotations, axis=0))
+        return CoefficientTrack(values, rate, turns, start=self.start + self.time(0))
+
+
+def _between(wanted: NDArray[np.float64], times: NDArray[np.float64], rows: Float) -> Float:
+    columns = [np.interp(wanted, times, column) for column in rows.T]
+    return np.stack(columns, 1).astype(np.float32)

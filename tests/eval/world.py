@@ -20,6 +20,7 @@ import numpy as np
 from kouxing.face import geometry
 from kouxing.face.paste import paste
 from kouxing.infer.parts import Parts
+from kouxing.infer.references import References
 from kouxing.media.colour import to_rgb
 from kouxing.types import Bytes, FaceTrack, Float, VideoFrame
 from kouxing.units import CROP_PX, SAMPLE_HZ, SAMPLES_PER_FRAME
@@ -155,10 +156,10 @@ def _closed() -> Bytes:
 class Network:
     """Shuts the mouth and opens it as the speech says."""
 
-    def set_references(self, crops: Bytes, geometry: Float) -> None:
-        assert crops.shape == (3, CROP_PX, CROP_PX, 3) and geometry.shape == (3, 16)
+    def set_references(self, references: References) -> None:
+        assert references.crops.shape == (3, CROP_PX, CROP_PX, 3) and references.geometry.shape == (3, 16)
 
-    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float) -> Bytes:
         gap = float(geometry.opening(features[len(features) // 2])) * mouth
         made = crop.copy()
         made[140:200, 80:176] = _closed()[140:200, 80:176]
@@ -171,8 +172,8 @@ class Late(Network):
     def __init__(self, frames: int) -> None:
         self._frames = frames
 
-    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
-        return super().paint(crop, np.roll(features, self._frames, 0), mouth)
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float) -> Bytes:
+        return super().paint(crop, anchors, np.roll(features, self._frames, 0), mouth)
 
 
 class Deaf(Network):
@@ -181,15 +182,15 @@ class Deaf(Network):
     def __init__(self) -> None:
         self._draw = np.random.default_rng(4)
 
-    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
-        return super().paint(crop, features_of(self._draw.uniform(0.02, WIDEST, len(features))), 1.0)
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float) -> Bytes:
+        return super().paint(crop, anchors, features_of(self._draw.uniform(0.02, WIDEST, len(features))), 1.0)
 
 
 class Blurred(Network):
     """Right in time, but without detail."""
 
-    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
-        return np.asarray(cv2.GaussianBlur(super().paint(crop, features, mouth), (0, 0), 4), np.uint8)
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float) -> Bytes:
+        return np.asarray(cv2.GaussianBlur(super().paint(crop, anchors, features, mouth), (0, 0), 4), np.uint8)
 
 
 def parts(network: Callable[[], Any] = Network, put_back: Any = paste, name: str = "one") -> Parts:

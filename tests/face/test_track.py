@@ -201,6 +201,14 @@ def test_somebody_else_who_comes_later_is_not_taken_for_the_one_who_left() -> No
     assert not track.found[10:45].any()
 
 
+def test_a_ghost_of_a_damaged_start_is_forgotten() -> None:
+    ghost, talker = wall(), wall()
+    put(ghost, bert(), 200, 180, 0.8)
+    put(talker, anna(), 420, 180, 1.0)
+    track = follow([ghost] + [wall()] * 12 + [talker] * 6)
+    assert track.found[0] and track.found[-5:].all()
+
+
 def test_a_face_that_comes_late_counts_on() -> None:
     scenes = []
     for step in range(20):

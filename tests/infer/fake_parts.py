@@ -11,6 +11,7 @@ import numpy as np
 from kouxing.face.crop import apply, invert
 from kouxing.face.track import Observation
 from kouxing.infer.parts import Parts
+from kouxing.infer.references import References
 from kouxing.media.colour import blend_rgb
 from kouxing.types import VideoFrame
 from kouxing.units import CROP_PX, HALF_PX, SAMPLES_PER_FRAME
@@ -94,13 +95,15 @@ class FlatLips:
         self.preset = preset
         self.windows: list[np.ndarray] = []
 
-    def set_references(self, crops: np.ndarray, geometry: np.ndarray) -> None:
-        assert crops.shape == (3, CROP_PX, CROP_PX, 3) and crops.dtype == np.uint8
-        assert geometry.shape == (3, 16) and np.isfinite(geometry).all()
-        self.tone = int(crops.mean())
+    def set_references(self, references: References) -> None:
+        assert references.crops.shape == (3, CROP_PX, CROP_PX, 3) and references.crops.dtype == np.uint8
+        assert references.geometry.shape == (3, 16) and np.isfinite(references.geometry).all()
+        assert references.anchors.shape == (3, 8, 2) and 0 < references.anchors.mean() < CROP_PX
+        self.tone = int(references.crops.mean())
 
-    def paint(self, crop: np.ndarray, features: np.ndarray, mouth: float) -> np.ndarray:
+    def paint(self, crop: np.ndarray, anchors: np.ndarray, features: np.ndarray, mouth: float) -> np.ndarray:
         assert crop.shape == (CROP_PX, CROP_PX, 3) and features.shape == (11, 16)
+        assert anchors.shape == (8, 2) and 0 < anchors.mean() < CROP_PX
         self.windows.append(features)
         made = crop.copy()
         made[HALF_PX + 10 :, 40:216] = np.clip([400 * mouth * features[5, 0], self.tone, 40], 0, 255)

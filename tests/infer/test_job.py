@@ -2,12 +2,16 @@
 
 import errno
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import kouxing
 from kouxing.errors import MediaError, OptionError, OutputError
-from kouxing.infer.job import Job, fingerprint
+from kouxing.infer.job import Job, alone, fingerprint
 
 
 def test_a_job_goes_on_only_with_the_same_plan(tmp_path):
@@ -80,3 +84,21 @@ def test_fingerprints_tell_files_apart(tmp_path):
         fingerprint(tmp_path / "none")
     with pytest.raises(MediaError, match="is a folder"):
         fingerprint(tmp_path)
+
+
+def test_two_jobs_do_not_make_the_same_output(tmp_path):
+    out = tmp_path / "out.mp4"
+    other = "import sys, pathlib; from kouxing.infer.job import alone\nwith alone(pathlib.Path(sys.argv[1])): pass"
+    known = {**os.environ, "PYTHONPATH": str(Path(kouxing.__file__).parents[1])}
+
+    def tried(path):
+        return subprocess.run(
+            [sys.executable, "-c", other, str(path)], env=known, capture_output=True, text=True, check=False
+        )
+
+    with alone(out):
+        refused = tried(out)
+        assert refused.returncode and f"{out}: another job is making it" in refused.stderr
+        assert tried(tmp_path / "else.mp4").returncode == 0
+    assert tried(out).returncode == 0
+    assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.fake_parts import Loudness
-from kouxing.infer.speech import LATE_FRAMES, REST_FRAMES, calm, earlier, hear
+from kouxing.infer.speech import REST_FRAMES, calm, hear
 from kouxing.units import SAMPLE_HZ, SAMPLES_PER_FRAME
 
 
@@ -65,10 +65,3 @@ def test_loudness_double_is_itself_chunk_proof():
     whole = np.concatenate([one.push(samples), one.finish()])
     parts = np.concatenate([two.push(samples[:999]), two.push(samples[999:]), two.finish()])
     assert whole == pytest.approx(parts)
-
-
-def test_features_come_earlier_by_a_part_of_a_frame() -> None:
-    ramp = np.arange(6, dtype=np.float32)[:, None]
-    moved = earlier(ramp)
-    np.testing.assert_allclose(moved[:-1], ramp[:-1] + LATE_FRAMES, atol=1e-6)
-    assert moved[-1] == ramp[-1] and earlier(ramp[:0]).shape == (0, 1)

@@ -73,3 +73,23 @@ def test_indecision() -> None:
     half = torch.cat([even[..., :2], sure[..., 2:]], -1)
     weight[..., :2] = 0
     assert image.indecision(half, weight) < 1e-4
+
+
+def test_misplaced_measures_a_warp_at_tracked_points() -> None:
+    here = torch.rand(2, 2, 7, 2) * 0.8 - 0.4
+    here[..., 1] = here[..., 1].abs() + 0.1
+    shift = torch.tensor([0.1, -0.05])
+    places = torch.cat([here, here + shift], -1)
+    flow = shift.reshape(1, 1, 2, 1, 1).expand(2, 2, 2, 32, 64).reshape(2, 4, 32, 64)
+    assert image.misplaced(flow, places) < 1e-6
+    torch.testing.assert_close(image.misplaced(0 * flow, places), torch.tensor(0.075))
+    # A flow that is right at the points only: each place is looked up where it lies.
+    ramp = torch.linspace(-1 + 1 / 64, 1 - 1 / 64, 64).expand(2, 1, 32, 64)
+    sloped = torch.cat([ramp, 0 * ramp] * 2, 1)
+    there = here + torch.stack([here[..., 0], 0 * here[..., 1]], -1)
+    assert image.misplaced(sloped, torch.cat([here, there], -1)) < 1e-5
+    # What lies above the lower half does not count.
+    above = places.clone()
+    above[:, :, 0, 1] = -0.5
+    above[:, :, 0, 2:] += 9
+    assert image.misplaced(flow, above) < 1e-6

@@ -21,41 +21,46 @@ def inputs(batch: int, size: LipsDimensions) -> tuple[torch.Tensor, ...]:
     frame = smooth(batch)
     frame[:, :, HALF_PX:] = 0
     audio = torch.randn(batch, size.window, size.features)
-    return frame, smooth(batch * size.references), audio, torch.randn(batch, size.references, size.features)
+    own, stances = (
+        torch.randn(batch, size.references, size.features),
+        torch.randn(batch, 1 + size.references, size.stance),
+    )
+    return frame, smooth(batch * size.references), audio, own, 0.1 * stances
 
 
 @pytest.mark.parametrize("spade", [False, True])
 @torch.no_grad()
 def test_paints_the_lower_half(spade: bool) -> None:
     size = replace(SMALL, spade=spade)
-    made, trust = Lips(size)(*inputs(2, size))
+    made, trust, flow = Lips(size)(*inputs(2, size))
     torch.testing.assert_close(trust.sum(1), torch.ones(2, 32, 64))
-    assert made.shape == (2, 3, HALF_PX, CROP_PX)
+    assert made.shape == (2, 3, HALF_PX, CROP_PX) and flow.shape == (2, 6, 32, 64)
     assert made.min() >= 0 and made.max() <= 1
 
 
 @torch.no_grad()
 def test_two_stages_equal_one() -> None:
     model = Lips(SMALL).eval()
-    frame, references, audio, own = inputs(2, SMALL)
-    staged = model.paint(frame, references, model.encode(references), audio, own)
-    torch.testing.assert_close(staged, model(frame, references, audio, own)[0])
+    frame, references, audio, own, stances = inputs(2, SMALL)
+    staged = model.paint(frame, references, model.encode(references), audio, own, stances)
+    torch.testing.assert_close(staged, model(frame, references, audio, own, stances)[0])
 
 
 @torch.no_grad()
 def test_a_run_of_frames_shares_its_references() -> None:
     model = Lips(SMALL).eval()
-    frame, references, audio, own = inputs(2, SMALL)
-    doubled, _ = model(frame.repeat_interleave(2, 0), references, audio.repeat_interleave(2, 0), own)
-    torch.testing.assert_close(doubled[::2], model(frame, references, audio, own)[0], atol=1e-5, rtol=1e-5)
+    frame, references, audio, own, stances = inputs(2, SMALL)
+    twice = [x.repeat_interleave(2, 0) for x in (frame, audio, stances)]
+    doubled = model(twice[0], references, twice[1], own, twice[2])[0]
+    torch.testing.assert_close(doubled[::2], model(frame, references, audio, own, stances)[0], atol=1e-5, rtol=1e-5)
 
 
 @torch.no_grad()
 def test_untrained_it_shows_the_references() -> None:
     model = Lips(SMALL).eval()
-    frame, _, audio, own = inputs(1, SMALL)
+    frame, _, audio, own, stances = inputs(1, SMALL)
     picture = smooth(1)
-    made, _ = model(frame, picture.repeat(3, 1, 1, 1), audio, own)
+    made, _, _ = model(frame, picture.repeat(3, 1, 1, 1), audio, own, stances)
     assert (made - lower(picture)).abs().mean() < 0.06
 
 
@@ -64,14 +69,19 @@ def test_audio_takes_from_the_lower_halves_only() -> None:
     torch.manual_seed(1)
     fusion = Lips(SMALL).eval().fusion
     audio = torch.randn(1, SMALL.window + SMALL.references, SMALL.features)
+    stances = torch.zeros(1, 1 + SMALL.references, SMALL.stance)
     image = torch.randn(1, SMALL.encoder[-1] * (1 + SMALL.references), 8, 8)
     other = image.clone()
     other[:, :, :4] += 3
     # Places of the lower half see the upper one only through audio; audio must not have looked there.
-    torch.testing.assert_close(lower(fusion(audio, image)[0]), lower(fusion(audio, other)[0]), atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(
+        lower(fusion(audio, image, stances)[0]), lower(fusion(audio, other, stances)[0]), atol=1e-4, rtol=1e-3
+    )
     other = image.clone()
     other[:, :, 4:5] += 3
-    assert not torch.allclose(fusion(audio, image)[0][:, :, 5:], fusion(audio, other)[0][:, :, 5:], atol=1e-3)
+    assert not torch.allclose(
+        fusion(audio, image, stances)[0][:, :, 5:], fusion(audio, other, stances)[0][:, :, 5:], atol=1e-3
+    )
 
 
 def test_warp_without_flow_is_the_picture() -> None:
@@ -101,7 +111,8 @@ def test_every_parameter_learns() -> None:
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=0.1)
-        model(*inputs(1, size))[0].square().mean().backward()
+        made, _, flow = model(*inputs(1, size))
+        (made.square().mean() + flow.square().mean()).backward()
         idle = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
         # A key's bias shifts all scores alike, which softmax forgets.
         assert [name for name in idle if not name.endswith("key.bias")] == []

@@ -8,15 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from fake_data import make_data
+from fake_data import ANCHORS, make_data
 from kouxing import weights
 from kouxing.audio.encoder import SpeechEncoder as Heard
+from kouxing.data.footage import load_footage
+from kouxing.errors import DataError
+from kouxing.face.landmarks import CHIN, NOSE
 from kouxing.infer.lips import LipsNetwork
+from kouxing.infer.references import References
 from kouxing.models.lips import PRESETS, Lips
-from kouxing.models.speech import SpeechDimensions, SpeechEncoder
-from kouxing.train import lips, shape, speech
+from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
+from kouxing.train import lips, phones, shape, speech
 from kouxing.train.export import export_lips, export_speech
-from kouxing.train.loop import Schedule
+from kouxing.train.loop import BEST, Schedule, write_aside
 from kouxing.units import SAMPLE_HZ
 
 TINY = Schedule(steps=3, batch=4, warmup=1, validate_every=2)
@@ -30,6 +34,7 @@ def quiet(_: str) -> None:
 def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shape, "SCHEDULE", TINY)
+    monkeypatch.setattr(phones, "UTTERANCES", 6)
     data = make_data(tmp_path / "set")
     speech.main(data, tmp_path / "speech", schedule=TINY, report=quiet)
     told = weights.card("speech", tmp_path / "speech")
@@ -45,13 +50,33 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_lips_needs_a_speech_encoder(tmp_path: Path) -> None:
-    with pytest.raises(lips.DataError, match="train speech"):
-        lips.load_speech(tmp_path)
+    with pytest.raises(DataError, match="train speech"):
+        speech.load(tmp_path)
 
 
-def test_exported_speech_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_ears_are_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
+    data = make_data(tmp_path / "set")
+    runs = [tmp_path / name for name in ("one", "two")]
+    for seed, run in enumerate(runs):
+        run.mkdir()
+        write_aside(run / BEST, speech.fresh(seed).encoder.state_dict(), {})
+    both = speech.average(runs, data, tmp_path / "both", report=quiet)
+    clip = load_footage(data, "val")[0]
+    apart = [speech.predict(speech.load(run), clip) for run in runs]
+    np.testing.assert_allclose(speech.predict(both, clip), np.mean(apart, 0), atol=1e-3)
+    np.testing.assert_allclose(speech.predict(speech.load(tmp_path / "both"), clip), np.mean(apart, 0), atol=1e-3)
+    with pytest.raises(DataError, match="several encoders in one"):
+        speech.load_one(tmp_path / "both")
+    with pytest.raises(DataError, match="two or more"):
+        speech.average([runs[0], tmp_path / "both"], data, tmp_path / "three", report=quiet)
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_exported_speech_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int) -> None:
     torch.manual_seed(0)
-    model = SpeechEncoder(SpeechDimensions())
+    ears = [SpeechEncoder(SpeechDimensions()) for _ in range(members)]
+    model = Ears(ears) if members > 1 else ears[0]
     assert export_speech(model, ABOUT, tmp_path) <= 1e-3
     monkeypatch.setenv("KOUXING_WEIGHTS", str(tmp_path))
     encoder = Heard(threads=1)
@@ -76,14 +101,20 @@ def test_exported_lips_paints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, p
     crops = rng.integers(0, 256, (3, 256, 256, 3), np.uint8)
     features = rng.normal(size=(11, 16)).astype(np.float32)
     with pytest.raises(ValueError, match="set_references"):
-        network.paint(crops[0], features)
-    network.set_references(crops, np.zeros((3, 16), np.float32))
-    made = network.paint(crops[0], features)
+        network.paint(crops[0], ANCHORS, features)
+    geometry, anchors = np.zeros((3, 16), np.float32), np.stack([ANCHORS] * 3)
+    network.set_references(References(crops, geometry, anchors))
+    made = network.paint(crops[0], ANCHORS, features)
     assert made.shape == (256, 256, 3) and made.dtype == np.uint8
     np.testing.assert_array_equal(made[:128], crops[0][:128])
     # The lower half of the frame is not looked at: no leak.
     hidden = crops[0].copy()
     hidden[128:] = 0
-    np.testing.assert_array_equal(network.paint(hidden, features), made)
+    np.testing.assert_array_equal(network.paint(hidden, ANCHORS, features), made)
+    # Nor is the chin, which would tell of the mouth; the other points tell of the head's turn.
+    for place, counts in ((CHIN, False), (NOSE, True)):
+        shifted = ANCHORS.copy()
+        shifted[place] += 20
+        assert (network.paint(crops[0], shifted, features) != made).any() == counts
     with pytest.raises(ValueError, match="references must be"):
-        network.set_references(crops[:2], np.zeros((2, 16), np.float32))
+        network.set_references(References(crops[:2], geometry[:2], anchors[:2]))

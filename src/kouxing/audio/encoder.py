@@ -39,7 +39,7 @@ class SpeechStream:
         size = encoder.dimensions
         self._context = size["reach"] * MELS_PER_FRAME
         self._mel = self._quiet(self._context)
-        self._state = np.zeros((size["layers"], 1, size["hidden"]), np.float32)
+        self._state = np.zeros((size["members"] * size["layers"], 1, size["hidden"]), np.float32)
         self._sound = MelStream()
         self._heard = self._given = 0
 

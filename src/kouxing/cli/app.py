@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 from kouxing import __version__
-from kouxing.cli import demo, dub, evaluate, train
+from kouxing.cli import animate, avatar, demo, dub, evaluate, track, train
 from kouxing.errors import KouxingError
 
 FAULT = 1
@@ -78,6 +78,9 @@ def _root(
 
 app.command("dub")(dub.command)
 app.command("demo")(demo.command)
+app.command("animate")(animate.command)
+app.command("track")(track.command)
+app.command("avatar")(avatar.command)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")
 

@@ -62,3 +62,47 @@ def lips(
     Console().print(found.table())
     for path in found.files:
         typer.echo(str(path))
+
+
+@app.command("animate")
+def animate(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")],
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")] = "test",
+    ablated: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder of `train expression` without its closure loss, judged beside."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and plot; by default kouxing-evaluation."),
+    ] = None,
+    figures: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
+) -> None:
+    """Animate the split's speech and print a table beside loudness, the mean pose and the tracked coefficients."""
+    from rich.console import Console
+
+    from kouxing.eval.animate import evaluate
+
+    with progress(silent=json) as report:
+
+        def told(done: int, total: int) -> None:
+            if report is not None:
+                report("clips", done, total)
+
+        found = evaluate(data, split, out, ablated=ablated, progress=told)
+    if figures is not None:
+        from kouxing.eval import figures as page
+
+        words = ["kouxing", "evaluate", "animate", "--data", str(data), "--split", split]
+        words += [] if ablated is None else ["--ablated", str(ablated)]
+        page.write(figures, shlex.join([*words, "--figures", figures]), found.figures)
+        page.refresh()
+    if json:
+        print_json({"split": found.split, "figures": found.figures, "files": found.files})
+        return
+    Console().print(found.table())
+    for path in found.files:
+        typer.echo(str(path))

@@ -21,7 +21,7 @@ NEEDED = ("torch", "lightning_fabric", "safetensors", "tensorboard", "onnx")
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")]
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="DIR", help="The run's folder; by default runs/speech, runs/lips-PRESET."),
+    typer.Option("--out", "-o", metavar="DIR", help="The run's folder; by default runs/NETWORK."),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, mps or auto.")]
 Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimiser steps in all, instead of the preset's.")]
@@ -56,6 +56,57 @@ def speech(
         return
     _check_file(data / "manifest.csv", "--data", data)
     recipe.main(data, folder, device=device, schedule=schedule)
+    typer.echo(str(folder))
+
+
+@app.command("ears")
+def ears(
+    data: Data,
+    run: Annotated[
+        list[Path], typer.Option("--run", metavar="DIR", help="Run folder of `kouxing train speech`; two or more.")
+    ],
+    out: Out = None,
+) -> None:
+    """Average several trained speech encoders (other seeds) into one."""
+    _check_installed()
+    from kouxing.train import speech as recipe
+
+    _check_file(data / "manifest.csv", "--data", data)
+    folder = out or RUNS / "ears"
+    recipe.average(run, data, folder, report=typer.echo)
+    typer.echo(str(folder))
+
+
+@app.command("coefficients")
+def coefficients(
+    data: Data,
+    meshes: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep face meshes of the clips here, or take them from here; else the cache."),
+    ] = None,
+    out: Out = None,
+    device: Device = "cpu",
+    steps: Steps = None,
+    batch: Batch = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the reader of ARKit coefficients: face mesh to what MediaPipe's face_landmarker.task said of the footage.
+
+    DATA's tracks must hold `blendshapes`. The same command goes on where it stopped.
+    """
+    _check_installed()
+    from kouxing.train import coefficients as recipe
+
+    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
+    schedule = _changed(recipe.SCHEDULE, changes)
+    folder = out or RUNS / "coefficients"
+    if dry_run:
+        _show("coefficients", data, folder, device, schedule, {"meshes": meshes})
+        return
+    _check_file(data / "manifest.csv", "--data", data)
+    recipe.main(data, folder, meshes=meshes, device=device, schedule=schedule)
     typer.echo(str(folder))
 
 
@@ -100,6 +151,79 @@ def lips(
     recipe.main(
         data, folder, preset=preset.value, speech=speech, start=start, vgg19=vgg19, device=device, schedule=schedule
     )
+    typer.echo(str(folder))
+
+
+@app.command("mouth")
+def mouth(
+    data: Data,
+    out: Out = None,
+    masking: Annotated[bool, typer.Option(help="Random-length masking.")] = True,
+    attention: Annotated[bool, typer.Option(help="Attention over the last two seconds.")] = True,
+    similarity: Annotated[bool, typer.Option(help="Comparison of each step with those before.")] = True,
+    phones: Annotated[bool, typer.Option(help="Phone pre-training; needs kouxing[text].")] = True,
+    expression: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder of `kouxing train expression`, to speak what has no face."),
+    ] = None,
+    speech: Annotated[Path, typer.Option(metavar="DIR", help="Run folder that --expression was trained with.")] = Path(
+        "runs/speech"
+    ),
+    device: Device = "cpu",
+    steps: Steps = None,
+    batch: Batch = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train `mouth`: speech to mouth coefficients, streaming. The --no- options leave a part out, as a comparison."""
+    _check_installed()
+    from kouxing.models.mouth import MouthDimensions
+    from kouxing.train import mouth as recipe
+
+    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
+    schedule = _changed(recipe.PRESETS["mouth"], changes)
+    folder = out or RUNS / "mouth"
+    if dry_run:
+        parts = {"masking": masking, "attention": attention, "similarity": similarity, "phones": phones}
+        sources = {"expression": expression, "speech": speech}
+        _show("mouth", data, folder, device, schedule, {**parts, **sources})
+        return
+    _check_file(data / "manifest.csv", "--data", data)
+    size = MouthDimensions(attends=attention, compares=similarity)
+    more: dict[str, Any] = {"masking": masking, "phones": phones, "expression": expression, "speech": speech}
+    recipe.main(data, folder, dimensions=size, **more, device=device, schedule=schedule)
+    typer.echo(str(folder))
+
+
+@app.command("expression")
+def expression(
+    data: Data,
+    speech: Annotated[
+        Path, typer.Option(metavar="DIR", help="Run folder of `kouxing train speech`, whose encoder hears.")
+    ] = Path("runs/speech"),
+    out: Out = None,
+    closure: Annotated[bool, typer.Option(help="Closure loss, and drawing the lips together.")] = True,
+    device: Device = "cpu",
+    steps: Steps = None,
+    batch: Batch = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train `expression`: speech, emotion and style to all coefficients. The same command goes on where it stopped."""
+    _check_installed()
+    from kouxing.train import expression as recipe
+
+    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
+    schedule = _changed(recipe.PRESETS["expression"], changes)
+    folder = out or RUNS / "expression"
+    if dry_run:
+        _show("expression", data, folder, device, schedule, {"speech": speech, "closure": closure})
+        return
+    _check_file(data / "manifest.csv", "--data", data)
+    _check_file(speech / "best.safetensors", "--speech", speech)
+    recipe.main(data, folder, speech=speech, closure=closure, device=device, schedule=schedule)
     typer.echo(str(folder))
 
 

@@ -17,17 +17,18 @@ import numpy as np
 from kouxing.audio.features import frame_mels, log_mel
 from kouxing.audio.silence import silent_frames
 from kouxing.data.manifest import Clip, read_manifest
-from kouxing.data.tracks import read_track
+from kouxing.data.tracks import stored_track
 from kouxing.errors import DataError, MediaError
 from kouxing.face import geometry
 from kouxing.face.crop import apply, crop_face, crop_matrices
-from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT
+from kouxing.face.landmarks import CHIN, EDGE_LEFT, EDGE_RIGHT, NOSE
+from kouxing.face.track import FaceTracker
 from kouxing.media.colour import to_rgb
 from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bool, Bytes, Float
 from kouxing.units import FRAME_HZ, SAMPLE_HZ
 
-VERSION = 2
+VERSION = 3
 """Raise it when what is stored, or how crops are cut, changes."""
 JPEG_QUALITY = 95
 SHORTEST_S = 0.8
@@ -44,9 +45,7 @@ class Footage:
         lips: ``[T, 40, 2] float32`` crop pixels.
         geometry: ``[T, 16] float32`` (``face.geometry``).
         aperture: ``[T] float32``, inner-lip gap over face width.
-        pose: ``[T, 3] float32``: where the nose tip lies in the crop and how wide the face is there;
-            stands for the head's turn.
-        chin_px: ``[T] float32``, the chin's row in the crop.
+        anchors, jaw: ``[T, 8, 2]`` and ``[T, 21, 2] float32`` crop pixels.
         silent: ``[T] bool``.
         found: ``[T] bool``; where False the other rows are not to be trained on.
     """
@@ -57,13 +56,24 @@ class Footage:
     lips: Float
     geometry: Float
     aperture: Float
-    pose: Float
-    chin_px: Float
+    anchors: Float
+    jaw: Float
     silent: Bool
     found: Bool
 
     def __len__(self) -> int:
         return len(self.found)
+
+    @property
+    def pose(self) -> Float:
+        """``[T, 3]``: where the nose tip lies in the crop and how wide the face is there."""
+        width = np.linalg.norm(self.anchors[:, EDGE_RIGHT] - self.anchors[:, EDGE_LEFT], axis=-1)
+        return np.column_stack([self.anchors[:, NOSE], width])
+
+    @property
+    def chin_px(self) -> Float:
+        """``[T]``: the chin's row in the crop."""
+        return self.anchors[:, CHIN, 1]
 
     def crop(self, frame: int) -> Bytes:
         """Decode crop ``frame``: ``[256, 256, 3] uint8`` RGB."""
@@ -134,13 +144,20 @@ def _read(path: Path, clip: Clip) -> Footage | None:
 
 def prepare_clip(data: Path, clip: Clip) -> dict[str, np.ndarray]:
     """What the cache stores of one clip, or ``{"rejected": reason}``."""
-    track = read_track(data, clip)
     path = data / "clips" / f"{clip.id}.mp4"
+    track = stored_track(data, clip)
+    images = []
     try:
-        images = [to_rgb(frame) for frame in read_video(path)]
+        with FaceTracker() as tracker:
+            for frame in read_video(path):
+                image = to_rgb(frame)
+                images.append(image)
+                if track is None:
+                    tracker.push(image)
         sound = load_sound(path, SAMPLE_HZ)
     except MediaError as error:
         return {"rejected": np.array(str(error))}
+    track = track or tracker.track()
     frames = min(len(images), len(track))
     found = track.found[:frames]
     if found.sum() < SHORTEST_S * FRAME_HZ:
@@ -159,11 +176,11 @@ def prepare_clip(data: Path, clip: Clip) -> dict[str, np.ndarray]:
         "jpeg": np.concatenate(encoded),
         "offsets": np.cumsum([0, *(len(one) for one in encoded)]),
         "mel": frame_mels(log_mel(sound.samples), frames).astype(np.float16),
-        "lips": lips.astype(np.float16),
-        "geometry": np.nan_to_num(shapes).astype(np.float16),
-        "aperture": np.nan_to_num(geometry.gap(lips) / width).astype(np.float16),
-        "pose": np.nan_to_num(np.column_stack([points[:, 4], width])).astype(np.float16),
-        "chin_px": np.nan_to_num(points[:, 5, 1]).astype(np.float16),
+        "lips": np.nan_to_num(lips),
+        "geometry": np.nan_to_num(shapes),
+        "aperture": np.nan_to_num(geometry.gap(lips) / width),
+        "anchors": np.nan_to_num(points),
+        "jaw": np.nan_to_num(apply(matrices, track.jaw[:frames])),
         "silent": silent,
         "found": found,
     }

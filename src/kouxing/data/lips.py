@@ -12,6 +12,7 @@ from kouxing.data.footage import Footage
 from kouxing.data.references import APART, REFERENCES, choose
 from kouxing.data.speech import shares
 from kouxing.face.crop import apply
+from kouxing.face.stance import stance
 from kouxing.types import Bytes, Float
 from kouxing.units import HALF_PX
 
@@ -23,6 +24,12 @@ ONE_PICTURE_SHARE = 0.15
 MARGIN_PX = 10
 """The mask may start that much above the crop's middle in training, drawn anew for every sample."""
 REGION_SCALE = 4
+OUTLINE = (*range(2, 7), *range(14, 19))
+"""Places in ``JAW_POINTS`` at the sides of the jaw, which head turns move much and speech little."""
+NUDGED_SHARE = 0.5
+"""How often references are moved a little apart from the frame: more head poses than the footage has."""
+STANCE_NOISE = 0.004
+"""Spread of a tracker's noise in stances (half a crop pixel): they must not tell more than the head's turn."""
 
 
 def select(features: Float, frame: int, window: int, spacing: int) -> Float:
@@ -87,7 +94,7 @@ class LipsSamples:
     ) -> None:
         self._footage, self._predicted = footage, predicted
         self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
-        self._shares = shares(footage, grid=0.25, words=0.25)
+        self._shares = shares(footage, grid=0.2, words=0.2)
 
     def __call__(self, number: int) -> Batch:
         """Batch ``number``.
@@ -95,7 +102,9 @@ class LipsSamples:
         Returns:
             With N = clips * S: frame ``[N, 3, 256, 256]`` (masked), real ``[N, 3, 128, 256]`` (its lower half),
             references ``[clips * R, 3, 256, 256]``, audio ``[N, F, 16]``, own ``[clips, R, 16]``,
-            region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop).
+            stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop),
+            places ``[N, R, 50, 4]``: points of lips and jaw in the frame (x, y) and where they lie in each reference,
+            in halves of the crop from its middle.
         """
         rng = np.random.default_rng([self._seed, number])
         rows = [self._sample(int(i), rng) for i in rng.choice(len(self._footage), self._clips, p=self._shares)]
@@ -110,9 +119,19 @@ class LipsSamples:
         chosen = choose(clip.aperture, clip.pose, clip.pose[first], usable, rng=rng, count=REFERENCES)
         if rng.random() < ONE_PICTURE_SHARE:
             chosen = [int(rng.choice(chosen))] * REFERENCES
-        images, turn = augment.picture([clip.crop(i) for i in frames + chosen], rng)
+        turn = augment.small_affine(rng)
+        apart = rng.random() < NUDGED_SHARE
+        turns = np.stack([turn] * len(frames) + [augment.nudged(turn, rng) if apart else turn for _ in chosen])
+        images = augment.light([clip.crop(i) for i in frames + chosen], rng)
+        images = [augment.moved(image, way) for image, way in zip(images, turns, strict=True)]
         targets, references = images[: len(frames)], images[len(frames) :]
         lips = apply(turn, clip.lips[frames])
+        outlines = _outlines(clip, frames + chosen, turns)
+        points, theirs = outlines[: len(frames)], outlines[len(frames) :]
+        shape = (len(frames), len(chosen), *points.shape[1:])
+        stances = stance(apply(turns, clip.anchors[frames + chosen]))
+        stances += rng.normal(0, STANCE_NOISE, stances.shape).astype(np.float32)
+        others = np.broadcast_to(stances[len(frames) :], (len(frames), len(chosen), stances.shape[1]))
         features = self._predicted[place] if rng.random() < PREDICTED_SHARE else self._tracked(clip, rng)
         return {
             "frame": planes(np.stack([mask(image, HALF_PX - int(rng.integers(0, MARGIN_PX))) for image in targets])),
@@ -120,6 +139,8 @@ class LipsSamples:
             "references": planes(np.stack(references)),
             "audio": np.stack([select(features, i, self._window, self._spacing) for i in frames]),
             "own": clip.geometry[chosen][None],
+            "stances": np.concatenate([stances[: len(frames), None], others], 1),
+            "places": np.concatenate([np.broadcast_to(points[:, None], shape), np.broadcast_to(theirs, shape)], -1),
             "region": np.stack([region(at, float(clip.pose[first, 2]), float(clip.chin_px[first])) for at in lips])[
                 :, None
             ],
@@ -131,6 +152,11 @@ class LipsSamples:
         # A little smooth noise: the generator must not trust the tracker's last digit.
         noise = cv2.GaussianBlur(rng.normal(0, 0.15, clip.geometry.shape), (1, 5), 1.0)
         return (clip.geometry + noise.reshape(clip.geometry.shape)).astype(np.float32)
+
+
+def _outlines(clip: Footage, frames: list[int], turns: Float) -> Float:
+    """Points of lips and sides of the jaw, ``[N, 50, 2]`` in halves of the crop from its middle."""
+    return apply(turns, np.concatenate([clip.lips[frames], clip.jaw[frames][:, OUTLINE]], 1)) / HALF_PX - 1
 
 
 def mask(image: Bytes, row: int) -> Bytes:

@@ -1,6 +1,9 @@
-"""Windows of (mel, mouth geometry) for the speech encoder."""
+"""Windows of (mel, mouth geometry) for the speech encoder, and of what helps it: phones and motion capture."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -8,11 +11,18 @@ from torch import Tensor
 
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data import augment
+from kouxing.data.animate import Take
 from kouxing.data.footage import Footage
+from kouxing.data.phones import PhoneClip
 from kouxing.types import Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
+Row = dict[str, np.ndarray]
+SHORT_S = 2
+"""Clips under this are single words."""
+UNKNOWN = -100
+"""Class of mel frames beyond the end of a window (cross entropy leaves it out)."""
 
 
 def shares(footage: list[Footage], grid: float = 0.35, words: float = 0.3) -> np.ndarray:
@@ -20,7 +30,7 @@ def shares(footage: list[Footage], grid: float = 0.35, words: float = 0.3) -> np
 
     Within a share, time counts, but a speaker's clips together no more than the square root of their number.
     """
-    short = np.array([f.clip.seconds < 2 for f in footage])
+    short = np.array([f.clip.seconds < SHORT_S for f in footage])
     studio = np.array([f.clip.part == "grid" for f in footage]) & ~short
     seconds = np.array([len(f) for f in footage], float)
     speakers = [f.clip.speaker for f in footage]
@@ -34,6 +44,60 @@ def shares(footage: list[Footage], grid: float = 0.35, words: float = 0.3) -> np
     return result / result.sum()
 
 
+def is_anchor(clip: Footage) -> bool:
+    """Studio clips and single words: in step with their sound, so that they tell whether others are."""
+    return clip.clip.part == "grid" or clip.clip.seconds < SHORT_S
+
+
+def in_step(clip: Footage, late: int) -> Footage:
+    """The clip with its mouth ``late`` frames earlier, as it was late by so many; sound stays where it is."""
+    if late == 0:
+        return clip
+    places = np.arange(len(clip)) + late
+    inside = (places >= 0) & (places < len(clip))
+    places = places.clip(0, len(clip) - 1)
+    return replace(
+        clip, geometry=clip.geometry[places], aperture=clip.aperture[places], found=clip.found[places] & inside
+    )
+
+
+def _frame(mel: Float, frames: int, reach: int) -> Float:
+    """``[2 * reach + 4 * frames, 80]``: mel at its beginning, silence before and behind.
+
+    The context before the window is not given: a stream starts with silence, and so must training.
+    """
+    whole = np.full((2 * reach + frames * MELS_PER_FRAME, MEL_BANDS), SILENT_MEL, np.float32)
+    mel = mel[: len(whole) - reach]
+    whole[reach : reach + len(mel)] = mel
+    return whole
+
+
+def _stretched(mel: Float, first: int, frames: int, reach: int, rng: augment.Rng, most: float) -> tuple[Float, int]:
+    """Sound of ``frames`` video frames from ``first`` on and the look-ahead behind them, in another tempo.
+
+    Returns:
+        Mel, and how many video frames of it are the window.
+    """
+    wanted = max(1, round(frames * (1.0 + rng.uniform(-most, most))))
+    # Whole frames decide the tempo, for sound and labels alike: rounding each alone would pull them apart.
+    factor = wanted / frames
+    sound = mel[first * MELS_PER_FRAME : (first + frames) * MELS_PER_FRAME + reach]
+    return augment.resample(sound, max(2, round(len(sound) * factor))), wanted
+
+
+class Noises:
+    """Backgrounds: another clip's sound or coloured hiss."""
+
+    def __init__(self, footage: Sequence[Footage]) -> None:
+        self._mels = [clip.mel for clip in footage]
+
+    def __call__(self, count: int, rng: augment.Rng) -> Float:
+        """``[count, 80]``."""
+        if rng.random() < 0.5:
+            return augment.hiss(count, rng)
+        return np.resize(self._mels[rng.integers(len(self._mels))], (count, MEL_BANDS))
+
+
 class SpeechWindows:
     """Endless random batches; batch ``n`` depends only on (seed, n), so that training resumes exactly.
 
@@ -43,45 +107,146 @@ class SpeechWindows:
         batch: windows per batch.
         reach_mels: mel frames of context on each side (``SpeechDimensions.context_mels``).
         seed: source of chance.
+        late: frames by which a clip's mouth is late, by its id; 0 where nothing is told.
     """
 
-    def __init__(self, footage: list[Footage], frames: int, batch: int, reach_mels: int, seed: int) -> None:
-        self._footage = footage
+    def __init__(
+        self,
+        footage: list[Footage],
+        frames: int,
+        batch: int,
+        reach_mels: int,
+        seed: int,
+        late: Mapping[str, int] | None = None,
+    ) -> None:
+        self._footage = [in_step(clip, (late or {}).get(clip.clip.id, 0)) for clip in footage]
         self._frames, self._batch, self._reach, self._seed = frames, batch, reach_mels, seed
         self._shares = shares(footage)
+        self._noise = Noises(footage)
 
     def __call__(self, number: int) -> Batch:
         """Batch ``number``: mel ``[B, 2 * reach + 4T, 80]``, geometry ``[B, T, 16]``, aperture and mask ``[B, T]``."""
         rng = np.random.default_rng([self._seed, number])
-        rows = [
-            self._window(self._footage[i], rng) for i in rng.choice(len(self._footage), self._batch, p=self._shares)
-        ]
-        return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+        chosen = rng.choice(len(self._footage), self._batch, p=self._shares)
+        return stacked([self._window(self._footage[i], rng) for i in chosen])
 
-    def _window(self, clip: Footage, rng: augment.Rng) -> dict[str, Float]:
+    def _window(self, clip: Footage, rng: augment.Rng) -> Row:
+        first = int(rng.integers(0, max(1, len(clip) - self._frames // 2)))
+        wanted = int(rng.integers(self._frames // 3, self._frames + 1))
+        count = min(len(clip) - first, wanted)
+        mel, frames = _stretched(clip.mel, first, count, self._reach, rng, 0.15)
         rows = np.column_stack([clip.geometry, clip.aperture, clip.found, clip.silent]).astype(np.float32)
-        mel, rows = augment.tempo(clip.mel, rows, rng)
-        other = self._footage[rng.integers(len(self._footage))].mel
-        noise = other if rng.random() < 0.5 else augment.hiss(len(mel), rng)
-        noise = np.resize(noise, mel.shape)
-        mel = augment.recording(augment.voice(mel, rng), noise, rng)
-        first = int(rng.integers(0, max(1, len(rows) - self._frames // 2)))
-        length = int(rng.integers(self._frames // 3, self._frames + 1))
-        last = min(len(rows), first + length)
-        return self._cut(mel, rows, first, last)
-
-    def _cut(self, mel: Float, rows: Float, first: int, last: int) -> dict[str, Float]:
-        """Window [first, last) with real context where the clip has it, silence elsewhere."""
-        whole = np.full((2 * self._reach + self._frames * MELS_PER_FRAME, MEL_BANDS), SILENT_MEL, np.float32)
-        # The context before the window is not given: a stream starts with silence, and so must training.
-        sound = mel[first * MELS_PER_FRAME : last * MELS_PER_FRAME + self._reach]
-        whole[self._reach : self._reach + len(sound)] = sound
+        rows = augment.resample(rows[first : first + count], frames)[: self._frames]
+        mel = augment.heard(mel, self._noise(len(mel), rng), rng)
         part = np.zeros((self._frames, rows.shape[1]), np.float32)
-        part[: last - first] = rows[first:last]
+        part[: len(rows)] = rows
         return {
-            "mel": whole,
+            "mel": _frame(mel[: len(rows) * MELS_PER_FRAME + self._reach], self._frames, self._reach),
             "geometry": part[:, :-3],
             "aperture": part[:, -3],
             "mask": (part[:, -2] > 0.5).astype(np.float32),
             "silent": (part[:, -1] > 0.5).astype(np.float32),
         }
+
+
+class PhoneWindows:
+    """Batches of speech whose phones are known: ``phone_mel [B, 2 * reach + 4T, 80]``, ``classes [B, 4T]``.
+
+    Args:
+        made: synthesised clips.
+        real: labelled recordings; a quarter of the windows, where there are any.
+        noises: backgrounds.
+        frames, batch, reach_mels, seed: as for ``SpeechWindows``.
+    """
+
+    def __init__(
+        self,
+        made: list[PhoneClip],
+        real: list[PhoneClip],
+        noises: Noises,
+        frames: int,
+        batch: int,
+        reach_mels: int,
+        seed: int,
+    ) -> None:
+        self._made, self._real, self._noise = made or real, real, noises
+        self._frames, self._batch, self._reach, self._seed = frames, batch, reach_mels, seed
+
+    def __call__(self, number: int) -> Batch:
+        rng = np.random.default_rng([self._seed, number, 1])
+        return stacked([self._window(rng) for _ in range(self._batch)])
+
+    def _window(self, rng: augment.Rng) -> Row:
+        clips = self._real if self._real and rng.random() < 0.25 else self._made
+        clip = clips[rng.integers(len(clips))]
+        total = len(clip.mel) // MELS_PER_FRAME
+        first = int(rng.integers(0, max(1, total - self._frames // 2)))
+        count = max(1, min(total - first, self._frames))
+        mel, frames = _stretched(clip.mel, first, count, self._reach, rng, 0.25)
+        frames = min(frames, self._frames)
+        places = (np.arange(frames * MELS_PER_FRAME) + 0.5) * count / frames + first * MELS_PER_FRAME
+        classes = np.full(self._frames * MELS_PER_FRAME, UNKNOWN, np.int64)
+        classes[: len(places)] = clip.classes[places.astype(int).clip(0, len(clip.classes) - 1)]
+        mel = augment.heard(mel, self._noise(len(mel), rng), rng)
+        sound = mel[: frames * MELS_PER_FRAME + self._reach]
+        return {"phone_mel": _frame(sound, self._frames, self._reach), "classes": classes}
+
+
+class TakeWindows:
+    """Batches of motion capture: ``take_mel [B, 2 * reach + 4T, 80]``, ``coefficients [B, T, C]``, ``known [B, T, C]``.
+
+    Args:
+        takes: recordings with coefficients.
+        columns: which coefficients.
+        noises, frames, batch, reach_mels, seed: as for ``PhoneWindows``.
+    """
+
+    def __init__(
+        self,
+        takes: list[Take],
+        columns: Sequence[int],
+        noises: Noises,
+        frames: int,
+        batch: int,
+        reach_mels: int,
+        seed: int,
+    ) -> None:
+        self._takes, self._columns, self._noise = takes, list(columns), noises
+        self._frames, self._batch, self._reach, self._seed = frames, batch, reach_mels, seed
+        values = np.concatenate([take.values[:, self._columns] for take in takes])
+        self._scale = values.std(0) + 0.01
+
+    def __call__(self, number: int) -> Batch:
+        rng = np.random.default_rng([self._seed, number, 2])
+        return stacked([self._window(self._takes[rng.integers(len(self._takes))], rng) for _ in range(self._batch)])
+
+    def _window(self, take: Take, rng: augment.Rng) -> Row:
+        first = int(rng.integers(0, max(1, len(take) - self._frames)))
+        count = min(len(take) - first, self._frames)
+        mel, frames = _stretched(take.mel, first, count, self._reach, rng, 0.15)
+        rows = np.column_stack([take.values[:, self._columns] / self._scale, take.found])[first : first + count]
+        rows = augment.resample(rows.astype(np.float32), frames)[: self._frames]
+        mel = augment.heard(mel, self._noise(len(mel), rng), rng)
+        part = np.zeros((self._frames, len(self._columns) + 1), np.float32)
+        part[: len(rows)] = rows
+        known = (part[:, -1:] > 0.5) & take.channels[self._columns]
+        sound = mel[: len(rows) * MELS_PER_FRAME + self._reach]
+        return {
+            "take_mel": _frame(sound, self._frames, self._reach),
+            "coefficients": part[:, :-1],
+            "known": known.astype(np.float32),
+        }
+
+
+def stacked(rows: list[Row]) -> Batch:
+    """Rows of equal shapes -> a batch."""
+    return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+
+
+def together(parts: Sequence[Callable[[int], Batch]]) -> Callable[[int], Batch]:
+    """One batch of several sources, their names side by side."""
+
+    def batch(number: int) -> Batch:
+        return {name: value for part in parts for name, value in part(number).items()}
+
+    return batch

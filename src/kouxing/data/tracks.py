@@ -12,6 +12,22 @@ from kouxing.errors import DataError
 from kouxing.types import ANCHORS, JAW, LIPS, FaceTrack
 
 
+def stored_track(data: Path, clip: Clip) -> FaceTrack | None:
+    """The clip's stored track, if it is whole (with ``jaw``), as ours are.
+
+    Others come from other trackers: points and times that differ a little from what ``dub`` sees cost accuracy.
+    """
+    if not track_path(data, clip).exists():
+        return None
+    track = read_track(data, clip)
+    return track if np.isfinite(track.jaw).any() else None
+
+
+def track_path(data: Path, clip: Clip) -> Path:
+    """Where a clip's track lies."""
+    return data / "tracks" / f"{clip.id}.npz"
+
+
 def read_track(data: Path, clip: Clip) -> FaceTrack:
     """Read a clip's track.
 
@@ -21,7 +37,7 @@ def read_track(data: Path, clip: Clip) -> FaceTrack:
     Raises:
         DataError: missing, damaged, or of other shapes.
     """
-    path = data / "tracks" / f"{clip.id}.npz"
+    path = track_path(data, clip)
     try:
         with np.load(path, allow_pickle=False) as file:
             lips, anchors = file["lips"].astype(np.float32), file["anchors"].astype(np.float32)

@@ -21,7 +21,7 @@ from kouxing.errors import DataError, OutputError
 from kouxing.face.geometry import opening
 from kouxing.infer.paint import Cast, LipsModel, Painter, cast, crop_of
 from kouxing.infer.parts import Parts
-from kouxing.infer.references import choose, mouth_geometry, sharpness
+from kouxing.infer.references import References, choose, gather, sharpness
 from kouxing.infer.speech import hear
 from kouxing.infer.timeline import Timeline
 from kouxing.media.reader import load_sound, read_video
@@ -37,11 +37,11 @@ class CopyReference:
     def __init__(self) -> None:
         self._mouth: Bytes | None = None
 
-    def set_references(self, crops: Bytes, geometry: Float) -> None:
+    def set_references(self, references: References) -> None:
         """Keep the reference whose lips are closest together."""
-        self._mouth = crops[int(np.argmin(opening(geometry)))]
+        self._mouth = references.crops[int(np.argmin(opening(references.geometry)))]
 
-    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float) -> Bytes:
         """The crop with the reference's lower half."""
         if self._mouth is None:
             raise ValueError("set_references comes first")
@@ -53,10 +53,10 @@ class CopyReference:
 class GroundTruth:
     """Leaves the crop as it is: what crop, paste and tracker alone cost, the ceiling for every network."""
 
-    def set_references(self, crops: Bytes, geometry: Float) -> None:
+    def set_references(self, references: References) -> None:
         """Needs none."""
 
-    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float) -> Bytes:
         """The crop itself."""
         return crop
 
@@ -91,15 +91,15 @@ class Scene:
         return bool(self.cast.present[at])
 
     @cached_property
-    def references(self) -> tuple[Bytes, Float]:
-        """The reference crops that dubbing chooses, ``[R, 256, 256, 3]``, and their geometry ``[R, 16]``."""
+    def references(self) -> References:
+        """What dubbing chooses."""
         matrices, present = self.cast.matrices, self.cast.present
         sharp = np.zeros(len(self), np.float32)
         for at in np.flatnonzero(present):
             sharp[at] = sharpness(self.frames[at].planes[0], matrices[at])
         chosen = choose(self.track, present, sharp)
         crops = np.stack([self.crop(self.frames[at], at) for at in chosen])
-        return crops, mouth_geometry(self.track, matrices, chosen)
+        return gather(self.track, matrices, chosen, crops)
 
 
 class Studio:
@@ -141,7 +141,7 @@ class Studio:
             min(T, L, most) frames; those without a face pass through untouched.
         """
         model = model or self.model
-        model.set_references(*scene.references)
+        model.set_references(scene.references)
         frames = scene.frames[: len(features)][:most]
         pts = np.array([frame.pts for frame in frames], np.int64)
         seconds = Fraction(len(frames), FRAME_HZ)

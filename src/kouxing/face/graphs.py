@@ -53,9 +53,15 @@ def quiet() -> Iterator[None]:
 
 
 class MeshNetwork:
-    """478 points of the face that fills a square picture."""
+    """478 points of the face that fills a square picture.
+
+    Attributes:
+        solid: ``[478, 3] float32``: what ``points`` last found, with depth: x, y, and z in the same pixels, smaller is
+            nearer; None before the first face.
+    """
 
     def __init__(self) -> None:
+        self.solid: Float | None = None
         with quiet():
             from mediapipe.framework import calculator_pb2
             from mediapipe.framework.formats import rect_pb2
@@ -88,7 +94,8 @@ class MeshNetwork:
         found = self._graph.process({"image": image, "roi": self._whole}).landmarks
         if found is None:
             return None
-        return np.array([(point.x, point.y) for point in found.landmark], np.float32) * MESH_PX
+        self.solid = np.array([(point.x, point.y, point.z) for point in found.landmark], np.float32) * MESH_PX
+        return self.solid[:, :2].copy()
 
     def close(self) -> None:
         """Free the network; it cannot be used afterwards."""

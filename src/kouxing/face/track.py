@@ -49,12 +49,16 @@ JUMP_CHANGE = 0.3
 """A face that moves by more of its size between two frames, in a picture that changes by more (in units of
 ``shots.CHANGE``), stands in a new shot of the same scene."""
 
+GLIMPSE = 5
+FORGOTTEN = 10
+"""Somebody seen in fewer frames, then in none of so many in a row, was a ghost of a damaged start: look anew."""
+
 HOPPED = 0.15
 """The mesh has slipped onto another face when its looks are nearer to that one by so much."""
 
 
 REMEMBERED = (
-    "_wanted", "_shots", "_cast", "_me", "_others", "_square", "_new_shot", "_doubts", "_checked", "_lost"
+    "_wanted", "_shots", "_cast", "_me", "_others", "_square", "_new_shot", "_doubts", "_checked", "_lost", "_seen",
 )  # fmt: skip
 """Attributes that decide about the next picture."""
 
@@ -104,6 +108,7 @@ class FaceTracker:
         self._doubts = 0
         self._checked = 0
         self._lost = 0
+        self._seen = 0
 
     def __enter__(self) -> FaceTracker:
         return self
@@ -138,9 +143,12 @@ class FaceTracker:
         if points is not None:
             cut = self._moved_to(points, now) or cut
             self._lost = 0
+            self._seen += 1
         else:
             self._square = None
             self._lost += 1
+            if self._me is not None and self._seen < GLIMPSE and self._lost >= FORGOTTEN:
+                self._me, self._others, self._cast, self._seen = None, [], [], 0
         row = np.full((len(KEPT), 2), np.nan, np.float32) if points is None else points[KEPT]
         self._rows.append(row)
         self._cuts.append(cut)

@@ -15,11 +15,12 @@ import numpy as np
 from kouxing import __version__, config
 from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OutputError
 from kouxing.infer import references, timeline
-from kouxing.infer.job import Job, fingerprint, output_errors
+from kouxing.infer.job import Job, alone, fingerprint, output_errors
 from kouxing.infer.order import DubReport, Order
 from kouxing.infer.paint import Cast, LipsModel, Painted, Painter, cast, crop_of
 from kouxing.infer.parts import Parts, shipped
 from kouxing.infer.pipeline import ahead, side_by_side
+from kouxing.infer.references import References
 from kouxing.infer.scan import Progress, Scan, queue_depth, scan
 from kouxing.infer.source import Footage
 from kouxing.infer.speech import Speech, hear
@@ -108,16 +109,17 @@ def dub(
     if not probe(order.speech).has_sound:
         raise NoSoundError(f"{order.speech}: has no sound; give a file with speech")
     lips = parts.lips(preset)
-    job = Job.open(order.out, plan, resume)
-    try:
-        run = _Run(order, info, job, parts, lips, progress or _silent)
-        return run(began)
-    except OutputError as error:
-        raise OutputError(f"{error}; the same command with --resume then goes on") from error
-    except KouxingError:
-        # A mistake in the input: going on later would fail in the same place.
-        job.remove()
-        raise
+    with alone(order.out):
+        job = Job.open(order.out, plan, resume)
+        try:
+            run = _Run(order, info, job, parts, lips, progress or _silent)
+            return run(began)
+        except OutputError as error:
+            raise OutputError(f"{error}; the same command with --resume then goes on") from error
+        except KouxingError:
+            # A mistake in the input: going on later would fail in the same place.
+            job.remove()
+            raise
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:
@@ -143,8 +145,7 @@ class _Run:
         rate = self._rate(seen)
         people = cast(seen.track, float(rate))
         line = self._lay_out(seen, rate, words)
-        crops, geometry = self._references(seen, people)
-        self._lips.set_references(crops, geometry)
+        self._lips.set_references(self._references(seen, people))
         painter = Painter(self._lips, self._parts.paste, people, line, words.features, self._order.mouth)
         painted = self._paint(seen, line, painter, rate)
         self._join(line)
@@ -225,18 +226,18 @@ class _Run:
             )
         return line
 
-    def _references(self, seen: Scan, people: Cast) -> tuple[Bytes, Float]:
-        """Crops ``[R, 256, 256, 3]`` and geometry ``[R, 16]`` of the chosen frames, kept in the job."""
+    def _references(self, seen: Scan, people: Cast) -> References:
+        """The chosen frames, kept in the job."""
         width = float(np.nanmedian(references.face_width(seen.track.anchors)))
         if width < SMALL_FACE_PX:
             self._warnings.append(f"the face is only {width:.0f} px wide: its mouth stays soft")
         if not self._job.has(REFERENCES):
             chosen = references.choose(people.track, people.present, seen.sharp)
             crops = np.stack([self._crop(seen, people, frame) for frame in chosen])
-            made = references.mouth_geometry(seen.track, people.matrices, chosen)
-            self._job.save_arrays(REFERENCES, {"crops": crops, "geometry": made, "frames": np.array(chosen)})
+            made = references.gather(people.track, people.matrices, chosen, crops)
+            self._job.save_arrays(REFERENCES, {**vars(made), "frames": np.array(chosen)})
         kept = self._job.load_arrays(REFERENCES)
-        return kept["crops"], kept["geometry"]
+        return References(kept["crops"], kept["geometry"], kept["anchors"])
 
     def _crop(self, seen: Scan, people: Cast, frame: int) -> Bytes:
         with closing(self._footage.read_from(int(seen.pts[frame]), seen.time_base)) as frames:

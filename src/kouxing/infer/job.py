@@ -7,12 +7,14 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from kouxing.errors import MediaError, OptionError, OutputError
@@ -67,6 +69,29 @@ def output_errors(place: Path) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise OutputError(f"{place}: the disk is full; free some space") from error
         raise OutputError(f"{place}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Nobody else on this machine makes ``out`` meanwhile.
+
+    The lock lies among temporary files, so that nothing is left beside the output; a killed process gives it back.
+
+    Raises:
+        OutputError: somebody does.
+    """
+    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    place = Path(tempfile.gettempdir()) / f"kouxing-{name}.lock"
+    lock = FileLock(place)
+    with output_errors(place):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(f"{out}: another job is making it; wait for that one or choose another output") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Job:

@@ -6,6 +6,8 @@ import numpy as np
 
 from kouxing import weights
 from kouxing.errors import OptionError
+from kouxing.face.stance import stance
+from kouxing.infer.references import References
 from kouxing.types import Bytes, Float
 from kouxing.units import CROP_PX, HALF_PX
 
@@ -31,26 +33,25 @@ class LipsNetwork:
         self._paint, _ = weights.session(f"lips_{preset}_frame", threads=threads)
         self.dimensions = self.card["dimensions"]
         self._memory: dict[str, np.ndarray] = {}
+        self._stances = np.zeros((0, 0), np.float32)
 
-    def set_references(self, crops: Bytes, geometry: Float) -> None:
-        """Encode the person.
-
-        Args:
-            crops: ``[R, 256, 256, 3] uint8`` RGB, ordered from closed to open mouth.
-            geometry: ``[R, 16] float32``, the mouth geometry they show.
-        """
+    def set_references(self, references: References) -> None:
+        """Encode the person."""
         wanted = (self.dimensions["references"], CROP_PX, CROP_PX, 3)
-        if crops.shape != wanted:
-            raise ValueError(f"references must be {wanted}, got {crops.shape}")
+        if references.crops.shape != wanted:
+            raise ValueError(f"references must be {wanted}, got {references.crops.shape}")
         names = [output.name for output in self._encode.get_outputs()]
-        made = self._encode.run(names, {"crops": np.ascontiguousarray(crops)})
-        self._memory = {**dict(zip(names, made, strict=True)), "own": geometry[None].astype(np.float32)}
+        made = self._encode.run(names, {"crops": np.ascontiguousarray(references.crops)})
+        own = references.geometry[None].astype(np.float32)
+        self._memory = {**dict(zip(names, made, strict=True)), "own": own}
+        self._stances = stance(references.anchors)
 
-    def paint(self, crop: Bytes, features: Float, mouth: float = 1.0) -> Bytes:
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float = 1.0) -> Bytes:
         """Paint a frame's lower half.
 
         Args:
             crop: ``[256, 256, 3] uint8`` RGB; its lower half is not looked at.
+            anchors: ``[8, 2] float32``, the head's points in the crop, in its pixels; the chin is not looked at.
             features: ``[F, D] float32`` audio features around the frame.
             mouth: mouth-opening coefficient, 1 = as spoken (methods.md section 4, Fusion a).
 
@@ -59,6 +60,8 @@ class LipsNetwork:
         """
         if not self._memory:
             raise ValueError("set_references must come before paint")
-        inputs = {"crop": crop[None, :HALF_PX], "audio": (features * np.float32(mouth))[None], **self._memory}
+        stances = np.concatenate([stance(anchors)[None], self._stances])[None]
+        audio = (features * np.float32(mouth))[None]
+        inputs = {"crop": crop[None, :HALF_PX], "audio": audio, "stances": stances, **self._memory}
         (lower,) = self._paint.run(["lower"], inputs)
         return np.concatenate([crop[:HALF_PX], lower[0]])

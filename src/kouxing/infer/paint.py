@@ -10,6 +10,7 @@ import numpy as np
 
 from kouxing.face.crop import apply, crop_face, crop_matrices, invert
 from kouxing.face.paste import SeamColour
+from kouxing.infer.references import References
 from kouxing.infer.timeline import Timeline, feature_window
 from kouxing.media.colour import to_rgb
 from kouxing.types import Bool, Bytes, FaceTrack, Float, VideoFrame
@@ -25,12 +26,12 @@ MARGIN_PX = 8
 class LipsModel(Protocol):
     """What ``infer.lips.LipsNetwork`` offers here."""
 
-    def set_references(self, crops: Bytes, geometry: Float) -> None:
-        """``[R, 256, 256, 3]`` pictures of the person and the mouth geometry ``[R, 16]`` they show."""
+    def set_references(self, references: References) -> None:
+        """Pictures of the person."""
         ...
 
-    def paint(self, crop: Bytes, features: Float, mouth: float) -> Bytes:
-        """``[256, 256, 3]`` crop and ``[11, 16]`` features -> the crop with the new mouth."""
+    def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float) -> Bytes:
+        """``[256, 256, 3]`` crop, its ``[8, 2]`` anchors and ``[11, 16]`` features -> the crop with the new mouth."""
         ...
 
 
@@ -157,8 +158,9 @@ class Painter:
         if not self._cast.present[row]:
             return Painted(number, frame, None)
         window = feature_window(self._features, self._timeline.time(number))
-        crop = crop_of(frame, self._cast.matrices[row])
-        return Painted(number, frame, self._model.paint(crop, window, self._mouth))
+        matrix = self._cast.matrices[row]
+        anchors = apply(matrix, self._cast.track.anchors[row])
+        return Painted(number, frame, self._model.paint(crop_of(frame, matrix), anchors, window, self._mouth))
 
     def put_back(self, made: Painted) -> VideoFrame:
         """The second half: the painted crop into its frame; in order, for the seam's colour follows the light."""

@@ -6,6 +6,7 @@ sharp frames that close the lips best and open them widest are taken here. A fix
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -16,14 +17,45 @@ from kouxing.data import references
 from kouxing.face import geometry
 from kouxing.face.crop import EYE_DISTANCE_PX, apply
 from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT, NOSE
-from kouxing.types import Bool, FaceTrack, Float
+from kouxing.types import Bool, Bytes, FaceTrack, Float
 from kouxing.units import CROP_PX, HALF_PX
 
 SHARP_SHARE = 0.6
 """Only frames at least this share as sharp as the sharp ones (their 90th percentile) are considered."""
 
+REST_FRAMES = 5000
+"""The closed mouth is estimated from no more frames."""
+
 OPENINGS = (0.02, 0.50, 0.98)
 """Ranks of lip opening that are wanted: closed, between, and widest, where teeth show."""
+
+
+@dataclass(frozen=True)
+class References:
+    """What the generator knows of the person.
+
+    Attributes:
+        crops: ``[R, 256, 256, 3] uint8`` RGB, ordered from closed to open mouth.
+        geometry: ``[R, 16] float32``, the mouth geometry they show.
+        anchors: ``[R, 8, 2] float32``, the head's points in them, crop pixels.
+    """
+
+    crops: Bytes
+    geometry: Float
+    anchors: Float
+
+
+def gather(track: FaceTrack, matrices: Float, chosen: list[int], crops: Bytes) -> References:
+    """The chosen frames as references.
+
+    Args:
+        track: ``[T]`` frames, in frame pixels.
+        matrices: ``[T, 2, 3]`` crop transforms.
+        chosen: frame indices.
+        crops: ``[len(chosen), 256, 256, 3]``, what they show.
+    """
+    anchors = apply(matrices[chosen], track.anchors[chosen])
+    return References(crops, mouth_geometry(track, matrices, chosen), anchors)
 
 
 def head_pose(anchors: Float) -> Float:
@@ -109,5 +141,8 @@ def mouth_geometry(track: FaceTrack, matrices: Float, chosen: list[int]) -> Floa
     Returns:
         ``[len(chosen), 16] float32``.
     """
-    lips = apply(matrices, track.lips)
-    return geometry.from_lips(lips[chosen], geometry.rest(lips))
+    # A long film's closed mouth is known from part of its frames, and its lips are never all in memory twice.
+    some = np.flatnonzero(track.found)
+    some = some[np.linspace(0, len(some) - 1, min(len(some), REST_FRAMES)).astype(int)]
+    rest = geometry.rest(apply(matrices[some], track.lips[some]))
+    return geometry.from_lips(apply(matrices[chosen], track.lips[chosen]), rest)

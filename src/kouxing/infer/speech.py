@@ -17,9 +17,6 @@ from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 REST_FRAMES = 2
 """The mouth comes to rest within so many frames (80 ms) of silence, and leaves it as fast."""
 
-LATE_FRAMES = 0.25
-"""The tracks that the encoder learned from run behind the picture, and so does it; measured on `val` (docs/log.md)."""
-
 BLOCK = 100 * SAMPLES_PER_FRAME
 """Samples taken at a time (4 s)."""
 
@@ -70,12 +67,6 @@ def calm(features: Float, silent: Bool) -> Float:
     return np.asarray(features * gain[:, None], np.float32)
 
 
-def earlier(features: Float) -> Float:
-    """Features ``[L, D]`` as they are ``LATE_FRAMES`` later, at the end the last one."""
-    following = np.concatenate([features[1:], features[-1:]])
-    return np.asarray((1 - LATE_FRAMES) * features + LATE_FRAMES * following, np.float32)
-
-
 def hear(chunks: Iterable[Float], stream: FeatureStream, heard: Callable[[int], None] | None = None) -> Speech:
     """Listen to the whole speech.
 
@@ -105,7 +96,7 @@ def hear(chunks: Iterable[Float], stream: FeatureStream, heard: Callable[[int], 
     joined = joined[:frames]
     if len(joined) < frames:
         joined = np.concatenate([joined, np.zeros((frames - len(joined), joined.shape[1]), np.float32)])
-    return Speech(calm(earlier(joined), silent), silent, seconds)
+    return Speech(calm(joined, silent), silent, seconds)
 
 
 def _blocks(chunks: Iterable[Float]) -> Iterable[Float]:

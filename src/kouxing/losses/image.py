@@ -32,10 +32,25 @@ def gradient(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean((_slopes(made) - _slopes(real)).abs(), weight[:, :, 1:, 1:])
 
 
+def _finest(x: Tensor) -> Tensor:
+    """Laplacian of the brightness ``[N, 1, H - 2, W - 2]``."""
+    grey = x.mean(1, keepdim=True)
+    around = grey[:, :, :-2, 1:-1] + grey[:, :, 2:, 1:-1] + grey[:, :, 1:-1, :-2] + grey[:, :, 1:-1, 2:]
+    return around - 4 * grey[:, :, 1:-1, 1:-1]
+
+
 def texture(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
-    """Difference of local gradient energy: as much fine detail as there really is, wherever exactly it lies."""
-    ours, theirs = (F.avg_pool2d(_slopes(x).abs(), 9, 4) for x in (made, real))
-    return weighted_mean((ours - theirs).abs(), F.interpolate(weight, ours.shape[2:], mode="area"))
+    """Difference of local energy, of slopes and of the finest detail: as much as there really is, wherever exactly.
+
+    Slopes alone are satisfied by strong edges over smooth skin; the Laplacian's root mean square is not.
+    """
+    total = made.new_zeros(())
+    for ours, theirs in (
+        (F.avg_pool2d(_slopes(x).abs(), 9, 4) for x in (made, real)),
+        (F.avg_pool2d(_finest(x).square(), 9, 4).add(1e-6).sqrt() for x in (made, real)),
+    ):
+        total = total + weighted_mean((ours - theirs).abs(), F.interpolate(weight, ours.shape[2:], mode="area"))
+    return total
 
 
 def frame_difference(made: Tensor, real: Tensor, weight: Tensor, run: int) -> Tensor:
@@ -56,6 +71,24 @@ def indecision(trust: Tensor, weight: Tensor) -> Tensor:
     """
     entropy = -(trust * trust.clamp(min=1e-6).log()).sum(1, keepdim=True) / math.log(trust.shape[1])
     return weighted_mean(entropy, weight)
+
+
+def misplaced(flow: Tensor, places: Tensor) -> Tensor:
+    """How far warps miss tracked points: mean absolute difference in halves of the crop.
+
+    Args:
+        flow: ``[N, 2 * R, h, w]``, for the lower half of the crop.
+        places: ``[N, R, P, 4]``: points in the frame (x, y), 0 in the crop's middle, and in each reference. Those above
+            the lower half do not count.
+    """
+    count, references, points, _ = places.shape
+    places = places.reshape(count * references, points, 4)
+    here, there = places[..., :2], places[..., 2:]
+    grid = torch.stack([here[..., 0], 2 * here[..., 1] - 1], -1)[:, None]
+    found = F.grid_sample(flow.reshape(-1, 2, *flow.shape[2:]), grid, padding_mode="border", align_corners=False)
+    missed = (found[:, :, 0].transpose(1, 2) - (there - here)).abs().mean(-1)
+    counts = (here[..., 1] > 0).to(missed.dtype)
+    return (missed * counts).sum() / counts.sum().clamp(min=1)
 
 
 def feature_difference(ours: Sequence[Tensor], theirs: Sequence[Tensor]) -> Tensor:

@@ -6,7 +6,8 @@ pixels learn slowly straight from sound.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ class SpeechDimensions:
         layers: GRU layers.
         reach: video frames that the convolutions see before and behind the current one (the look-ahead).
         features: D, features out per video frame.
+        members: encoders of this shape whose features are averaged (``Ears``).
     """
 
     bands: int = MEL_BANDS
@@ -34,6 +36,7 @@ class SpeechDimensions:
     layers: int = 2
     reach: int = 5
     features: int = 16
+    members: int = 1
 
     @property
     def context_mels(self) -> int:
@@ -85,6 +88,11 @@ class SpeechEncoder(nn.Module):
         Returns:
             features ``[B, T, D]`` and the next state.
         """
+        heard, state = self.trunk(mel, state)
+        return self.readout(heard), state
+
+    def trunk(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """What the readout and the helping heads of training start from: ``[B, T, hidden + width]``, and the state."""
         x = mel.transpose(1, 2)
         x = self._normed(0, F.gelu(self.first(x)))
         x = self._normed(1, F.gelu(self.second(x)))
@@ -93,7 +101,63 @@ class SpeechEncoder(nn.Module):
             x = self._normed(place, inner + F.gelu(conv(x)))
         x = self.drop(x.transpose(1, 2))
         y, state = self.gru(x, state)
-        return self.readout(torch.cat([self.drop(y), x], -1)), state
+        return torch.cat([self.drop(y), x], -1), state
 
     def _normed(self, place: int, x: Tensor) -> Tensor:
         return self.norms[place](x.transpose(1, 2)).transpose(1, 2)
+
+
+class Ears(nn.Module):
+    """Several encoders of one shape, trained apart; their mean errs less than any of them on strangers.
+
+    In and out as of one ``SpeechEncoder``; the states lie one after the other along the layers.
+    """
+
+    def __init__(self, members: Sequence[SpeechEncoder]) -> None:
+        super().__init__()
+        shapes = {member.dimensions for member in members}
+        if len(shapes) != 1:
+            raise ValueError(f"members must be of one shape, got {shapes}")
+        self.members = nn.ModuleList(members)
+        self.dimensions = replace(shapes.pop(), members=len(members))
+
+    def initial_state(self, batch: int) -> Tensor:
+        """``[members * layers, B, hidden]`` zeros."""
+        return torch.cat([member.initial_state(batch) for member in self.members])  # type: ignore[operator]
+
+    def forward(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """As ``SpeechEncoder.forward``."""
+        states = state.chunk(len(self.members))
+        told = [member(mel, own) for member, own in zip(self.members, states, strict=True)]
+        return torch.stack([features for features, _ in told]).mean(0), torch.cat([own for _, own in told])
+
+
+class Listener(nn.Module):
+    """An encoder in training, with helping heads: more to learn about the mouth, less room to learn people by heart.
+
+    Args:
+        encoder: what is trained and, alone, exported.
+        classes: mouth classes told for every mel frame (``text.phones.MOUTHS``).
+        coefficients: motion-capture channels told for every video frame.
+    """
+
+    def __init__(self, encoder: SpeechEncoder, classes: int, coefficients: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        heard = encoder.dimensions.hidden + encoder.dimensions.width
+        self.classes = nn.Linear(heard, MELS_PER_FRAME * classes)
+        self.coefficients = nn.Linear(heard, coefficients)
+
+    def forward(self, mel: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Streams at their beginning.
+
+        Args:
+            mel: as ``SpeechEncoder.forward``.
+
+        Returns:
+            features ``[B, T, D]``, class logits ``[B, 4T, classes]`` and coefficients ``[B, T, C]``.
+        """
+        heard, _ = self.encoder.trunk(mel, self.encoder.initial_state(len(mel)))
+        batch, frames, _ = heard.shape
+        logits = self.classes(heard).reshape(batch, frames * MELS_PER_FRAME, -1)
+        return self.encoder.readout(heard), logits, self.coefficients(heard)

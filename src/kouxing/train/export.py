@@ -16,8 +16,9 @@ from torch.nn import functional as F
 
 from kouxing import weights
 from kouxing.errors import WeightError
+from kouxing.models.coefficients import CoefficientReader
 from kouxing.models.lips import Lips
-from kouxing.models.speech import SpeechEncoder
+from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.units import CROP_PX, HALF_PX, MELS_PER_FRAME
 
 TOLERANCE = 1e-3
@@ -47,11 +48,12 @@ class _Frame(nn.Module):
 
     def forward(
         self, crop: Tensor, audio: Tensor, pictures: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor,
-        last: Tensor, own: Tensor,
+        last: Tensor, own: Tensor, stances: Tensor,
     ) -> Tensor:  # fmt: skip
         upper = crop.permute(0, 3, 1, 2).float() / 255.0
         frame = torch.cat([upper, torch.zeros_like(upper)], 2)
-        lower = self.model.paint(frame, pictures, (quarter, eighth, sixteenth, last), audio, own).permute(0, 2, 3, 1)
+        memory = (quarter, eighth, sixteenth, last)
+        lower = self.model.paint(frame, pictures, memory, audio, own, stances).permute(0, 2, 3, 1)
         return lower if self.exact else (lower * 255.0).round().to(torch.uint8)
 
 
@@ -101,7 +103,7 @@ def _round_to_half(model: nn.Module) -> None:
                 value.copy_(value.half().float())
 
 
-def export_speech(model: SpeechEncoder, about: dict[str, Any], folder: Path | None = None) -> float:
+def export_speech(model: SpeechEncoder | Ears, about: dict[str, Any], folder: Path | None = None) -> float:
     """Save ``speech``; returns the largest difference to PyTorch."""
     model = model.cpu().eval()
     _round_to_half(model)
@@ -117,6 +119,21 @@ def export_speech(model: SpeechEncoder, about: dict[str, Any], folder: Path | No
     return worst
 
 
+def export_coefficients(model: CoefficientReader, about: dict[str, Any], folder: Path | None = None) -> float:
+    """Save ``coefficients``; returns the largest difference to PyTorch."""
+    model = model.cpu().eval()
+    _round_to_half(model)
+    around = model.average + model.spread * torch.randn(7, len(model.average))
+    points = around.reshape(7, -1, 3)
+    axes = {"points": {0: "frames"}, "coefficients": {0: "frames"}}
+    onnx_bytes = halve(_export(model, (points[:1],), ["points"], ["coefficients"], dynamic_axes=axes))
+    with torch.no_grad():
+        wanted = [model(points).numpy()]
+    worst = _compare(onnx_bytes, {"points": points.numpy()}, wanted, "coefficients")
+    weights.save("coefficients", onnx_bytes, {**about, "dimensions": model.dimensions.as_dict()}, folder)
+    return worst
+
+
 def export_lips(model: Lips, preset: str, about: dict[str, Any], folder: Path | None = None) -> float:
     """Save both stages of a preset; returns the largest difference to PyTorch (pictures 0..1)."""
     model = model.cpu().eval()
@@ -127,13 +144,14 @@ def export_lips(model: Lips, preset: str, about: dict[str, Any], folder: Path | 
     crops = F.avg_pool2d(noise, 9, 1, 4).permute(0, 2, 3, 1).to(torch.uint8)
     crop, audio = crops[:1, :HALF_PX].contiguous(), torch.randn(1, size.window, size.features)
     own = torch.randn(1, size.references, size.features)
+    stances = 0.3 * torch.randn(1, 1 + size.references, size.stance)
     with torch.no_grad():
         memory = _References(model)(crops)
-        exact = _Frame(model, exact=True)(crop, audio, *memory, own)
+        exact = _Frame(model, exact=True)(crop, audio, *memory, own, stances)
     references = halve(_export(_References(model), (crops,), ["crops"], list(MEMORY)))
     worst = _compare(references, {"crops": crops.numpy()}, [x.numpy() for x in memory], f"lips_{preset}_references")
-    names = ["crop", "audio", *MEMORY, "own"]
-    given = (crop, audio, *memory, own)
+    names = ["crop", "audio", *MEMORY, "own", "stances"]
+    given = (crop, audio, *memory, own, stances)
     inputs = {name: value.numpy() for name, value in zip(names, given, strict=True)}
     checked = halve(_export(_Frame(model, exact=True), given, names, ["lower"]))
     worst = max(worst, _compare(checked, inputs, [exact.numpy()], f"lips_{preset}_frame"))

@@ -17,29 +17,30 @@ from torch.nn import functional as F
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.lips import LipsSamples, mask, planes, select
 from kouxing.data.references import REFERENCES, choose
-from kouxing.errors import DataError
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
+from kouxing.face.stance import stance
 from kouxing.losses import image
 from kouxing.models.lips import PRESETS as SIZES
 from kouxing.models.lips import Lips, LipsDimensions
 from kouxing.models.shape import ShapeReader, opening
-from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.train import shape
 from kouxing.train.card import about
 from kouxing.train.export import export_lips
-from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train
+from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
+from kouxing.train.speech import load as load_speech
 from kouxing.train.speech import predict
 from kouxing.types import Float
 from kouxing.units import HALF_PX
 
 WEIGHTS = {
     "reconstruction": 4.0,
-    "gradient": 4.0,
-    "texture": 12.0,
+    "gradient": 2.0,
+    "texture": 16.0,
     "difference": 2.0,
     "indecision": 0.3,
     "perceptual": 1.0,
     "landmarks": 1.0,
+    "warp": 3.0,
 }
 """The loss table. Sync, lip-reading and GAN terms take their rows here when their experts exist."""
 RUN = 2
@@ -80,7 +81,7 @@ class LipsTask:
         }
 
     def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
-        made, trust = model(batch["frame"], batch["references"], batch["audio"], batch["own"])
+        made, trust, flow = model(batch["frame"], batch["references"], batch["audio"], batch["own"], batch["stances"])
         made, real = made.float(), batch["real"]
         weight = F.interpolate(batch["region"], real.shape[2:], mode="bilinear", align_corners=False)
         # Everything outside the face is never pasted: readers see the real thing there.
@@ -97,6 +98,7 @@ class LipsTask:
             "indecision": image.indecision(trust, batch["region"]),
             "perceptual": self._perceptual(seen, real, maps),
             "landmarks": (landmarks - batch["lips"]).abs().mean() + 2 * (gaps[0] - gaps[1]).abs().mean(),
+            "warp": image.misplaced(flow, batch["places"]),
         }
         loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
         return loss, {f"lips/{name}": value.detach() for name, value in terms.items()} | {"lips/loss": loss.detach()}
@@ -118,7 +120,7 @@ class LipsTask:
             frames = np.flatnonzero(clip.found)[:: max(1, len(clip) // 12)][:12]
             sample = held_out_sample(clip, predicted, frames, self.model.dimensions)
             tensors = {name: torch.from_numpy(value).to(device) for name, value in sample.items()}
-            made = model(tensors["frame"], tensors["references"], tensors["audio"], tensors["own"])[0].float()
+            made = model(*(tensors[name] for name in ("frame", "references", "audio", "own", "stances")))[0].float()
             rows.append(self._figures(made, tensors["real"], clip, frames))
             sheets.append(_sheet(tensors["real"], made))
         cv2.imwrite(str(folder / f"samples-{step:06d}.png"), cv2.cvtColor(np.vstack(sheets[:10]), cv2.COLOR_RGB2BGR))
@@ -155,6 +157,7 @@ def held_out_sample(clip: Footage, predicted: Float, frames: np.ndarray, size: L
         "references": planes(np.stack([clip.crop(i) for i in chosen])),
         "audio": np.stack([select(predicted, int(i), size.window, size.spacing) for i in frames]),
         "own": clip.geometry[chosen][None],
+        "stances": stance(clip.anchors[[[int(i), *chosen] for i in frames]]),
     }
 
 
@@ -171,20 +174,6 @@ def _sheet(real: Tensor, made: Tensor) -> np.ndarray:
     wide = np.zeros((sheet.shape[0], 12 * HALF_PX, 3), np.uint8)
     wide[:, : sheet.shape[1]] = sheet
     return wide
-
-
-def load_speech(path: Path) -> SpeechEncoder:
-    """The speech encoder that a ``train speech`` run left.
-
-    Raises:
-        DataError: there is none.
-    """
-    best = path / BEST
-    if not best.exists():
-        raise DataError(f"{path}: no trained speech encoder ({BEST}); run `kouxing train speech --out {path}` first")
-    model = SpeechEncoder(SpeechDimensions())
-    load_tensors(model, best)
-    return model.eval()
 
 
 def main(
@@ -255,6 +244,7 @@ def save(model: Lips, preset: str, data: Path, out: Path) -> None:
         "crop": "[1, 128, 256, 3] uint8 RGB, upper half of the upright face crop",
         "audio": "[1, 11, 16] mouth geometry around the frame, 25 Hz, times the mouth-opening coefficient",
         "own": "[1, 3, 16] mouth geometry of the references, ordered from closed to open",
+        "stances": "[1, 4, 14] where the head's steady points lie in the crops of frame and references (face.stance)",
         "lower": "[1, 128, 256, 3] uint8 RGB, the painted lower half",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}

@@ -47,11 +47,11 @@ class ShapeTask:
             frame = int(rng.choice(np.flatnonzero(clip.found)))
             turn = augment.small_affine(rng)
             image = augment.light([clip.crop(frame)], rng)[0]
-            moved = cv2.warpAffine(image, turn, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
+            moved = augment.moved(image, turn)
             if rng.random() < 0.3:
-                moved = cv2.GaussianBlur(moved, (0, 0), rng.uniform(0.5, 3.0))
-            images.append(np.asarray(moved[HALF_PX:], np.uint8))
-            points.append(apply(turn.astype(np.float32), clip.lips[frame]))
+                moved = np.asarray(cv2.GaussianBlur(moved, (0, 0), rng.uniform(0.5, 3.0)), np.uint8)
+            images.append(moved[HALF_PX:])
+            points.append(apply(turn, clip.lips[frame]))
         return {
             "image": torch.from_numpy(planes(np.stack(images))),
             "lips": torch.from_numpy(np.stack(points)) / HALF_PX,

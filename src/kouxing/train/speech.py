@@ -1,43 +1,75 @@
-"""Train the speech encoder: log-mel -> mouth geometry."""
+"""Train the speech encoder: log-mel -> mouth geometry. Phones first, then who is in step, then everybody."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from kouxing.arkit import PLACE
 from kouxing.audio.features import SILENT_MEL
+from kouxing.data.animate import Take, mocap_takes
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.speech import SpeechWindows
+from kouxing.data.speech import Noises, PhoneWindows, SpeechWindows, TakeWindows, is_anchor, together
+from kouxing.data.sync import Step, find_step
+from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
 from kouxing.face import geometry
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
-from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error, velocity_error
-from kouxing.models.speech import SpeechDimensions, SpeechEncoder
+from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error, masked_mean, velocity_error
+from kouxing.models.speech import Ears, Listener, SpeechDimensions, SpeechEncoder
+from kouxing.text.phones import MOUTHS
+from kouxing.train import phones
 from kouxing.train.card import about
 from kouxing.train.export import export_speech
-from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
+from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train, write_aside
 from kouxing.units import MEL_BANDS
 
-WEIGHTS = {"geometry": 1.0, "velocity": 1.0, "correlation": 0.5, "closure": 0.1, "silence": 0.3}
-"""The loss table."""
+WEIGHTS = {
+    "geometry": 1.0,
+    "velocity": 1.0,
+    "correlation": 0.5,
+    "closure": 0.1,
+    "silence": 0.3,
+    "phones": 0.2,
+    "coefficients": 0.15,
+    "jaw": 0.25,
+}
+"""The loss table; the last three are the helping heads'."""
 CLOSED_GAP, OPEN_GAP = 0.006, 0.016
 """Inner-lip gap over face width: fully closed under the first, open over the second (kappa between)."""
+HELPERS = (
+    "jawOpen", "mouthClose", "mouthFunnel", "mouthPucker", "mouthLowerDownLeft", "mouthLowerDownRight",
+    "mouthUpperUpLeft", "mouthUpperUpRight", "mouthStretchLeft", "mouthStretchRight", "mouthRollLower",
+    "mouthRollUpper",
+)  # fmt: skip
+"""Motion-capture channels of the helping head, the jaw first."""
+FRAMES = 75
+"""Longest window in video frames."""
+PHONE_SHARE, TAKE_SHARE = 0.25, 0.25
+"""Windows with phones and of motion capture, per window of footage."""
 
-PRESETS = {"speech": Schedule(steps=3000, batch=48, rate=1e-3, warmup=150, validate_every=250, decay=0.05, ema=0.995)}
+PRESETS = {
+    "speech": Schedule(
+        steps=1000, batch=32, rate=1e-3, warmup=100, validate_every=100, decay=0.05, ema=0.995, precision="bf16-mixed"
+    )
+}
+ANCHOR_STEPS = 300
+"""Steps of the model that tells who is in step: trained on studio clips and single words only."""
 
 
 @dataclass
 class SpeechTask:
     """Model, data and losses of the speech encoder."""
 
-    model: SpeechEncoder
-    windows: SpeechWindows
+    model: Listener
+    windows: Callable[[int], Batch]
     held_out: list[Footage]
 
     def __post_init__(self) -> None:
@@ -51,7 +83,10 @@ class SpeechTask:
 
     def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
         mask, real = batch["mask"], batch["geometry"]
-        predicted, _ = model(batch["mel"], self.model.initial_state(len(mask)))
+        sounds = [batch[name] for name in ("mel", "phone_mel", "take_mel") if name in batch]
+        outputs = [value.float() for value in model(torch.cat(sounds))]
+        sizes = [len(sound) for sound in sounds]
+        predicted = outputs[0][: len(mask)]
         scale, way = self._scale.to(mask.device), self._opening.to(mask.device)
         opening = predicted @ way
         closed = ((OPEN_GAP - batch["aperture"]) / (OPEN_GAP - CLOSED_GAP)).clamp(0, 1)
@@ -63,34 +98,96 @@ class SpeechTask:
             # Silence rests the mouth, whatever the tracked person did there.
             "silence": geometry_error(predicted, torch.zeros_like(real), batch["silent"] * mask, scale),
         }
+        if "classes" in batch:
+            terms["phones"] = phones.phone_loss(outputs[1][sizes[0] : sizes[0] + sizes[1]], batch["classes"])
+        if "coefficients" in batch:
+            told, wanted, known = outputs[2][-sizes[-1] :], batch["coefficients"], batch["known"]
+            terms["coefficients"] = masked_mean((told - wanted).square(), known)
+            terms["jaw"] = correlation_loss(told[..., 0], wanted[..., 0], known[..., 0])
         loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
         return loss, {f"speech/{name}": value.detach() for name, value in terms.items()} | {
             "speech/loss": loss.detach()
         }
 
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        groups: dict[str, list[float]] = {"grid": [], "words": [], "wild": []}
-        for clip in self.held_out:
-            predicted = predict(model, clip)
-            r = correlation(geometry.opening(predicted)[clip.found], clip.aperture[clip.found])
-            groups["words" if clip.clip.seconds < 2 else clip.clip.part].append(r)
-        medians = {f"val/{name}_r": float(np.nanmedian(values)) for name, values in groups.items() if values}
-        wild = [medians[name] for name in ("val/words_r", "val/wild_r") if name in medians]
-        # Speakers never seen count; s1's held-out sentences only break ties.
-        score = float(np.mean(wild)) + 0.2 * medians.get("val/grid_r", 0.0) if wild else medians["val/grid_r"]
-        return medians | {"score": score}
+        return measured(model, self.held_out)
+
+
+def measured(model: nn.Module, held_out: list[Footage]) -> dict[str, float]:
+    """Correlation of heard and tracked openings: medians and means by group, and a score."""
+    groups: dict[str, list[float]] = {"grid": [], "words": [], "wild": []}
+    for clip in held_out:
+        predicted = predict(model, clip)
+        r = correlation(geometry.opening(predicted)[clip.found], clip.aperture[clip.found])
+        groups["words" if clip.clip.seconds < 2 else clip.clip.part].append(r)
+    medians = {f"val/{name}_r": float(np.nanmedian(values)) for name, values in groups.items() if values}
+    # Means of the few: a median of seven clips jumps from one to the next.
+    means = {name: float(np.nanmean(values)) for name, values in groups.items() if values}
+    wild = [means[name] for name in ("words", "wild") if name in means]
+    # Speakers never seen count; s1's held-out sentences only break ties.
+    score = float(np.mean(wild)) + 0.2 * means.get("grid", 0.0) if wild else means["grid"]
+    return medians | {f"val/{name}_mean": value for name, value in means.items()} | {"score": score}
 
 
 @torch.no_grad()
 def predict(model: nn.Module, clip: Footage) -> np.ndarray:
-    """Geometry ``[T, 16]`` that the encoder hears in a clip."""
-    dimensions: SpeechDimensions = model.dimensions  # type: ignore[assignment]
-    model.eval()
-    device = next(model.parameters()).device
-    quiet = np.full((dimensions.context_mels, MEL_BANDS), SILENT_MEL, np.float32)
+    """Geometry ``[T, 16]`` that the encoder (or a ``Listener``'s) hears in a clip."""
+    encoder = model.encoder if isinstance(model, Listener) else model
+    assert isinstance(encoder, SpeechEncoder | Ears)
+    encoder.eval()
+    device = next(encoder.parameters()).device
+    quiet = np.full((encoder.dimensions.context_mels, MEL_BANDS), SILENT_MEL, np.float32)
     mel = torch.from_numpy(np.concatenate([quiet, clip.mel, quiet]))[None].to(device)
-    features, _ = model(mel, model.initial_state(1))  # type: ignore[operator]
+    features, _ = encoder(mel, encoder.initial_state(1))
     return np.asarray(features[0].float().cpu().numpy(), np.float32)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """What all stages share."""
+
+    spoken: phones.PhoneData | None
+    takes: list[Take]
+    held_out: list[Footage]
+    device: str
+    report: Callable[[str], None]
+
+    def windows(self, footage: list[Footage], schedule: Schedule, late: dict[str, int]) -> Callable[[int], Batch]:
+        reach, noises = SpeechDimensions().context_mels, Noises(footage)
+        parts: list[Callable[[int], Batch]] = [
+            SpeechWindows(footage, FRAMES, schedule.batch, reach, schedule.seed, late)
+        ]
+        if self.spoken is not None:
+            count = max(1, round(schedule.batch * PHONE_SHARE))
+            parts.append(PhoneWindows(self.spoken.made, self.spoken.real, noises, FRAMES, count, reach, schedule.seed))
+        if self.takes:
+            count = max(1, round(schedule.batch * TAKE_SHARE))
+            columns = [PLACE[name] for name in HELPERS]
+            parts.append(TakeWindows(self.takes, columns, noises, FRAMES, count, reach, schedule.seed))
+        return together(parts)
+
+    def run(
+        self, name: str, start: Listener, footage: list[Footage], schedule: Schedule, out: Path, late: dict[str, int]
+    ) -> Listener:
+        task = SpeechTask(start, self.windows(footage, schedule, late), self.held_out)
+        config = {
+            "model": name,
+            "dimensions": start.encoder.dimensions.as_dict(),
+            "weights": WEIGHTS,
+            "late": late,
+            "clips": len(footage),
+            "phones": self.spoken is not None,
+            "takes": [take.name for take in self.takes],
+        }
+        best = train(task, schedule, out, self.device, config, self.report)
+        assert isinstance(best, Listener)
+        return best
+
+
+def fresh(seed: int = 0) -> Listener:
+    """An untrained encoder with its helping heads."""
+    torch.manual_seed(seed)
+    return Listener(SpeechEncoder(SpeechDimensions()), len(MOUTHS), len(HELPERS))
 
 
 def main(
@@ -103,31 +200,135 @@ def main(
 ) -> SpeechEncoder:
     """Train on ``data``'s train split; the same command resumes.
 
+    Three stages: phones (``out/phones``; left out where there is no speech with phones), an encoder of studio clips and
+    single words that tells which other clips are in step (``out/anchors``, ``out/steps.json``), then all clips
+    (``out/all``). ``out/best.safetensors`` holds the encoder alone, without the heads that only training needs.
+
     Args:
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their card
             (``KOUXING_WEIGHTS=out`` uses them).
         device: see ``train.loop.train``.
-        schedule: instead of the preset's.
+        schedule: instead of the preset's; stages before the last take no more steps than it has.
         report: where progress lines go.
 
     Returns:
         The best averaged model.
     """
-    dimensions = SpeechDimensions()
-    windows = SpeechWindows(load_footage(data, "train"), 75, schedule.batch, dimensions.context_mels, schedule.seed)
-    task = SpeechTask(SpeechEncoder(dimensions), windows, load_footage(data, "val"))
-    config = {"model": "speech", "dimensions": dimensions.as_dict(), "weights": WEIGHTS, "data": str(data)}
-    model = cast(SpeechEncoder, train(task, schedule, out, device, config, report))
+    footage = load_footage(data, "train")
+    spoken = phones.load(data, report)
+    stage = _Stage(spoken, mocap_takes(data, "train"), load_footage(data, "val"), device, report)
+    start = fresh(schedule.seed)
+    if spoken is not None:
+        lesson = replace(
+            phones.SCHEDULE,
+            steps=min(phones.SCHEDULE.steps, schedule.steps),
+            seed=schedule.seed,
+            precision=schedule.precision,
+        )
+        report("stage 1 of 3: phones")
+        phones.pretrain(start, spoken, footage, out / "phones", device=device, schedule=lesson, report=report)
+    taught = {name: value.clone() for name, value in start.state_dict().items()}
+    report("stage 2 of 3: who is in step")
+    steps = who_is_in_step(stage, start, footage, out, schedule)
+    start.load_state_dict(taught)
+    kept = [clip for clip in footage if clip.clip.id not in steps or steps[clip.clip.id].kept]
+    late = {name: step.late for name, step in steps.items() if step.kept and step.late}
+    report(f"stage 3 of 3: all clips ({len(late)} moved in time, {len(footage) - len(kept)} left out)")
+    model = stage.run("speech", start, kept, schedule, out / "all", late).encoder
+    told = {name: repr(value) for name, value in best_figures(out / "all").items()}
+    write_aside(out / BEST, model.state_dict(), told)
     save(model, data, out)
     return model
 
 
-def save(model: SpeechEncoder, data: Path, out: Path) -> None:
+def who_is_in_step(
+    stage: _Stage, start: Listener, footage: list[Footage], out: Path, schedule: Schedule
+) -> dict[str, Step]:
+    """Timing of every clip that is no anchor, by id, as a model of anchors alone hears it; kept in ``out``.
+
+    Empty where there are no anchors, or nothing else.
+    """
+    path = out / "steps.json"
+    if path.exists():
+        told = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Step(**row) for name, row in told.items()}
+    anchors, others = [c for c in footage if is_anchor(c)], [c for c in footage if not is_anchor(c)]
+    steps: dict[str, Step] = {}
+    if anchors and others:
+        short = replace(schedule, steps=min(ANCHOR_STEPS, schedule.steps))
+        model = stage.run("anchors", start, anchors, short, out / "anchors", {})
+        for clip in others:
+            steps[clip.clip.id] = find_step(geometry.opening(predict(model, clip)), clip.aperture, clip.found)
+    out.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps({name: asdict(step) for name, step in steps.items()}, indent=1), encoding="utf-8")
+    part.replace(path)
+    return steps
+
+
+def load(run: Path) -> SpeechEncoder | Ears:
+    """What a run folder of ``main`` or ``average`` holds, ready to use.
+
+    Raises:
+        DataError: it holds none.
+    """
+    path = run / BEST
+    if not path.exists():
+        raise DataError(f"{run}: no trained speech encoder ({BEST}); run `kouxing train speech --out {run}` first")
+    given = load_file(path)
+    count = 1 + max((int(name.split(".")[1]) for name in given if name.startswith("members.")), default=-1)
+    model = Ears([SpeechEncoder(SpeechDimensions()) for _ in range(count)]) if count else fresh().encoder
+    load_tensors(model, path)
+    return model.eval()
+
+
+def load_one(run: Path) -> SpeechEncoder:
+    """As ``load``, for what needs a single encoder's inside.
+
+    Raises:
+        DataError: there is none, or several in one.
+    """
+    model = load(run)
+    if not isinstance(model, SpeechEncoder):
+        raise DataError(f"{run}: holds several encoders in one; give the run folder of a single `kouxing train speech`")
+    return model
+
+
+def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str], None] = print) -> Ears:
+    """Join several runs of ``main`` (other seeds, other recipes) into one encoder, exported with its card into ``out``.
+
+    Args:
+        runs: run folders, two or more.
+        data: data folder whose ``val`` split is measured for the card.
+        out: the folder to write.
+        report: where the figures go.
+
+    Raises:
+        DataError: a folder holds no single encoder.
+    """
+    members = [load(run) for run in runs]
+    if len(members) < 2 or not all(isinstance(member, SpeechEncoder) for member in members):
+        raise DataError(f"{', '.join(map(str, runs))}: give two or more run folders of `kouxing train speech`")
+    model = Ears([member for member in members if isinstance(member, SpeechEncoder)]).eval()
+    figures = measured(model, load_footage(data, "val"))
+    report("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
+    out.mkdir(parents=True, exist_ok=True)
+    write_aside(out / BEST, model.state_dict(), {name: repr(value) for name, value in figures.items()})
+    save(model, data, out, f"kouxing train ears {' '.join(f'--run RUN{n + 1}' for n in range(len(runs)))} --data DATA")
+    return model
+
+
+def save(
+    model: SpeechEncoder | Ears,
+    data: Path,
+    out: Path,
+    recipe: str = "kouxing train speech --data DATA --out runs/speech",
+) -> None:
     """Export the model of run folder ``out`` into it, with its card."""
     units = {
         "mel": "[1, 4T + 2 * 4 * reach, 80] log power, 100 Hz",
         "features": "[1, T, 16] mouth geometry (face.geometry), 25 Hz, 0 = lips closed and relaxed",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    export_speech(model, about(data, "kouxing train speech --data DATA --out runs/speech", units, figures), out)
+    export_speech(model, about(data, recipe, units, figures), out)

@@ -92,6 +92,18 @@ def session(
         raise WeightError(f"{path} cannot be loaded by ONNX Runtime ({reason}): {_MEND}") from error
 
 
+def size_mb(name: str, folder: Path | None = None) -> float:
+    """Size of a weight file in MB; the file that ``session`` would load.
+
+    Raises:
+        WeightError: it is missing.
+    """
+    path = _place(name, folder) / f"{name}.onnx"
+    if not path.is_file():
+        raise WeightError(f"{path} is missing: install kouxing again, or train it")
+    return path.stat().st_size / 1e6
+
+
 def names(folder: Path | None = None) -> list[str]:
     """Names of the weights in ``folder`` (the shipped ones by default), sorted."""
     return sorted(path.stem for path in (folder or SHIPPED).glob("*.onnx"))

@@ -1,0 +1,141 @@
+"""Speech with mouth classes for every mel frame: synthesised in many languages, and real recordings with labels."""
+
+from __future__ import annotations
+
+import csv
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from kouxing.audio.features import log_mel
+from kouxing.errors import DataError
+from kouxing.media.reader import load_sound
+from kouxing.text.labels import read_phones
+from kouxing.text.passages import LANGUAGES, passage
+from kouxing.text.phones import Phone, mouth_classes
+from kouxing.text.speak import Speaker, Voice
+from kouxing.types import Float
+from kouxing.units import MEL_HZ, SAMPLE_HZ
+
+VERSION = 1
+VARIANTS = (
+    "", *(f"m{n}" for n in range(1, 9)), *(f"f{n}" for n in range(1, 6)), "klatt", "klatt2", "klatt3", "klatt4",
+    "adam", "anika", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward", "gustave", "iven", "john",
+    "linda", "max", "michel", "miguel", "norbert", "pablo", "paul", "quincy", "rob", "robert", "sandro", "shelby",
+    "steph", "travis", "victor", "zac", "Alex", "Alicia", "Andrea", "Denis", "Diogo", "Gene", "Hugo", "Jacky",
+    "Lee", "Mario", "Michael",
+)  # fmt: skip
+"""espeak-ng's voice variants: other formants, bandwidths and sources."""
+
+
+@dataclass(frozen=True)
+class PhoneClip:
+    """Speech of M mel frames whose phones are known.
+
+    Attributes:
+        name: where it is from.
+        mel: ``[M, 80] float32``.
+        classes: ``[M] int64`` places in ``text.phones.MOUTHS``.
+    """
+
+    name: str
+    mel: Float
+    classes: np.ndarray
+
+
+def clip_of(name: str, samples: Float, rate_hz: int, phones: list[Phone], alphabet: str = "ipa") -> PhoneClip:
+    """Mel and classes of ``samples [N]`` at ``rate_hz``."""
+    if rate_hz != SAMPLE_HZ:
+        common = int(np.gcd(rate_hz, SAMPLE_HZ))
+        samples = resample_poly(samples, SAMPLE_HZ // common, rate_hz // common).astype(np.float32)
+    mel = log_mel(samples)
+    # The class of a mel frame is what sounds in its middle.
+    steps = mouth_classes(phones, len(mel), MEL_HZ, alphabet)
+    return PhoneClip(name, mel, np.array(steps, np.int64))
+
+
+def synthesise(count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> list[PhoneClip]:
+    """``count`` utterances by espeak-ng: language, variant, rate, pitch and text drawn at random.
+
+    Raises:
+        OptionError: espeak-ng is not installed.
+    """
+    rng = random.Random(seed)
+    clips = []
+    with Speaker() as speaker:
+        for number in range(count):
+            language, variant = rng.choice(LANGUAGES), rng.choice(VARIANTS)
+            voice = Voice(
+                f"{language}+{variant}" if variant else language,
+                rate=rng.randint(110, 240),
+                pitch=rng.randint(10, 90),
+                lively=rng.randint(20, 90),
+            )
+            spoken = speaker.speak(passage(language, rng), voice)
+            if len(spoken.samples) > spoken.rate_hz // 4:
+                clips.append(clip_of(voice.name, spoken.samples, spoken.rate_hz, list(spoken.phones)))
+            if progress:
+                progress(number + 1, count)
+    return clips
+
+
+def cached(path: Path, count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> list[PhoneClip]:
+    """``synthesise``, kept in the file ``path``; made again when it was made otherwise."""
+    key = f"{VERSION} {count} {seed}"
+    if path.exists():
+        with np.load(path, allow_pickle=False) as file:
+            if str(file["key"]) == key:
+                return _unpack(file["names"], file["lengths"], file["mel"], file["classes"])
+    clips = synthesise(count, seed, progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part.npz")
+    np.savez(
+        part,
+        key=np.array(key),
+        names=np.array([clip.name for clip in clips]),
+        lengths=np.array([len(clip.mel) for clip in clips]),
+        mel=np.concatenate([clip.mel for clip in clips]).astype(np.float16),
+        classes=np.concatenate([clip.classes for clip in clips]).astype(np.int8),
+    )
+    os.replace(part, path)
+    return clips
+
+
+def _unpack(names: np.ndarray, lengths: np.ndarray, mel: np.ndarray, classes: np.ndarray) -> list[PhoneClip]:
+    ends = np.cumsum(lengths)
+    return [
+        PhoneClip(str(name), mel[end - length : end].astype(np.float32), classes[end - length : end].astype(np.int64))
+        for name, length, end in zip(names, lengths, ends, strict=True)
+    ]
+
+
+def load_labelled(data: Path) -> list[PhoneClip]:
+    """Real recordings with phone labels in ``data/phones`` (manifest columns ``id``, ``labels``).
+
+    Returns:
+        Empty where the data folder has no such recordings; those with words only are left out.
+
+    Raises:
+        DataError: a label file cannot be read.
+    """
+    folder = data / "phones"
+    manifest = folder / "manifest.csv"
+    if not manifest.exists():
+        return []
+    with manifest.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    clips = []
+    for row in rows:
+        name, labels = row.get("id") or "", row.get("labels") or ""
+        if not name or Path(name).name != name or Path(labels).name != labels:
+            raise DataError(f"{manifest}: id {name!r} or labels {labels!r} is not a plain file name")
+        phones, alphabet = read_phones(folder / labels)
+        if phones:
+            sound = load_sound(folder / f"{name}.flac", SAMPLE_HZ)
+            clips.append(clip_of(name, sound.samples, SAMPLE_HZ, phones, alphabet))
+    return clips

@@ -1,0 +1,61 @@
+"""How far coefficients hold the lips apart: one number, 0 where they touch (methods.md section 2, distance d)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from kouxing.arkit import COEFFICIENTS, PLACE
+from kouxing.types import Float
+
+OPENING = {
+    "mouthUpperUpLeft": 0.17,
+    "mouthUpperUpRight": 0.17,
+    "mouthLowerDownLeft": 0.19,
+    "mouthLowerDownRight": 0.19,
+}
+PRESS = {
+    "mouthPressLeft": 0.03,
+    "mouthPressRight": 0.03,
+    "mouthRollLower": 0.15,
+    "mouthShrugLower": 0.20,
+}
+"""Weights of d, fitted once to the tracked inner-lip gap of the training footage by ``recipes/lip_distance.py``
+(non-negative least squares, clips centred; pooled r 0.89, 0.97 in the studio). mouthRollUpper and mouthShrugUpper came
+out as 0."""
+
+PER_FACE_WIDTH = 3.28
+"""Units of d per face width of inner-lip gap, from the same fit: jawOpen's own weight is 1."""
+
+TYPICAL_GAP = 0.083
+"""Inner-lip gap, in face widths, that a speaker stays under 95 % of the time (median of the training footage)."""
+
+TYPICAL_DISTANCE = PER_FACE_WIDTH * TYPICAL_GAP
+
+CLOSED_SHARE = 0.12
+"""Lips count as closed under this share of a clip's 95th percentile."""
+
+CLOSED_DISTANCE = CLOSED_SHARE * TYPICAL_DISTANCE
+"""Predicted lips count as closed under this distance. It follows from the numbers above; nothing is fitted to it."""
+
+
+def distance_weights() -> Float:
+    """``[52] float32``: d is the product of a row of coefficients with these."""
+    weights = np.zeros(len(COEFFICIENTS), np.float32)
+    weights[PLACE["jawOpen"]], weights[PLACE["mouthClose"]] = 1.0, -1.0
+    for name, weight in OPENING.items():
+        weights[PLACE[name]] = weight
+    for name, weight in PRESS.items():
+        weights[PLACE[name]] = -weight
+    return weights
+
+
+def lip_distance(values: Float) -> Float:
+    """Distance of the lips; 0 (or less: pressed) where they touch, about 0.27 in wide open speech.
+
+    Args:
+        values: ``[..., 52]`` coefficients, columns as ``arkit.COEFFICIENTS``.
+
+    Returns:
+        ``[...] float32``.
+    """
+    return np.asarray(values @ distance_weights(), np.float32)

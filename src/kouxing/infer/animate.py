@@ -1,0 +1,321 @@
+"""Speech -> a face's animation, as a file or sent live: joins the models with sound, exports and avatars."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from kouxing.arkit import COEFFICIENTS
+from kouxing.errors import MediaError, NoSoundError, OptionError, OutputError
+from kouxing.export import files as tracks
+from kouxing.export import gltf
+from kouxing.export.send import Sender, send_track, target
+from kouxing.infer.animator import Animator, RowStream
+from kouxing.infer.emotion import Mood, emotion_at, read_mood
+from kouxing.media.aside import aside
+from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
+from kouxing.media.reader import probe, read_sound
+from kouxing.types import CoefficientTrack, Float
+from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
+
+METHODS = ("expression", "mouth")
+ENDINGS = (".csv", ".json", ".glb", ".mp4")
+LONGEST_S = 3 * 60 * 60
+"""Coefficients of longer speech would not fit into a reasonable file or memory (3 hours are 135 MB of rows)."""
+BLINKS = 0
+"""Seed of the blinks: the same speech blinks at the same moments."""
+HEAD = "head.glb"
+"""The bundled avatar, in ``kouxing/assets``."""
+
+Progress = Callable[[str, int, "int | None"], None]
+
+
+@dataclass(frozen=True)
+class AnimateReport:
+    """What came out.
+
+    Attributes:
+        out: files written.
+        seconds: of speech.
+        rows: of coefficients, 60 a second.
+        method: which model.
+        look_ahead_ms: sound that the model waits for.
+        real_time_factor: seconds of the model's work per second of speech.
+        sent: where to, and what became of the frames; None where nothing was sent.
+        warnings: what the user should know, a line each.
+    """
+
+    out: tuple[Path, ...]
+    seconds: float
+    rows: int
+    method: str
+    look_ahead_ms: float
+    real_time_factor: float
+    sent: dict[str, Any] | None
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "out": [str(path) for path in self.out], "warnings": list(self.warnings)}
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A model ready to hear one speech.
+
+    Attributes:
+        rows: its stream.
+        rate: rows per second.
+        look_ahead_ms: sound that it waits for.
+    """
+
+    rows: RowStream
+    rate: Fraction
+    look_ahead_ms: float
+
+
+def voice(method: str, moods: Sequence[Mood] = (), style: CoefficientTrack | None = None) -> Voice:
+    """A model's stream.
+
+    Args:
+        method: one of ``METHODS``.
+        moods: emotions over time, for ``expression``.
+        style: coefficients of somebody whose manner is taken, for ``expression``; the average manner by default.
+
+    Raises:
+        OptionError: no such method, or one that knows no emotions.
+        WeightError: weights are missing or damaged.
+    """
+    if method not in METHODS:
+        raise OptionError(f"--method {method}: choose one of {', '.join(METHODS)}")
+    if method == "mouth":
+        if moods or style is not None:
+            raise OptionError("--method mouth moves the mouth only; leave --emotion and --style out or use expression")
+        from kouxing.infer.mouth import Mouth
+
+        mouth = Mouth(threads=1)
+        return Voice(mouth.stream(), mouth.rate_hz, mouth.look_ahead_ms)
+    from kouxing.infer.expression import Expression
+
+    model = Expression(threads=1)
+    manner = None if style is None else model.read_style(style)
+    rows = model.stream(emotion=lambda times: emotion_at(moods, times), style=manner, blinks=BLINKS)
+    return Voice(rows, model.rate_hz, model.look_ahead_ms)
+
+
+def animate(
+    speech: str | Path,
+    out: str | Path | Sequence[str | Path] = (),
+    *,
+    method: str = "expression",
+    emotion: str | Sequence[str] = (),
+    style: str | Path | None = None,
+    avatar: str | Path | None = None,
+    send: str | None = None,
+    explain: str | Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> AnimateReport:
+    """Turn speech into face animation, 60 rows a second.
+
+    Args:
+        speech: sound, or a video whose sound is taken.
+        out: what to write, by ending: ``.csv`` (Live Link Face), ``.json``, ``.glb`` (the avatar, animated), ``.mp4``
+            (a preview of it).
+        method: ``expression`` (the whole face, emotions) or ``mouth`` (mouth and jaw, the shortest delay).
+        emotion: ``NAME[:STRENGTH][@STARTs..STOPs]``, one or several.
+        style: ``.csv`` or ``.json`` coefficients of a person whose manner of speaking is taken.
+        avatar: a GLB with ARKit's 52 morph targets for ``.glb`` and ``.mp4``; the bundled head by default.
+        send: ``vmc://host:port`` or ``livelink://host:port``; sends live at 60 frames a second, after the files.
+        explain: a PNG of what the model attended to (``mouth``).
+        overwrite: replace files that are there.
+        progress: called with (stage, done, total or None); stages are ``listen``, ``draw``, ``send``.
+
+    Raises:
+        OptionError: an option is out of range, nothing to do, or an ending that names no format.
+        MediaError: the speech cannot be read; NoSoundError where it has none.
+        DataError: the avatar or the style file is not one.
+        OutputError: a file cannot be written or is there already.
+        WeightError: weights are missing or damaged.
+    """
+    source = Path(speech)
+    goals = [Path(out)] if isinstance(out, (str, Path)) else [Path(one) for one in out]
+    if not goals and send is None and explain is None:
+        raise OptionError("nothing to make: name a file with --out or an address with --send")
+    moods = [read_mood(one) for one in ([emotion] if isinstance(emotion, str) else emotion)]
+    place = target(send) if send is not None else None
+    _check(source, goals, Path(explain) if explain is not None else None, method, overwrite)
+    chosen = Path(avatar) if avatar is not None else None
+    with _head(chosen) as head:
+        body = head.read_bytes() if any(goal.suffix.lower() in (".glb", ".mp4") for goal in goals) else b""
+        if body:
+            # Before any work: a file without the named targets is a mistake at once.
+            gltf.animate(body, CoefficientTrack(np.zeros((2, len(COEFFICIENTS)), np.float32)), str(chosen or HEAD))
+        speaker = voice(method, moods, tracks.read(Path(style)).at() if style is not None else None)
+        track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
+        for goal in goals:
+            _write(goal, track, body, head, source, str(chosen or HEAD), progress or _silent)
+    if explain is not None and attention is not None:
+        _explain(Path(explain), attention, speaker)
+    sent = None
+    if place is not None:
+        with Sender(place) as sender:
+            sent = {"to": str(place), **asdict(send_track(track, sender, progress=progress))}
+    return AnimateReport(
+        out=(*goals, *((Path(explain),) if explain is not None else ())),
+        seconds=len(track) / COEFFICIENT_HZ,
+        rows=len(track),
+        method=method,
+        look_ahead_ms=speaker.look_ahead_ms,
+        real_time_factor=spent / max(len(track) / COEFFICIENT_HZ, 1e-6),
+        sent=sent,
+        warnings=_warnings(sent),
+    )
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    """Progress that nobody asked for."""
+
+
+def _check(source: Path, goals: Sequence[Path], explain: Path | None, method: str, overwrite: bool) -> None:
+    """Complain before any work is done."""
+    for goal in goals:
+        tracks.check_output(goal, overwrite, ENDINGS)
+    if explain is not None:
+        tracks.check_output(explain, overwrite, (".png",))
+        if method != "mouth":
+            raise OptionError(
+                f"--explain shows the attention of the model mouth, and {method} has none; --method mouth"
+            )
+    for goal in (*goals, *((explain,) if explain else ())):
+        if goal.exists() and source.exists() and goal.samefile(source):
+            raise OutputError(f"{goal}: is the input; choose another output")
+    if any(goal.suffix.lower() == ".mp4" for goal in goals):
+        from kouxing.infer.render import check
+
+        check()
+    if len(set(goals)) < len(goals):
+        raise OptionError(f"--out {goals[0]}: the same file is named twice")
+    found = probe(source)
+    if not found.has_sound:
+        raise NoSoundError(f"{source}: has no sound; give a file with speech")
+    if found.sound_seconds is not None and found.sound_seconds > LONGEST_S:
+        raise _too_long(source)
+
+
+def _too_long(source: Path) -> OptionError:
+    return OptionError(f"{source}: longer than {LONGEST_S // 3600} hours; cut it into parts")
+
+
+@contextmanager
+def _head(chosen: Path | None) -> Iterator[Path]:
+    if chosen is not None:
+        if not chosen.is_file():
+            raise MediaError(f"{chosen}: no such file; --avatar wants a GLB with ARKit's morph targets")
+        yield chosen
+        return
+    with as_file(files("kouxing") / "assets" / HEAD) as path:
+        yield path
+
+
+def _listen(
+    source: Path, speaker: Voice, attention: bool, told: Progress
+) -> tuple[CoefficientTrack, float, Float | None]:
+    """The whole track, seconds that the model worked, and its attention where asked for."""
+    total = probe(source).sound_seconds
+    samples = None if total is None else int(total * SAMPLE_HZ)
+    rows: list[Float] = []
+    looked: list[Float] = []
+    stream = _Watched(speaker.rows, looked) if attention else speaker.rows
+    animator = Animator(stream, speaker.rate)
+    spent, heard = 0.0, 0
+    for chunk in read_sound(source, SAMPLE_HZ):
+        if not np.isfinite(chunk).all():
+            where = (heard + int(np.flatnonzero(~np.isfinite(chunk))[0])) / SAMPLE_HZ
+            raise MediaError(
+                f"{source}: its sound is damaged at {where:.2f} s (values that are no numbers); export it again"
+            )
+        began = time.perf_counter()
+        rows.append(animator.push(np.asarray(chunk, np.float32)))
+        spent += time.perf_counter() - began
+        heard += len(chunk)
+        if heard > LONGEST_S * SAMPLE_HZ:
+            raise _too_long(source)
+        told("listen", heard, None if samples is None else max(samples, heard))
+    if not heard:
+        raise NoSoundError(f"{source}: its sound is 0 s long; give a file with speech")
+    began = time.perf_counter()
+    rows.append(animator.finish())
+    spent += time.perf_counter() - began
+    told("listen", heard, heard)
+    return CoefficientTrack(np.concatenate(rows)), spent, np.concatenate(looked) if looked else None
+
+
+class _Watched:
+    """A ``mouth`` stream whose attention is kept."""
+
+    def __init__(self, rows: RowStream, looked: list[Float]) -> None:
+        self._rows: Any = rows
+        self._looked = looked
+
+    def push(self, samples: Float) -> Float:
+        return self._kept(self._rows.explain(samples))
+
+    def finish(self) -> Float:
+        return self._kept(self._rows.explain_finish())
+
+    def _kept(self, made: tuple[Float, Float]) -> Float:
+        self._looked.append(made[1])
+        return made[0]
+
+
+def _write(
+    goal: Path, track: CoefficientTrack, body: bytes, head: Path, source: Path, name: str, told: Progress
+) -> None:
+    ending = goal.suffix.lower()
+    if ending == ".glb":
+        made = gltf.animate(body, track, name, source_type=SOURCE_TYPES + ALL_MADE)
+        with aside(goal) as part:
+            part.write_bytes(made)
+    elif ending == ".mp4":
+        from kouxing.infer.preview import preview
+
+        preview(track, head, goal, source, lambda done, total: told("draw", done, total))
+    else:
+        tracks.write(track, goal)
+
+
+EXPLAINED_PX = 6
+"""Size of one weight in the picture of ``--explain``, downwards; across it is half of that."""
+
+
+def _explain(path: Path, attention: Float, speaker: Voice) -> None:
+    """A picture of the attention: time runs to the right, the steps looked at from the past (bottom) to ahead (top)."""
+    scaled = np.sqrt(attention / max(float(attention.max()), 1e-9)).T[::-1]
+    rows = cv2.applyColorMap(np.asarray(scaled * 255, np.uint8), cv2.COLORMAP_VIRIDIS)
+    large = cv2.resize(rows, None, fx=EXPLAINED_PX / 2, fy=EXPLAINED_PX, interpolation=cv2.INTER_NEAREST)
+    kept, data = cv2.imencode(".png", large)
+    if not kept:
+        raise OutputError(f"{path}: {attention.shape[0] / float(speaker.rate):.0f} s are too long for one picture")
+    with aside(path) as part:
+        part.write_bytes(data.tobytes())
+
+
+def _warnings(sent: dict[str, Any] | None) -> tuple[str, ...]:
+    if sent is None:
+        return ()
+    told = []
+    if sent["refused"]:
+        told.append(f"nobody listened at {sent['to']} for {sent['refused']} packets")
+    if sent["late"] or sent["dropped"]:
+        told.append(f"{sent['late']} frames were late and {sent['dropped']} were not taken by the system; left out")
+    return tuple(told)

@@ -1,0 +1,144 @@
+"""``expression`` in use: 16 kHz samples, emotion and style in, coefficients out, streaming, in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from kouxing import weights
+from kouxing.arkit import COEFFICIENTS, EMOTIONS
+from kouxing.audio.features import SILENT_MEL, MelStream
+from kouxing.infer.blinks import Blinks
+from kouxing.infer.mouth import look_ahead_ms
+from kouxing.types import CoefficientTrack, Float
+from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
+
+NAME, STYLE_NAME = "expression", "expression_style"
+AT_ONCE = 100
+"""Steps given to the network in one call, so that an hour pushed at once does not fill the memory."""
+
+Schedule = Callable[[Float], Float]
+"""Times ``[n]`` in seconds -> rows ``[n, D]`` for these times."""
+
+
+class Expression:
+    """Loads the ``expression`` weights once; any number of streams share them.
+
+    Args:
+        threads: CPU threads of the network; by default those of ``weights.session``.
+
+    Attributes:
+        rate_hz: rows per second; row i stands for time i / rate_hz.
+        look_ahead_ms: sound that a row waits for beyond its own time.
+        style_width: numbers in a style.
+
+    Raises:
+        WeightError: the weights are missing or damaged.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self.session, self.card = weights.session(NAME, threads=threads)
+        self._reader, _ = weights.session(STYLE_NAME, threads=threads)
+        self.dimensions: dict[str, Any] = self.card["dimensions"]
+        ear = self.dimensions["ear"]
+        self.rate_hz = Fraction(self.dimensions["rate_hz"])
+        self.context_mels = int(ear["reach"]) * MELS_PER_FRAME
+        self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.context_mels)
+        self.style_width = int(self.dimensions["style"])
+
+    def read_style(self, track: CoefficientTrack) -> Float:
+        """The style ``[S]`` of a reference clip, from how its coefficients move (10 s or more tell most)."""
+        values = track.values
+        moving = np.maximum(values - np.quantile(values, 0.1, axis=0), 0)
+        told = np.concatenate([moving.mean(0), moving.std(0)]).astype(np.float32)
+        return np.asarray(self._reader.run(None, {"statistics": told[None]})[0][0], np.float32)
+
+    def stream(
+        self, emotion: Float | Schedule | None = None, style: Float | Schedule | None = None, blinks: int | None = None
+    ) -> ExpressionStream:
+        """A stream at its beginning.
+
+        Args:
+            emotion: ``[7]`` shares of ``arkit.EMOTIONS``, or a function of time giving rows of them (such as
+                ``infer.emotion.emotion_at`` with its moods bound); None is neutral.
+            style: ``[S]`` (``read_style``), or a function of time; None is the average style.
+            blinks: seed of blinks to add; None adds none.
+        """
+        return ExpressionStream(self, emotion, style, blinks)
+
+
+class ExpressionStream:
+    """One speech being heard."""
+
+    def __init__(
+        self, expression: Expression, emotion: Float | Schedule | None, style: Float | Schedule | None,
+        blinks: int | None,
+    ) -> None:  # fmt: skip
+        self._expression = expression
+        neutral = np.eye(len(EMOTIONS), dtype=np.float32)[EMOTIONS.index("neutral")]
+        self._emotion = neutral if emotion is None else emotion
+        self._style = np.zeros(expression.style_width, np.float32) if style is None else style
+        self._blinks = None if blinks is None else Blinks(expression.rate_hz, blinks)
+        ear, size = expression.dimensions["ear"], expression.dimensions
+        self._ear = np.zeros((ear.get("members", 1) * ear["layers"], 1, ear["hidden"]), np.float32)
+        self._state = np.zeros((1, 1, size["hidden"]), np.float32)
+        self._mel = self._quiet(expression.context_mels)
+        self._sound = MelStream()
+        self._heard = self._given = 0
+
+    def push(
+        self, samples: Float, emotion: Float | Schedule | None = None, style: Float | Schedule | None = None
+    ) -> Float:
+        """Take ``[N] float32`` samples at ``SAMPLE_HZ``; give the ``[n, 52] float32`` rows they complete.
+
+        Args:
+            samples: sound.
+            emotion, style: as for ``Expression.stream``; from the rows completed now on, instead of those before.
+        """
+        self._emotion = self._emotion if emotion is None else emotion
+        self._style = self._style if style is None else style
+        self._heard += len(samples)
+        return self._run(self._sound.push(np.asarray(samples, np.float32)))
+
+    def finish(self) -> Float:
+        """The rows still owed, ``[n, 52]``: with those before, one for every begun video frame."""
+        rows = -(-self._heard // SAMPLES_PER_FRAME)
+        rest = self._sound.finish()
+        held = len(self._mel) + len(rest) - self._expression.context_mels
+        wanted = (rows - self._given) * MELS_PER_FRAME + self._expression.context_mels
+        return self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
+
+    def _run(self, mel: Float) -> Float:
+        self._mel = np.concatenate([self._mel, mel])
+        context, made = 2 * self._expression.context_mels, [np.zeros((0, len(COEFFICIENTS)), np.float32)]
+        while (steps := min(AT_ONCE, (len(self._mel) - context) // MELS_PER_FRAME)) > 0:
+            times = (self._given + np.arange(steps)) / float(self._expression.rate_hz)
+            given = {
+                "mel": self._mel[None, : context + steps * MELS_PER_FRAME],
+                "emotion": _rows(self._emotion, times, len(EMOTIONS), "emotion"),
+                "style": _rows(self._style, times, self._expression.style_width, "style"),
+                "ear": self._ear,
+                "state": self._state,
+            }
+            values, self._ear, self._state = self._expression.session.run(None, given)
+            self._mel = self._mel[steps * MELS_PER_FRAME :]
+            self._given += steps
+            made.append(values[0] if self._blinks is None else self._blinks.add(values[0]))
+        return np.concatenate(made)
+
+    @staticmethod
+    def _quiet(count: int) -> Float:
+        return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)
+
+
+def _rows(given: Float | Schedule, times: Float, width: int, what: str) -> Float:
+    """``[1, n, width]`` for these times."""
+    rows = np.asarray(given(times) if callable(given) else given, np.float32)
+    if rows.shape == (width,):
+        rows = np.broadcast_to(rows, (len(times), width))
+    if rows.shape != (len(times), width):
+        raise ValueError(f"{what} must be [{width}] or give [{len(times)}, {width}], got {rows.shape}")
+    return np.ascontiguousarray(rows[None])

@@ -1,0 +1,164 @@
+"""``expression``: (speech, emotion, speaking style) -> all 52 coefficients (methods.md section 2).
+
+Speech is heard by the shared encoder's trunk, which stays as it is. State goes in and comes out, so that chunks of any
+length give what the whole gives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kouxing.arkit import COEFFICIENTS, EMOTIONS
+from kouxing.models.layers import start_small
+from kouxing.models.mouth import shut_lips
+from kouxing.models.speech import Ears, SpeechEncoder
+
+STATISTICS = 2 * len(COEFFICIENTS)
+"""What a style is read from: mean and standard deviation of every coefficient over a reference clip."""
+
+
+@dataclass(frozen=True)
+class ExpressionDimensions:
+    """Sizes of ``expression``.
+
+    Attributes:
+        heard: features of the speech encoder's trunk.
+        width: of the speech feature after the first layer.
+        hidden: units of the GRU.
+        emotions: ``arkit.EMOTIONS``.
+        style: numbers in a style; all 0 is the average one.
+        speakers: rows of the table of training speakers' styles.
+        shuts: a probability of touching lips draws them together (ablation, with the closure loss).
+    """
+
+    heard: int = 320
+    width: int = 128
+    hidden: int = 128
+    emotions: int = len(EMOTIONS)
+    style: int = 8
+    speakers: int = 1
+    shuts: bool = True
+
+    def as_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+class Style(nn.Module):
+    """Styles of training speakers, and the style of a reference clip from its coefficients' statistics."""
+
+    middle: Tensor
+    spread: Tensor
+
+    def __init__(self, speakers: int, width: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(speakers, width)
+        self.reader = nn.Linear(STATISTICS, width, bias=False)
+        start_small(self.reader, 0.1)
+        nn.init.normal_(self.table.weight, std=0.1)
+        # Brings statistics to about unit spread; set from the training takes.
+        self.register_buffer("middle", torch.zeros(STATISTICS))
+        self.register_buffer("spread", torch.ones(STATISTICS))
+
+    def read(self, statistics: Tensor) -> Tensor:
+        """``[B, 104]`` -> ``[B, S]``, -1..1."""
+        return torch.tanh(self.reader((statistics - self.middle) / self.spread))
+
+    def known(self, speaker: Tensor) -> Tensor:
+        """``[B] int64`` -> ``[B, S]``, -1..1."""
+        return torch.tanh(self.table(speaker))
+
+
+def statistics(values: Tensor) -> Tensor:
+    """Mean and deviation of coefficients ``[T, 52]`` over their 10th percentile, the face at rest: ``[104]``."""
+    moving = (values - values.quantile(0.1, 0)).clamp(min=0)
+    return torch.cat([moving.mean(0), moving.std(0, unbiased=False)])
+
+
+def listen(encoder: SpeechEncoder | Ears, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+    """What the encoder's trunk hears, or those of several side by side: ``[B, T, heard]`` and the next state.
+
+    Args:
+        encoder: one, or ``Ears``.
+        mel, state: as for ``encoder``.
+    """
+    if isinstance(encoder, SpeechEncoder):
+        return encoder.trunk(mel, state)
+    states = state.chunk(len(encoder.members))
+    told = [one.trunk(mel, own) for one, own in zip(encoder.members, states, strict=True)]  # type: ignore[operator]
+    return torch.cat([heard for heard, _ in told], -1), torch.cat([own for _, own in told])
+
+
+class Expression(nn.Module):
+    """What follows the encoder. Emotion and style modulate it step by step, so that they may change over time."""
+
+    def __init__(self, dimensions: ExpressionDimensions) -> None:
+        super().__init__()
+        self.dimensions = size = dimensions
+        control = size.emotions + size.style
+        self.join = nn.Linear(size.heard, size.width)
+        self.norm = nn.LayerNorm(size.width)
+        self.modulate = nn.Linear(control, 2 * size.width)
+        start_small(self.modulate, 0.02)
+        self.gru = nn.GRU(size.width, size.hidden, batch_first=True)
+        self.drop = nn.Dropout(0.3)
+        out = nn.Linear(size.hidden, len(COEFFICIENTS) + 1)
+        start_small(out, 0.05)
+        nn.init.constant_(out.bias, -3.0)
+        nn.init.zeros_(out.bias[-1:])
+        self.readout = nn.Sequential(nn.Linear(size.hidden + size.width + control, size.hidden), nn.GELU(), out)
+        self.style = Style(size.speakers, size.style)
+
+    def initial_state(self, batch: int) -> Tensor:
+        """``[1, B, hidden]`` zeros."""
+        return torch.zeros(1, batch, self.dimensions.hidden)
+
+    def forward(self, heard: Tensor, emotion: Tensor, style: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Coefficients of some steps.
+
+        Args:
+            heard: ``[B, T, heard]`` features of the trunk.
+            emotion: ``[B, T, 7]`` shares of ``arkit.EMOTIONS``.
+            style: ``[B, T, S]``.
+            state: ``[1, B, hidden]``.
+
+        Returns:
+            coefficients ``[B, T, 52]``, lips not yet shut; probability ``[B, T]`` that they touch; the next state.
+        """
+        control = torch.cat([emotion, style], -1)
+        scale, shift = self.modulate(control).chunk(2, -1)
+        x = F.gelu(self.norm(self.join(self.drop(heard))) * (1 + scale) + shift)
+        y, state = self.gru(x, state)
+        made = torch.sigmoid(self.readout(torch.cat([self.drop(y), x, control], -1)))
+        return made[..., :-1], made[..., -1], state
+
+
+class ExpressionStep(nn.Module):
+    """Encoder trunk and ``expression`` together for export: mel and states in, coefficients and states out."""
+
+    def __init__(self, encoder: SpeechEncoder | Ears, model: Expression, gate: tuple[float, float]) -> None:
+        super().__init__()
+        self.encoder, self.model, self.gate = encoder, model, gate
+
+    def forward(
+        self, mel: Tensor, emotion: Tensor, style: Tensor, ear: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """T steps from ``mel [1, 2 * context_mels + 4 * T, 80]``: ``[1, T, 52]`` and both next states."""
+        heard, ear = listen(self.encoder, mel, ear)
+        values, shut, state = self.model(heard, emotion, style, state)
+        return (shut_lips(values, shut, *self.gate) if self.model.dimensions.shuts else values), ear, state
+
+
+class StyleReader(nn.Module):
+    """Statistics of a reference clip -> style, for export."""
+
+    def __init__(self, model: Expression) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, statistics: Tensor) -> Tensor:
+        """``[1, 104]`` -> ``[1, S]``."""
+        return self.model.style.read(statistics)

@@ -1,0 +1,118 @@
+"""Text -> speech with exact phone times, by espeak-ng in a worker process (optional: ``pip install kouxing[text]``)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from kouxing.errors import OptionError
+from kouxing.text.phones import Phone
+from kouxing.types import Float
+
+MISSING = "espeak-ng is not installed; run: pip install 'kouxing[text]'"
+COMMAND = (sys.executable, str(Path(__file__).with_name("espeak.py")))
+"""By path: the worker needs nothing of the package, not even that it is installed."""
+
+
+@dataclass(frozen=True)
+class Voice:
+    """Who speaks.
+
+    Attributes:
+        name: espeak-ng's language, with a variant behind ``+`` if wanted, e.g. ``en-us``, ``de+f3``, ``cmn+m4``.
+        rate: words per minute, 80..450.
+        pitch: 0..100.
+        lively: pitch range, 0..100.
+    """
+
+    name: str = "en-us"
+    rate: int = 165
+    pitch: int = 50
+    lively: int = 50
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """Speech made from text.
+
+    Attributes:
+        samples: ``[N] float32``, -1..1.
+        rate_hz: samples per second (espeak-ng's own, 22,050).
+        phones: IPA with times, in order; pauses have an empty symbol.
+    """
+
+    samples: Float
+    rate_hz: int
+    phones: tuple[Phone, ...]
+
+
+class Speaker:
+    """The worker process; a context manager.
+
+    Raises:
+        OptionError: espeak-ng is not installed, or its worker died.
+    """
+
+    def __init__(self) -> None:
+        # stderr is let through: what the library complains about is the user's to see.
+        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        hello = self._answer()
+        if "error" in hello:
+            self.close()
+            raise OptionError(f"{MISSING} ({hello['error']})")
+
+    def __enter__(self) -> Speaker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the worker."""
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+        self._process.wait(timeout=10)
+
+    def speak(self, text: str, voice: Voice = Voice()) -> Spoken:
+        """Say ``text``.
+
+        Raises:
+            OptionError: no such voice, or the worker died.
+        """
+        request = {
+            "text": text,
+            "voice": voice.name,
+            "rate": voice.rate,
+            "pitch": voice.pitch,
+            "range": voice.lively,
+        }
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise OptionError("espeak-ng's worker process died; the text may be at fault") from None
+        told = self._answer()
+        if "error" in told:
+            raise OptionError(f"text to speech, voice {voice.name!r}: {told['error']}")
+        raw = self._process.stdout.read(told["bytes"])
+        samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768
+        return Spoken(samples, told["rate_hz"], tuple(Phone(*one) for one in told["phones"]))
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise OptionError("espeak-ng's worker process died; the text may be at fault")
+        answer: dict[str, Any] = json.loads(line)
+        return answer

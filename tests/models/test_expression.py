@@ -1,0 +1,128 @@
+"""``expression``: chunks equal the whole, no look-ahead of its own, emotion and style count from their step on."""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from kouxing.arkit import EMOTIONS
+from kouxing.models.expression import STATISTICS, Expression, ExpressionDimensions, ExpressionStep, listen, statistics
+from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
+from kouxing.units import MELS_PER_FRAME
+
+SIZE = ExpressionDimensions(heard=9, width=8, hidden=7, style=3, speakers=4)
+EAR = SpeechDimensions(width=6, hidden=5, reach=2)
+GATE = (0.4, 0.6)
+
+
+def expression(**changes: int) -> Expression:
+    torch.manual_seed(0)
+    model = Expression(ExpressionDimensions(**{**SIZE.as_dict(), **changes})).eval()
+    with torch.no_grad():
+        for value in (*model.readout[2].parameters(), model.modulate.weight):
+            value.copy_(torch.randn_like(value))
+    return model
+
+
+def control(steps: int, batch: int = 2) -> tuple[Tensor, Tensor]:
+    return torch.rand(batch, steps, len(EMOTIONS)).softmax(-1), torch.randn(batch, steps, SIZE.style).tanh()
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5))
+@torch.no_grad()
+def test_chunks_equal_the_whole(lengths: list[int]) -> None:
+    torch.manual_seed(1)
+    encoder = SpeechEncoder(EAR).eval()
+    model = expression(heard=EAR.width + EAR.hidden)
+    step, steps, context = ExpressionStep(encoder, model, GATE), sum(lengths), EAR.context_mels
+    mel = torch.randn(1, 2 * context + steps * MELS_PER_FRAME, EAR.bands)
+    emotion, style = control(steps, 1)
+    whole, *last = step(mel, emotion, style, encoder.initial_state(1), model.initial_state(1))
+    ear, state, parts, at = encoder.initial_state(1), model.initial_state(1), [], 0
+    for length in lengths:
+        here = slice(at, at + length)
+        chunk = mel[:, at * MELS_PER_FRAME : 2 * context + (at + length) * MELS_PER_FRAME]
+        made, ear, state = step(chunk, emotion[:, here], style[:, here], ear, state)
+        parts.append(made)
+        at += length
+    torch.testing.assert_close(torch.cat(parts, 1), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state, last[1], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_the_future_beyond_the_encoders_look_ahead_leaves_the_past_alone() -> None:
+    encoder, model = SpeechEncoder(EAR).eval(), expression(heard=EAR.width + EAR.hidden)
+    step, steps, known, context = ExpressionStep(encoder, model, GATE), 16, 7, EAR.context_mels
+    mel = torch.randn(1, 2 * context + steps * MELS_PER_FRAME, EAR.bands)
+    emotion, style = control(steps, 1)
+    states = encoder.initial_state(1), model.initial_state(1)
+    before = step(mel, emotion, style, *states)[0]
+    changed = mel.clone()
+    changed[:, 2 * context + known * MELS_PER_FRAME :] += 5
+    after = step(changed, emotion, style, *states)[0]
+    torch.testing.assert_close(after[:, :known], before[:, :known])
+    assert not torch.allclose(after[:, known], before[:, known])
+
+
+@torch.no_grad()
+def test_emotion_and_style_count_from_their_step_on() -> None:
+    model, heard = expression(), torch.randn(2, 12, SIZE.heard)
+    emotion, style = control(12)
+    before, _, _ = model(heard, emotion, style, model.initial_state(2))
+    for place, given_ in enumerate((emotion, style)):
+        changed = given_.clone()
+        changed[:, 5:] = changed[:, 5:].flip(-1)
+        inputs = [emotion, style]
+        inputs[place] = changed
+        after, _, _ = model(heard, *inputs, model.initial_state(2))
+        torch.testing.assert_close(after[:, :5], before[:, :5])
+        assert not torch.allclose(after[:, 5], before[:, 5])
+
+
+def test_every_parameter_learns() -> None:
+    model = expression().train()
+    style = (model.style.known(torch.tensor([0, 1])) + model.style.read(torch.rand(2, STATISTICS)))[:, None]
+    emotion, _ = control(6)
+    values, shut, _ = model(torch.randn(2, 6, SIZE.heard), emotion, style.expand(-1, 6, -1), model.initial_state(2))
+    (values.square().sum() + shut.sum()).backward()
+    idle = [name for name, value in model.named_parameters() if value.grad is None or not value.grad.abs().max() > 0]
+    assert not idle
+
+
+def test_the_ablation_changes_the_graph() -> None:
+    encoder = SpeechEncoder(EAR).eval()
+    mel = torch.randn(1, 2 * EAR.context_mels + 8 * MELS_PER_FRAME, EAR.bands)
+    emotion, style = control(8, 1)
+    made = []
+    for shuts in (True, False):
+        model = expression(heard=EAR.width + EAR.hidden, shuts=shuts)
+        with torch.no_grad():
+            model.readout[2].bias[-1] = 9.0
+            states = encoder.initial_state(1), model.initial_state(1)
+            made.append(ExpressionStep(encoder, model, GATE)(mel, emotion, style, *states)[0])
+    assert not torch.allclose(*made)
+
+
+def test_statistics_leave_the_resting_face_out() -> None:
+    values = torch.rand(40, 52) * 0.5
+    told = statistics(values)
+    assert told.shape == (STATISTICS,)
+    torch.testing.assert_close(statistics(values + 0.3), told, atol=1e-6, rtol=1e-5)
+    assert (statistics(1.5 * values)[52:] > told[52:]).all()
+
+
+@torch.no_grad()
+def test_several_ears_lie_side_by_side() -> None:
+    torch.manual_seed(2)
+    members = [SpeechEncoder(EAR).eval() for _ in range(2)]
+    ears = Ears(members)
+    mel = torch.randn(1, 2 * EAR.context_mels + 5 * MELS_PER_FRAME, EAR.bands)
+    heard, state = listen(ears, mel, ears.initial_state(1))
+    for place, member in enumerate(members):
+        own, last = listen(member, mel, member.initial_state(1))
+        width = own.shape[-1]
+        torch.testing.assert_close(heard[..., place * width : (place + 1) * width], own)
+        torch.testing.assert_close(state[place * EAR.layers : (place + 1) * EAR.layers], last)

@@ -1,0 +1,80 @@
+"""The speech recipe: clips out of step are found by a model that never saw them, and helpers may be missing."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kouxing.data.footage import Footage
+from kouxing.data.manifest import Clip
+from kouxing.data.speech import SpeechWindows
+from kouxing.face import geometry
+from kouxing.train import speech
+from kouxing.train.loop import Schedule
+from kouxing.units import MEL_BANDS, MELS_PER_FRAME
+
+
+def footage(name: str, seconds: float, seed: int) -> Footage:
+    """A mouth that opens with the loudness of its sound; ``seconds`` is what the manifest says."""
+    frames = 80
+    noise = np.random.default_rng(seed).normal(size=frames + 6)
+    wide = np.convolve(noise, np.hanning(7), "valid").astype(np.float32)
+    wide -= wide.min()
+    way = np.zeros(16, np.float32)
+    way[0] = np.sign(geometry.opening(np.eye(16, dtype=np.float32))[0])
+    empty = np.zeros((frames, 0, 2), np.float32)
+    mel = np.repeat(wide - 1, MELS_PER_FRAME)[:, None] * np.ones((1, MEL_BANDS), np.float32)
+    return Footage(
+        clip=Clip(name, "train", name, "und", seconds, "open", "made"), jpegs=(), mel=mel.astype(np.float32),
+        lips=empty, geometry=0.3 * wide[:, None] * way, aperture=0.02 * wide, anchors=empty, jaw=empty,
+        silent=np.zeros(frames, bool), found=np.ones(frames, bool),
+    )  # fmt: skip
+
+
+def test_a_late_clip_is_found_by_ear(tmp_path: Path) -> None:
+    words = [footage(f"word-{n}", 1.2, n) for n in range(6)]
+    good, bad = footage("good", 3.2, 10), footage("bad", 3.2, 11)
+    bad = replace(bad, aperture=np.roll(bad.aperture, 3), geometry=np.roll(bad.geometry, 3, 0))
+    lines: list[str] = []
+    stage = speech._Stage(None, [], words[:2], "cpu", lines.append)
+    schedule = Schedule(steps=40, batch=8, rate=3e-3, warmup=5, validate_every=40, ema=0.9)
+    steps = speech.who_is_in_step(stage, speech.fresh(), [*words, good, bad], tmp_path, schedule)
+    assert set(steps) == {"good", "bad"}
+    assert steps["good"].late == 0 and steps["bad"].late == 3 and steps["bad"].best > steps["bad"].as_is + 0.1
+    # Found once, then read.
+    assert json.loads((tmp_path / "steps.json").read_text(encoding="utf-8"))["bad"]["late"] == 3
+    lines.clear()
+    assert speech.who_is_in_step(stage, speech.fresh(), [*words, good, bad], tmp_path, schedule) == steps
+    assert not lines
+
+
+def test_helpers_may_be_missing() -> None:
+    clip = footage("one", 3.2, 0)
+    model = speech.fresh()
+    reach = model.encoder.dimensions.context_mels
+    task = speech.SpeechTask(model, SpeechWindows([clip], 30, 3, reach, 0), [clip])
+    batch = task.batch(0)
+    _, alone = task.step(model, batch, 0.0)
+    assert "speech/phones" not in alone and "speech/jaw" not in alone
+    sound = batch["mel"][:2]
+    batch |= {"phone_mel": sound, "classes": torch.zeros(2, 30 * MELS_PER_FRAME, dtype=torch.long)}
+    batch |= {"take_mel": sound, "coefficients": torch.rand(2, 30, len(speech.HELPERS))}
+    batch |= {"known": torch.ones(2, 30, len(speech.HELPERS))}
+    model.eval()
+    loss, all_told = task.step(model, batch, 0.0)
+    assert {"speech/phones", "speech/coefficients", "speech/jaw"} <= set(all_told)
+    assert float(loss) == pytest.approx(
+        sum(weight * float(all_told[f"speech/{name}"]) for name, weight in speech.WEIGHTS.items()), rel=1e-4
+    )
+
+
+def test_validation_tells_groups_apart() -> None:
+    clips = [footage("word", 1.2, 0), footage("wild", 3.2, 1)]
+    task = speech.SpeechTask(speech.fresh(), lambda _: {}, clips)
+    told = task.validate(task.model, Path(), 0)
+    assert {"val/words_r", "val/wild_r", "val/words_mean", "val/wild_mean", "score"} == set(told)
