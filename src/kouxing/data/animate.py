@@ -40,8 +40,8 @@ USUAL_LATE = 0.35
 """Frames that stored tracks run behind ours (median), for clips whose gap does not tell."""
 LATEST = 1.5
 MOCAP_LATE = {"facegood": 1.75}
-"""Frames that motion capture runs behind its sound, by the take's name; measured on the five ``train`` takes, which agree,
-with a speech encoder that learned from footage only."""
+"""Frames that motion capture runs behind its sound, by how takes are named; measured on the five ``train`` takes, which
+agree, with a speech encoder that learned from footage only."""
 QUIETEST_S = 0.4
 """Shortest silence that augmentation puts in."""
 MOUTH_COLUMNS = tuple(PLACE[name] for name in MOUTH)

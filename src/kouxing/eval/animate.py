@@ -152,7 +152,9 @@ def evaluate(
     made["tracked"] = {take.name: take.values for take in takes}
     thresholds = {"loudness": best_threshold(takes, made["loudness"])}
     found = {way: findings(takes, rows, spoken, thresholds.get(way)) for way, rows in made.items()}
-    figures = figures_of(found) | streaming(METHODS[0], samples[max(samples, key=lambda name: len(samples[name]))])
+    longest = samples[max(samples, key=lambda name: len(samples[name]))]
+    figures = figures_of(found) | streaming(METHODS[0], longest)
+    figures |= {f"mouth_{name}": value for name, value in streaming("mouth", longest).items()}
     folder = out or OUT
     told = {"split": split, "figures": figures, "ways": {way: asdict(one) for way, one in found.items()}}
     path = folder / "animate.json"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from importlib.resources import as_file, files
@@ -155,20 +155,21 @@ def animate(
     place = target(send) if send is not None else None
     _check(source, goals, Path(explain) if explain is not None else None, method, overwrite)
     chosen = Path(avatar) if avatar is not None else None
-    with _head(chosen) as head:
+    with ExitStack() as stack:
+        head = stack.enter_context(_head(chosen))
+        # Before any work: a file without the named targets, or a host that nobody knows, is a mistake at once.
         body = head.read_bytes() if any(goal.suffix.lower() in (".glb", ".mp4") for goal in goals) else b""
         if body:
-            # Before any work: a file without the named targets is a mistake at once.
             gltf.animate(body, CoefficientTrack(np.zeros((2, len(COEFFICIENTS)), np.float32)), str(chosen or HEAD))
+        sender = stack.enter_context(Sender(place)) if place is not None else None
         speaker = voice(method, moods, tracks.read(Path(style)).at() if style is not None else None)
         track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
         for goal in goals:
             _write(goal, track, body, head, source, str(chosen or HEAD), progress or _silent)
-    if explain is not None and attention is not None:
-        _explain(Path(explain), attention, speaker)
-    sent = None
-    if place is not None:
-        with Sender(place) as sender:
+        if explain is not None and attention is not None:
+            _explain(Path(explain), attention, speaker)
+        sent = None
+        if sender is not None:
             sent = {"to": str(place), **asdict(send_track(track, sender, progress=progress))}
     return AnimateReport(
         out=(*goals, *((Path(explain),) if explain is not None else ())),

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing.arkit import COEFFICIENTS, EMOTIONS
+from kouxing.face.emotions import offsets
 from kouxing.models.layers import start_small
 from kouxing.models.mouth import shut_lips
 from kouxing.models.speech import Ears, SpeechEncoder
 
+REST = -3.0
+"""Where outputs begin, before the sigmoid: coefficients are mostly near 0."""
 STATISTICS = 2 * len(COEFFICIENTS)
 """What a style is read from: mean and standard deviation of every coefficient over a reference clip."""
 
@@ -107,9 +110,16 @@ class Expression(nn.Module):
         self.drop = nn.Dropout(0.3)
         out = nn.Linear(size.hidden, len(COEFFICIENTS) + 1)
         start_small(out, 0.05)
-        nn.init.constant_(out.bias, -3.0)
+        nn.init.constant_(out.bias, REST)
         nn.init.zeros_(out.bias[-1:])
         self.readout = nn.Sequential(nn.Linear(size.hidden + size.width + control, size.hidden), nn.GELU(), out)
+        # Emotions begin as what they are taught to be: left to the readout alone, faint ones stay faint for long.
+        self.emotion = nn.Linear(size.emotions, len(COEFFICIENTS) + 1, bias=False)
+        with torch.no_grad():
+            self.emotion.weight.zero_()
+            resting = torch.sigmoid(torch.tensor(REST))
+            full = torch.from_numpy(offsets()).clamp(max=0.95) * (1 - resting) + resting
+            self.emotion.weight[:-1] = (torch.logit(full) - REST).T
         self.style = Style(size.speakers, size.style)
 
     def initial_state(self, batch: int) -> Tensor:
@@ -132,7 +142,8 @@ class Expression(nn.Module):
         scale, shift = self.modulate(control).chunk(2, -1)
         x = F.gelu(self.norm(self.join(self.drop(heard))) * (1 + scale) + shift)
         y, state = self.gru(x, state)
-        made = torch.sigmoid(self.readout(torch.cat([self.drop(y), x, control], -1)))
+        logits = self.readout(torch.cat([self.drop(y), x, control], -1)) + self.emotion(emotion)
+        made = torch.sigmoid(logits)
         return made[..., :-1], made[..., -1], state
 
 

@@ -52,7 +52,7 @@ class MouthDimensions:
     attention: int = 32
     past: int = 2 * FRAME_HZ
     ahead: int = 0
-    reach: int = 4
+    reach: int = 8
     attends: bool = True
     compares: bool = True
 

@@ -21,8 +21,8 @@ from kouxing.models.mouth import shut_lips
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.train.card import about
 from kouxing.train.export_animate import export_expression
-from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
-from kouxing.train.mouth import held_out_figures, mouth_terms, spread
+from kouxing.train.loop import Batch, Figures, Schedule, train
+from kouxing.train.mouth import further_sources, held_out_figures, mouth_terms, spread, told_figures
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
@@ -187,8 +187,9 @@ def save(model: Expression, encoder: SpeechEncoder | Ears, windows: HeardWindows
         "style": "[1, T, S]; 0 is the average style",
         "coefficients": f"[1, T, {len(COEFFICIENTS)}] ARKit's, 0..1, 25 Hz, row i at i / 25 s",
     }
-    figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    told = about(data, "kouxing train expression --data DATA --speech RUN --out runs/expression", units, figures)
+    recipe = "kouxing train expression --data DATA --speech RUN --out runs/expression"
+    told = about(data, recipe, units, told_figures(out))
+    told["data"] += further_sources(data)
     told["emotions"] = {
         "neutral": "real speech with each take's resting face taken off",
         **{

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -309,5 +310,24 @@ def save(model: Mouth, data: Path, out: Path) -> None:
         "coefficients": "[1, 52] ARKit's, 0..1, 25 Hz, row i at i / 25 s; lips touch where face.closure's d is 0",
         "attention": "[1, past + 1 + ahead] weights, column `past` is the row's own step",
     }
-    figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    export_mouth(model, GATE, about(data, "kouxing train mouth --data DATA --out runs/mouth", units, figures), out)
+    recipe = "kouxing train mouth --data DATA --out runs/mouth"
+    told = about(data, recipe, units, told_figures(out))
+    told["data"] += further_sources(data)
+    export_mouth(model, GATE, told, out)
+
+
+def further_sources(data: Path) -> list[dict[str, str]]:
+    """For a card: motion capture and phone speech, which the clips' manifest does not name."""
+    sources = {("espeak-ng, synthetic speech with phones", "open")}
+    for folder in ("mocap", "phones"):
+        path = data / folder / "manifest.csv"
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("split", "train") == "train"]
+            sources |= {(row.get("source", "").split(":")[0], row.get("licence", "")) for row in rows}
+    return [{"source": source, "licence": licence} for source, licence in sorted(sources)]
+
+
+def told_figures(out: Path) -> dict[str, float]:
+    """The run's held-out figures for a card; what could not be measured (NaN) is left out."""
+    return {name.removeprefix("val/"): value for name, value in best_figures(out).items() if not np.isnan(value)}
