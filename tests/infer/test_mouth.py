@@ -24,7 +24,9 @@ from kouxing.units import SAMPLE_HZ
 ABOUT = {"units": {}, "recipe": "test", "commit": "none", "data": [], "licence": "none", "figures": {}}
 GATE = (0.4, 0.6)
 EAR = SpeechDimensions(width=8, hidden=6, reach=3)
-SOUND = np.random.default_rng(0).normal(0, 0.1, int(1.23 * SAMPLE_HZ)).astype(np.float32)
+TIMES = np.arange(int(1.23 * SAMPLE_HZ)) / SAMPLE_HZ
+SOUND = (np.random.default_rng(0).normal(0, 0.3, len(TIMES)) * np.sin(9 * TIMES) ** 4).astype(np.float32)
+"""Bursts of noise."""
 ROWS = 31
 
 
@@ -38,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.no_grad():
         for model in (mouth, expression):
             for value in model.readout[2].parameters():
-                value.copy_(torch.randn_like(value))
+                value.copy_(2 * torch.randn_like(value))
     assert export_mouth(mouth, GATE, ABOUT, place) <= 1e-3
     assert export_expression(expression, SpeechEncoder(EAR), GATE, ABOUT, place) <= 1e-3
     return place

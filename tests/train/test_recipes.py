@@ -66,8 +66,6 @@ def test_two_ears_are_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     apart = [speech.predict(speech.load(run), clip) for run in runs]
     np.testing.assert_allclose(speech.predict(both, clip), np.mean(apart, 0), atol=1e-3)
     np.testing.assert_allclose(speech.predict(speech.load(tmp_path / "both"), clip), np.mean(apart, 0), atol=1e-3)
-    with pytest.raises(DataError, match="several encoders in one"):
-        speech.load_one(tmp_path / "both")
     with pytest.raises(DataError, match="two or more"):
         speech.average([runs[0], tmp_path / "both"], data, tmp_path / "three", report=quiet)
 

@@ -183,7 +183,11 @@ def warp(images: Tensor, flow: Tensor, top: float) -> Tensor:
 
 def sharpened(x: Tensor, amount: Tensor) -> Tensor:
     """Unsharp mask over 3x3 places: ``x [N, C, H, W]`` plus ``amount [N, 1, H, W]`` times its finest detail."""
-    return x + amount * (x - F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode="replicate"), 3, 1))
+    # Sums of slices: ONNX Runtime's pooling of three channels takes three times as long.
+    wide = F.pad(x, (1, 1, 1, 1), mode="replicate")
+    across = wide[:, :, :, :-2] + wide[:, :, :, 1:-1] + wide[:, :, :, 2:]
+    around = (across[:, :, :-2] + across[:, :, 1:-1] + across[:, :, 2:]) / 9
+    return x + amount * (x - around)
 
 
 def faint_hue(change: Tensor) -> Tensor:
@@ -321,5 +325,9 @@ class Lips(nn.Module):
         """
         batch, _, height, width = flow.shape
         warped = warp(pictures, flow.reshape(batch * count, 2, height, width), 0.5)
-        share = trust.reshape(batch, count, 1, height, width)
-        return (warped.reshape(batch, count, -1, height, width) * share).sum(1)
+        warped = warped.reshape(batch, count, -1, height, width)
+        # One after the other: a sum over an axis is the slower operator.
+        mixed = warped[:, 0] * trust[:, :1]
+        for place in range(1, count):
+            mixed = mixed + warped[:, place] * trust[:, place : place + 1]
+        return mixed

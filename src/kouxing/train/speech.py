@@ -283,18 +283,6 @@ def load(run: Path) -> SpeechEncoder | Ears:
     return model.eval()
 
 
-def load_one(run: Path) -> SpeechEncoder:
-    """As ``load``, for what needs a single encoder's inside.
-
-    Raises:
-        DataError: there is none, or several in one.
-    """
-    model = load(run)
-    if not isinstance(model, SpeechEncoder):
-        raise DataError(f"{run}: holds several encoders in one; give the run folder of a single `kouxing train speech`")
-    return model
-
-
 def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str], None] = print) -> Ears:
     """Join several runs of ``main`` (other seeds, other recipes) into one encoder, exported with its card into ``out``.
 
