@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.fake_parts import Loudness
-from kouxing.infer.speech import REST_FRAMES, calm, hear
+from kouxing.infer.speech import REST_FRAMES, WAKE_FRAMES, calm, hear
 from kouxing.units import SAMPLE_HZ, SAMPLES_PER_FRAME
 
 
@@ -23,10 +23,18 @@ def test_silence_closes_the_mouth_and_speech_is_left_alone():
     words = hear([voice(3, (1, 2))], Loudness())
     assert len(words.features) == 75 and words.seconds == 3
     assert words.silent[25:50].all() and not words.silent[:25].any() and not words.silent[50:].any()
-    assert (words.features[25 + REST_FRAMES : 50 - REST_FRAMES] == 0).all()
+    assert (words.features[25 + REST_FRAMES - 1 : 50 - WAKE_FRAMES + 1] == 0).all()
     assert (words.features[~words.silent] >= 0.1).all()
     fade = words.features[24 : 25 + REST_FRAMES, 0]
     assert (np.diff(fade) < 0).all()
+
+
+def test_the_mouth_rests_at_once_and_wakes_ahead_of_the_voice():
+    silent = np.array([1] * 6 + [0] * 2 + [1] * 7 + [0], bool)
+    gains = calm(np.ones((16, 1), np.float32), silent)[:, 0]
+    np.testing.assert_allclose(gains, [0] * 4 + [1 / 3, 2 / 3, 1, 1] + [0] * 5 + [1 / 3, 2 / 3, 1], atol=1e-6)
+    # Nothing to wake for at the end.
+    assert (calm(np.ones((9, 1), np.float32), np.array([0] * 2 + [1] * 7, bool))[2:] == 0).all()
 
 
 @settings(max_examples=20, deadline=None)

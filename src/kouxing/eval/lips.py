@@ -19,8 +19,8 @@ from kouxing.eval.report import Report, figures, plain, write_text
 from kouxing.eval.sheet import read_picture, write_picture, write_pictures
 from kouxing.infer.parts import Parts, shipped
 
-VERSION = 1
-"""Raise it when a change to judging, cropping or pasting makes finished rows stale."""
+VERSION = 2
+"""Raise it when a change to hearing, judging, cropping or pasting makes finished rows stale."""
 OUT = Path("kouxing-evaluation")
 
 Progress = Callable[[int, int], None]

@@ -8,14 +8,14 @@ from fractions import Fraction
 from typing import Protocol
 
 import numpy as np
-from scipy.ndimage import distance_transform_cdt
 
 from kouxing.audio.silence import frame_levels, silent_levels
 from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 
-REST_FRAMES = 2
-"""The mouth comes to rest within so many frames (80 ms) of silence, and leaves it as fast."""
+REST_FRAMES, WAKE_FRAMES = 1, 3
+"""The mouth comes to rest within so many frames (40 ms) of silence, and leaves it so many (120 ms) before speech: real
+mouths open ahead of the voice (docs/log.md)."""
 
 BLOCK = 100 * SAMPLES_PER_FRAME
 """Samples taken at a time (4 s)."""
@@ -56,14 +56,20 @@ def calm(features: Float, silent: Bool) -> Float:
         silent: ``[L]``.
 
     Returns:
-        ``[L, D] float32``: speech is left as it is, silence fades to 0 within ``REST_FRAMES`` on both sides.
+        ``[L, D] float32``: speech is left as it is; silence fades to 0 over ``REST_FRAMES`` and back over
+        ``WAKE_FRAMES``.
     """
-    if not silent.any():
-        return features
-    if silent.all():
+    frames = np.arange(len(silent))
+    spoken = np.flatnonzero(~silent)
+    if len(spoken) == 0:
         return np.zeros_like(features)
-    away = distance_transform_cdt(silent, metric="taxicab").astype(np.float32)
-    gain = np.clip(1 - away / REST_FRAMES, 0, 1)
+    place = np.searchsorted(spoken, frames)
+    since = np.where(place > 0, frames - spoken[np.maximum(place, 1) - 1], len(frames) + REST_FRAMES)
+    until = np.where(
+        place < len(spoken), spoken[np.minimum(place, len(spoken) - 1)] - frames, len(frames) + WAKE_FRAMES
+    )
+    gain = np.maximum(1 - since / REST_FRAMES, 1 - until / WAKE_FRAMES)
+    gain = np.where(silent, np.clip(gain, 0, 1), 1).astype(np.float32)
     return np.asarray(features * gain[:, None], np.float32)
 
 
