@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import resource
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -182,8 +183,11 @@ def main() -> int:
     if not options.no_write:
         from kouxing.eval import figures
 
-        notes = f"720p25, {options.seconds} s for speed, {options.minutes} min for memory, {options.cores} cores."
-        figures.write("dub", "python benchmarks/bench_dub.py", found, notes)
+        notes = f"720p25, {options.seconds} s for speed, {options.cores} cores."
+        notes += "" if options.quick else f" {options.minutes} min for memory."
+        # Options are part of the command: a run for speed alone must not take the memory figures' place.
+        command = shlex.join(["python", "benchmarks/bench_dub.py", *sys.argv[1:]])
+        figures.write("dub", command, found, notes)
     return 0
 
 
