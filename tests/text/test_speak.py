@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
+from pathlib import Path
 from collections.abc import Iterator
 
 import numpy as np
@@ -77,6 +78,7 @@ def test_without_espeak_the_message_says_what_to_install(monkeypatch: pytest.Mon
     code = "import sys; sys.modules['espeakng_loader'] = None; from kouxing.text import espeak; "
     code += "espeak.serve(sys.stdin.buffer, sys.stdout.buffer)"
     monkeypatch.setattr(speak, "COMMAND", (sys.executable, "-c", code))
+    monkeypatch.setenv("PYTHONPATH", str(Path(speak.__file__).parents[2]))
     with pytest.raises(OptionError, match=r"pip install 'kouxing\[text\]'") as error:
         Speaker()
     assert "\n" not in str(error.value)
