@@ -202,3 +202,21 @@ def test_progress_lines_come_seldom_and_tell_the_time_left(capsys: pytest.Captur
 @pytest.mark.parametrize(("seconds", "text"), [(0.4, "0:00"), (75.2, "1:15"), (3600, "1:00:00")])
 def test_clock_text(seconds: float, text: str) -> None:
     assert clock_text(seconds) == text
+
+
+def test_reports_are_lines_and_their_warnings_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    @dataclass
+    class Sent:
+        out: tuple[Path, ...]
+        sent: dict[str, Any] | None
+        seconds: float
+        warnings: tuple[str, ...]
+
+    made = Sent((Path("a.csv"), Path("b.glb")), {"to": "vmc://x", "frames": 3}, 1.23456, ("nobody listened",))
+    output.print_report(made, as_json=False)
+    told = capsys.readouterr()
+    assert told.out.splitlines() == ["out: a.csv", "out: b.glb", "to: vmc://x", "frames: 3", "seconds: 1.235"]
+    assert told.err == "kouxing: note: nobody listened\n"
+    output.print_report(made, as_json=True)
+    told = capsys.readouterr()
+    assert json.loads(told.out)["warnings"] == ["nobody listened"] and told.err == ""

@@ -17,10 +17,10 @@ from kouxing.data.manifest import Clip
 from kouxing.data.phones import PhoneClip
 from kouxing.data.speech import (
     UNKNOWN,
+    CaptureWindows,
     Noises,
     PhoneWindows,
     SpeechWindows,
-    TakeWindows,
     in_step,
     is_anchor,
     together,
@@ -85,7 +85,7 @@ def test_motion_capture_stays_with_its_sound() -> None:
     nobody = np.zeros(80, bool)
     take = Take("made", "mocap", "one", mel.astype(np.float32), values, channels, wide, nobody, ~nobody)
     columns = [PLACE["jawOpen"], PLACE["mouthPucker"]]
-    batch = TakeWindows([take], columns, Noises([footage()]), frames=40, batch=8, reach_mels=REACH, seed=0)(0)
+    batch = CaptureWindows([take], columns, Noises([footage()]), frames=40, batch=8, reach_mels=REACH, seed=0)(0)
     assert batch["known"][..., 0].sum() > 0 and not batch["known"][..., 1].any()
     loud = batch["take_mel"][:, REACH : REACH + 160].mean(-1).reshape(8, 40, MELS_PER_FRAME).mean(-1)
     known = batch["known"][..., 0] > 0

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kouxing.cli.output import print_fields, print_json
+from kouxing.cli.output import print_report
 from kouxing.cli.progress import progress
 from kouxing.config import one_thread_a_library
 
@@ -69,13 +69,4 @@ def command(
             overwrite=force,
             progress=report,
         )
-    if json:
-        print_json(made)
-        return
-    for path in made.out:
-        typer.echo(f"out: {path}")
-    print_fields(made)
-    if made.sent is not None:
-        typer.echo(f"sent: {made.sent['frames']} frames to {made.sent['to']}")
-    for warning in made.warnings:
-        typer.echo(f"kouxing: note: {warning}", err=True)
+    print_report(made, json)

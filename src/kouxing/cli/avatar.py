@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kouxing.cli.output import print_fields, print_json
+from kouxing.cli.output import print_report
 from kouxing.config import one_thread_a_library
 
 
@@ -28,9 +28,4 @@ def command(
     from kouxing.infer.avatar import avatar
 
     made = avatar(photo, out, face_index=face_index, texture_px=texture, overwrite=force)
-    if json:
-        print_json(made)
-        return
-    print_fields(made)
-    for warning in made.warnings:
-        typer.echo(f"kouxing: note: {warning}", err=True)
+    print_report(made, json)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kouxing.cli.output import print_fields, print_json
+from kouxing.cli.output import print_report
 from kouxing.cli.progress import progress
 from kouxing.config import one_thread_a_library
 
@@ -73,9 +73,4 @@ def command(
             overwrite=force,
             progress=report,
         )
-    if json:
-        print_json(made)
-        return
-    print_fields(made)
-    for warning in made.warnings:
-        typer.echo(f"kouxing: note: {warning}", err=True)
+    print_report(made, json)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -38,30 +39,13 @@ def lips(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
 ) -> None:
     """Dub the split's clips and print a table beside ground truth, a copied mouth and wrong speech."""
-    from rich.console import Console
-
     from kouxing.eval.lips import evaluate
 
     with progress(silent=json) as report:
-
-        def told(done: int, total: int) -> None:
-            if report is not None:
-                report("clips", done, total)
-
-        found = evaluate(data, preset.value, split, limit, out, progress=told)
-    if figures is not None:
-        from kouxing.eval import figures as page
-
-        words = ["kouxing", "evaluate", "lips", "--data", str(data), "--preset", preset.value, "--split", split]
-        words += [] if limit is None else ["--limit", str(limit)]
-        page.write(figures, shlex.join([*words, "--figures", figures]), found.figures)
-        page.refresh()
-    if json:
-        print_json({"preset": found.preset, "split": found.split, "figures": found.figures, "files": found.files})
-        return
-    Console().print(found.table())
-    for path in found.files:
-        typer.echo(str(path))
+        found = evaluate(data, preset.value, split, limit, out, progress=_of_clips(report))
+    words = ["lips", "--data", str(data), "--preset", preset.value, "--split", split]
+    words += [] if limit is None else ["--limit", str(limit)]
+    _tell(found, {"preset": found.preset, "split": found.split}, words, figures, json)
 
 
 @app.command("animate")
@@ -82,27 +66,38 @@ def animate(
     json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
 ) -> None:
     """Animate the split's speech and print a table beside loudness, the mean pose and the tracked coefficients."""
-    from rich.console import Console
-
     from kouxing.eval.animate import evaluate
 
     with progress(silent=json) as report:
+        found = evaluate(data, split, out, ablated=ablated, progress=_of_clips(report))
+    words = ["animate", "--data", str(data), "--split", split]
+    words += [] if ablated is None else ["--ablated", str(ablated)]
+    _tell(found, {"split": found.split}, words, figures, json)
 
-        def told(done: int, total: int) -> None:
-            if report is not None:
-                report("clips", done, total)
 
-        found = evaluate(data, split, out, ablated=ablated, progress=told)
+def _of_clips(report: Callable[[str, int, int | None], None] | None) -> Callable[[int, int], None]:
+    """Progress of an evaluation, told in clips."""
+
+    def told(done: int, total: int) -> None:
+        if report is not None:
+            report("clips", done, total)
+
+    return told
+
+
+def _tell(found: Any, about: dict[str, str], words: list[str], figures: str | None, as_json: bool) -> None:
+    """Write the figures where asked for (``words`` are the command's own), then print the report."""
     if figures is not None:
         from kouxing.eval import figures as page
 
-        words = ["kouxing", "evaluate", "animate", "--data", str(data), "--split", split]
-        words += [] if ablated is None else ["--ablated", str(ablated)]
-        page.write(figures, shlex.join([*words, "--figures", figures]), found.figures)
+        command = shlex.join(["kouxing", "evaluate", *words, "--figures", figures])
+        page.write(figures, command, found.figures)
         page.refresh()
-    if json:
-        print_json({"split": found.split, "figures": found.figures, "files": found.files})
+    if as_json:
+        print_json({**about, "figures": found.figures, "files": found.files})
         return
+    from rich.console import Console
+
     Console().print(found.table())
     for path in found.files:
         typer.echo(str(path))

@@ -37,15 +37,33 @@ def plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
+WARNINGS = "warnings"
+"""The field of a report that is not a value but notes to the user."""
+
+
 def print_json(value: Any) -> None:
     """One JSON object on standard output, and nothing else."""
     typer.echo(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
 
 
 def print_fields(value: Any) -> None:
-    """One ``name: value`` line a field."""
+    """One ``name: value`` line a field; a field with several values has a line for each, a group one for its own."""
     for name, entry in plain(value).items():
-        if entry is None or isinstance(entry, (dict, list)):
+        if name == WARNINGS:
             continue
-        shown = f"{entry:.4g}" if isinstance(entry, float) else str(entry)
-        typer.echo(f"{name.replace('_', ' ')}: {shown}")
+        for one in entry if isinstance(entry, list) else [entry]:
+            if isinstance(one, dict):
+                print_fields(one)
+            elif one is not None:
+                shown = f"{one:.4g}" if isinstance(one, float) else str(one)
+                typer.echo(f"{name.replace('_', ' ')}: {shown}")
+
+
+def print_report(made: Any, as_json: bool) -> None:
+    """What a command made: as JSON, or as lines with the report's ``warnings`` as notes on standard error."""
+    if as_json:
+        print_json(made)
+        return
+    print_fields(made)
+    for warning in made.warnings:
+        typer.echo(f"kouxing: note: {warning}", err=True)

@@ -48,8 +48,7 @@ def speech(
     _check_installed()
     from kouxing.train import speech as recipe
 
-    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
-    schedule = _changed(recipe.PRESETS["speech"], changes)
+    schedule = _changed(recipe.PRESETS["speech"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / "speech"
     if dry_run:
         _show("speech", data, folder, device, schedule, {})
@@ -99,8 +98,7 @@ def coefficients(
     _check_installed()
     from kouxing.train import coefficients as recipe
 
-    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
-    schedule = _changed(recipe.SCHEDULE, changes)
+    schedule = _changed(recipe.SCHEDULE, steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / "coefficients"
     if dry_run:
         _show("coefficients", data, folder, device, schedule, {"meshes": meshes})
@@ -136,8 +134,7 @@ def lips(
     _check_installed()
     from kouxing.train import lips as recipe
 
-    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
-    schedule = _changed(recipe.PRESETS[preset.value], changes)
+    schedule = _changed(recipe.PRESETS[preset.value], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / f"lips-{preset.value}"
     if dry_run:
         more = {"preset": preset.value, "speech": speech, "start": start, "vgg19": vgg19}
@@ -181,8 +178,7 @@ def mouth(
     from kouxing.models.mouth import MouthDimensions
     from kouxing.train import mouth as recipe
 
-    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
-    schedule = _changed(recipe.PRESETS["mouth"], changes)
+    schedule = _changed(recipe.PRESETS["mouth"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / "mouth"
     if dry_run:
         parts = {"masking": masking, "attention": attention, "similarity": similarity, "phones": phones}
@@ -215,8 +211,7 @@ def expression(
     _check_installed()
     from kouxing.train import expression as recipe
 
-    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
-    schedule = _changed(recipe.PRESETS["expression"], changes)
+    schedule = _changed(recipe.PRESETS["expression"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / "expression"
     if dry_run:
         _show("expression", data, folder, device, schedule, {"speech": speech, "closure": closure})
@@ -238,7 +233,8 @@ def _check_file(path: Path, option: str, folder: Path) -> None:
         raise OptionError(f"{option} {folder}: has no {path.name}; give the folder that holds it")
 
 
-def _changed(schedule: Any, changes: dict[str, Any]) -> Any:
+def _changed(schedule: Any, **changes: Any) -> Any:
+    """The schedule with what the user set, which is what is not None."""
     return replace(schedule, **{name: value for name, value in changes.items() if value is not None})
 
 

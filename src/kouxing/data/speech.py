@@ -192,7 +192,7 @@ class PhoneWindows:
         return {"phone_mel": _frame(sound, self._frames, self._reach), "classes": classes}
 
 
-class TakeWindows:
+class CaptureWindows:
     """Batches of motion capture: ``take_mel [B, 2 * reach + 4T, 80]``, ``coefficients [B, T, C]``, ``known [B, T, C]``.
 
     Args:

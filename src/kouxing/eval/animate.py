@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,8 +28,10 @@ from kouxing.eval.closure import Judged, f1, judge, summary
 from kouxing.eval.metrics import correlation
 from kouxing.eval.report import plain, write_text
 from kouxing.face.closure import CLOSED_DISTANCE, CLOSED_SHARE
-from kouxing.infer.animate import METHODS, voice
+from kouxing.infer.animate import METHODS, load, voice
 from kouxing.infer.animator import Animator
+from kouxing.infer.expression import Expression
+from kouxing.infer.mouth import Mouth
 from kouxing.media.reader import load_sound
 from kouxing.types import Bool, Float
 from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, SAMPLE_HZ
@@ -135,26 +136,25 @@ def evaluate(
         raise DataError(f"{data}: no clip of split {split!r} has coefficients to compare with")
     spoken = {clip.id: clip.language for clip in read_manifest(data, split)}
     samples = {take.name: _samples(data, take) for take in takes}
-    ways: dict[str, Speak] = {method: speaker(method) for method in METHODS}
+    models = {method: load(method) for method in METHODS}
+    ways = {method: speaker(model) for method, model in models.items()}
+    if ablated is not None:
+        ways["without closure loss"] = speaker(load("expression", ablated))
     made: dict[str, dict[str, Float]] = {}
-    steps = len(takes) * (len(ways) + (ablated is not None))
-    done = 0
-    for way, folder in [*((way, None) for way in ways), *([("without closure loss", ablated)] if ablated else [])]:
-        speak = ways[way] if folder is None else with_weights(folder, "expression")
+    for nth, (way, speak) in enumerate(ways.items()):
         made[way] = {}
-        for take in takes:
+        for done, take in enumerate(takes, 1):
             made[way][take.name] = speak(samples[take.name])
-            done += 1
             if progress:
-                progress(done, steps)
+                progress(nth * len(takes) + done, len(ways) * len(takes))
     made["loudness"] = {take.name: loudness(samples[take.name], len(take)) for take in takes}
     made["mean pose"] = {take.name: np.repeat(_mean_pose(takes)[None], len(take), 0) for take in takes}
     made["tracked"] = {take.name: take.values for take in takes}
     thresholds = {"loudness": best_threshold(takes, made["loudness"])}
     found = {way: findings(takes, rows, spoken, thresholds.get(way)) for way, rows in made.items()}
     longest = samples[max(samples, key=lambda name: len(samples[name]))]
-    figures = figures_of(found) | streaming(METHODS[0], longest)
-    figures |= {f"mouth_{name}": value for name, value in streaming("mouth", longest).items()}
+    figures = figures_of(found) | streaming(METHODS[0], models[METHODS[0]], longest)
+    figures |= {f"mouth_{name}": value for name, value in streaming("mouth", models["mouth"], longest).items()}
     folder = out or OUT
     told = {"split": split, "figures": figures, "ways": {way: asdict(one) for way, one in found.items()}}
     path = folder / "animate.json"
@@ -162,33 +162,15 @@ def evaluate(
     return AnimateReport(split, found, figures, (path, plot(takes, made, folder / "animate.png")))
 
 
-def speaker(method: str) -> Speak:
-    """A shipped model as a function of samples: through the 60 Hz stream, as users get it."""
+def speaker(model: Mouth | Expression) -> Speak:
+    """A model as a function of samples: through the 60 Hz stream, as users get it."""
 
     def speak(samples: Float) -> Float:
-        one = voice(method)
+        one = voice(model)
         animator = Animator(one.rows, one.rate)
         return at_frames(np.concatenate([animator.push(samples), animator.finish()]))
 
     return speak
-
-
-def with_weights(folder: Path, method: str) -> Speak:
-    """The same with the weights of another folder."""
-    speak = speaker(method)
-
-    def other(samples: Float) -> Float:
-        kept = os.environ.get("KOUXING_WEIGHTS")
-        os.environ["KOUXING_WEIGHTS"] = str(folder)
-        try:
-            return speak(samples)
-        finally:
-            if kept is None:
-                del os.environ["KOUXING_WEIGHTS"]
-            else:
-                os.environ["KOUXING_WEIGHTS"] = kept
-
-    return other
 
 
 def at_frames(rows: Float) -> Float:
@@ -319,15 +301,15 @@ def _of(found: dict[str, dict[str, float]], group: str, key: str) -> float:
     return found.get(group, {}).get(key, math.nan)
 
 
-def streaming(method: str, samples: Float) -> dict[str, float]:
+def streaming(method: str, model: Mouth | Expression, samples: Float) -> dict[str, float]:
     """Delay, speed and size of a model's stream on one core, fed a sixtieth of a second at a time."""
     samples = np.resize(samples, STREAM_S * SAMPLE_HZ).astype(np.float32)
-    one = voice(method)
+    one = voice(model)
     whole = Animator(one.rows, one.rate)
     began = time.perf_counter()
     wanted = np.concatenate([whole.push(samples), whole.finish()])
     factor = (time.perf_counter() - began) / STREAM_S
-    again = voice(method)
+    again = voice(model)
     animator = Animator(again.rows, again.rate)
     bounds = [int(step * HEARD_S * SAMPLE_HZ) for step in range(STREAM_S * COEFFICIENT_HZ + 1)]
     times, rows = [], []

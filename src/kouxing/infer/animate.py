@@ -21,6 +21,8 @@ from kouxing.export import gltf
 from kouxing.export.send import Sender, send_track, target
 from kouxing.infer.animator import Animator, RowStream
 from kouxing.infer.emotion import Mood, emotion_at, read_mood
+from kouxing.infer.expression import Expression
+from kouxing.infer.mouth import Mouth
 from kouxing.media.aside import aside
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
 from kouxing.media.reader import probe, read_sound
@@ -83,30 +85,38 @@ class Voice:
     look_ahead_ms: float
 
 
-def voice(method: str, moods: Sequence[Mood] = (), style: CoefficientTrack | None = None) -> Voice:
-    """A model's stream.
+def load(method: str, folder: Path | None = None) -> Mouth | Expression:
+    """A model, of which any number of streams may be made.
 
     Args:
         method: one of ``METHODS``.
+        folder: where its weights lie; the shipped ones (or ``KOUXING_WEIGHTS``) by default.
+
+    Raises:
+        OptionError: no such method.
+        WeightError: weights are missing or damaged.
+    """
+    models: dict[str, type[Mouth] | type[Expression]] = {"expression": Expression, "mouth": Mouth}
+    if method not in models:
+        raise OptionError(f"--method {method}: choose one of {', '.join(METHODS)}")
+    return models[method](threads=1, folder=folder)
+
+
+def voice(model: Mouth | Expression, moods: Sequence[Mood] = (), style: CoefficientTrack | None = None) -> Voice:
+    """A model's stream at its beginning.
+
+    Args:
+        model: from ``load``.
         moods: emotions over time, for ``expression``.
         style: coefficients of somebody whose manner is taken, for ``expression``; the average manner by default.
 
     Raises:
-        OptionError: no such method, or one that knows no emotions.
-        WeightError: weights are missing or damaged.
+        OptionError: ``mouth`` knows neither emotions nor styles.
     """
-    if method not in METHODS:
-        raise OptionError(f"--method {method}: choose one of {', '.join(METHODS)}")
-    if method == "mouth":
+    if isinstance(model, Mouth):
         if moods or style is not None:
             raise OptionError("--method mouth moves the mouth only; leave --emotion and --style out or use expression")
-        from kouxing.infer.mouth import Mouth
-
-        mouth = Mouth(threads=1)
-        return Voice(mouth.stream(), mouth.rate_hz, mouth.look_ahead_ms)
-    from kouxing.infer.expression import Expression
-
-    model = Expression(threads=1)
+        return Voice(model.stream(), model.rate_hz, model.look_ahead_ms)
     manner = None if style is None else model.read_style(style)
     rows = model.stream(emotion=lambda times: emotion_at(moods, times), style=manner, blinks=BLINKS)
     return Voice(rows, model.rate_hz, model.look_ahead_ms)
@@ -162,7 +172,7 @@ def animate(
         if body:
             gltf.animate(body, CoefficientTrack(np.zeros((2, len(COEFFICIENTS)), np.float32)), str(chosen or HEAD))
         sender = stack.enter_context(Sender(place)) if place is not None else None
-        speaker = voice(method, moods, tracks.read(Path(style)).at() if style is not None else None)
+        speaker = voice(load(method), moods, tracks.read(Path(style)).at() if style is not None else None)
         track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
         for goal in goals:
             _write(goal, track, body, head, source, str(chosen or HEAD), progress or _silent)

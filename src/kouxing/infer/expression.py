@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ class Expression:
 
     Args:
         threads: CPU threads of the network; by default those of ``weights.session``.
+        folder: where the weights lie; by default where ``weights.session`` looks.
 
     Attributes:
         rate_hz: rows per second; row i stands for time i / rate_hz.
@@ -39,9 +41,9 @@ class Expression:
         WeightError: the weights are missing or damaged.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.session, self.card = weights.session(NAME, threads=threads)
-        self._reader, _ = weights.session(STYLE_NAME, threads=threads)
+    def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
+        self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
+        self._reader, _ = weights.session(STYLE_NAME, threads=threads, folder=folder)
         self.dimensions: dict[str, Any] = self.card["dimensions"]
         ear = self.dimensions["ear"]
         self.rate_hz = Fraction(self.dimensions["rate_hz"])

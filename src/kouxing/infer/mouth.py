@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ class Mouth:
 
     Args:
         threads: CPU threads of the network; by default those of ``weights.session``.
+        folder: where the weights lie; by default where ``weights.session`` looks.
 
     Attributes:
         rate_hz: rows per second; row i stands for time i / rate_hz.
@@ -43,8 +45,8 @@ class Mouth:
         WeightError: the weights are missing or damaged.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.session, self.card = weights.session(NAME, threads=threads)
+    def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
+        self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
         self.dimensions: dict[str, Any] = self.card["dimensions"]
         self.rate_hz = Fraction(self.dimensions["rate_hz"])
         self.look_ahead_ms = look_ahead_ms(self.dimensions["reach"])

@@ -16,7 +16,7 @@ from kouxing.arkit import PLACE
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data.animate import Take, mocap_takes
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.speech import Noises, PhoneWindows, SpeechWindows, TakeWindows, is_anchor, together
+from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, together
 from kouxing.data.sync import Step, find_step
 from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
@@ -163,7 +163,7 @@ class _Stage:
         if self.takes:
             count = max(1, round(schedule.batch * TAKE_SHARE))
             columns = [PLACE[name] for name in HELPERS]
-            parts.append(TakeWindows(self.takes, columns, noises, FRAMES, count, reach, schedule.seed))
+            parts.append(CaptureWindows(self.takes, columns, noises, FRAMES, count, reach, schedule.seed))
         return together(parts)
 
     def run(
