@@ -23,6 +23,7 @@ from kouxing.data.speech import (
     SpeechWindows,
     in_step,
     is_anchor,
+    one_scale,
     together,
 )
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
@@ -143,3 +144,23 @@ def test_echo_rings_on_after_the_sound() -> None:
     made = augment.room(mel, np.random.default_rng(0))
     assert made[20].mean() > SILENT_MEL + 0.1 and made[20].mean() > made[30].mean()
     np.testing.assert_allclose(made[:10], mel[:10], atol=0.05)
+
+
+def test_a_wide_mouth_and_a_narrow_one_become_one_scale() -> None:
+    usual, wide, other = footage(), footage(), footage()
+    wide = replace(
+        wide, clip=replace(wide.clip, speaker="wide"), geometry=wide.geometry * 1.5, aperture=wide.aperture * 1.5
+    )
+    other = replace(other, clip=replace(other.clip, speaker="other"))
+    first, second, third = one_scale([usual, wide, other])
+    np.testing.assert_allclose(first.geometry, usual.geometry)
+    np.testing.assert_allclose(second.geometry, first.geometry, rtol=1e-6)
+    # What was measured stays what it was.
+    np.testing.assert_array_equal(second.aperture, wide.aperture)
+    assert third.geometry.max() == pytest.approx(1)
+
+
+def test_a_face_never_found_has_no_scale() -> None:
+    clip = footage()
+    lost = replace(clip, clip=replace(clip.clip, speaker="lost"), found=np.zeros(len(clip), bool))
+    np.testing.assert_array_equal(one_scale([clip, lost])[1].geometry, lost.geometry)

@@ -64,10 +64,10 @@ def test_helpers_may_be_missing() -> None:
     sound = batch["mel"][:2]
     batch |= {"phone_mel": sound, "classes": torch.zeros(2, 30 * MELS_PER_FRAME, dtype=torch.long)}
     batch |= {"take_mel": sound, "coefficients": torch.rand(2, 30, len(speech.HELPERS))}
-    batch |= {"known": torch.ones(2, 30, len(speech.HELPERS))}
+    batch |= {"known": torch.ones(2, 30, len(speech.HELPERS)), "distance": torch.rand(2, 30)}
     model.eval()
     loss, all_told = task.step(model, batch, 0.0)
-    assert {"speech/phones", "speech/coefficients", "speech/jaw"} <= set(all_told)
+    assert {"speech/phones", "speech/coefficients", "speech/jaw", "speech/captured"} <= set(all_told)
     assert float(loss) == pytest.approx(
         sum(weight * float(all_told[f"speech/{name}"]) for name, weight in speech.WEIGHTS.items()), rel=1e-4
     )

@@ -1,10 +1,12 @@
-"""Speech with mouth classes for every mel frame: synthesised in many languages, and real recordings with labels."""
+"""Speech with mouth classes for every mel frame: synthesised in many languages and voices, and labelled recordings."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 import random
+import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from scipy.signal import resample_poly
 from kouxing.audio.features import log_mel
 from kouxing.errors import DataError
 from kouxing.media.reader import load_sound
+from kouxing.text import mbrola
 from kouxing.text.labels import read_phones
 from kouxing.text.passages import LANGUAGES, passage
 from kouxing.text.phones import Phone, mouth_classes
@@ -84,14 +87,51 @@ def synthesise(count: int, seed: int, progress: Callable[[int, int], None] | Non
     return clips
 
 
-def cached(path: Path, count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> list[PhoneClip]:
-    """``synthesise``, kept in the file ``path``; made again when it was made otherwise."""
+def synthesise_people(count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> list[PhoneClip]:
+    """``count`` utterances by MBROLA, whose voices are cut from real speakers; empty where it is not installed."""
+    rng = random.Random(seed)
+    voices = mbrola.voices()
+    clips: list[PhoneClip] = []
+    for number in range(count if voices else 0):
+        name = rng.choice(list(voices))
+        text = passage(_passage_language(voices[name]), rng)
+        spoken = mbrola.sounds(text, name, rng.randint(110, 240), rng.randint(20, 80))
+        if len(spoken.phones) > 3:
+            with wave.open(io.BytesIO(mbrola.wave(spoken, name, rng.uniform(0.75, 1.35)))) as file:
+                raw, rate = file.readframes(file.getnframes()), file.getframerate()
+            samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768
+            try:
+                clips.append(clip_of(f"mbrola {name}", samples, rate, list(spoken.phones), "sampa"))
+            except DataError:
+                # Few voices have letters of their own: what holds one is left out.
+                continue
+        if progress:
+            progress(number + 1, count)
+    return clips
+
+
+def _passage_language(language: str) -> str:
+    """A language there are words of: the same, its nearest, or one that is written as it is spoken."""
+    near = [one for one in LANGUAGES if one.split("-")[0] == language.split("-")[0]]
+    return language if language in LANGUAGES else (near or ["id"])[0]
+
+
+def cached(
+    path: Path,
+    count: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+    make: Callable[[int, int, Callable[[int, int], None] | None], list[PhoneClip]] | None = None,
+) -> list[PhoneClip]:
+    """``make`` (by default ``synthesise``), kept in the file ``path``; made again when it was made otherwise."""
     key = f"{VERSION} {count} {seed}"
     if path.exists():
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) == key:
                 return _unpack(file["names"], file["lengths"], file["mel"], file["classes"])
-    clips = synthesise(count, seed, progress)
+    clips = (make or synthesise)(count, seed, progress)
+    if not clips:
+        return []
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part.npz")
     np.savez(

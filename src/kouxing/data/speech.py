@@ -14,6 +14,7 @@ from kouxing.data import augment
 from kouxing.data.animate import Take
 from kouxing.data.footage import Footage
 from kouxing.data.phones import PhoneClip
+from kouxing.face.closure import lip_distance
 from kouxing.types import Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
@@ -21,6 +22,8 @@ Batch = dict[str, Tensor]
 Row = dict[str, np.ndarray]
 SHORT_S = 2
 """Clips under this are single words."""
+GAINS = (0.6, 1.7)
+"""Limits within which a speaker's mouth is brought to the usual width."""
 UNKNOWN = -100
 """Class of mel frames beyond the end of a window (cross entropy leaves it out)."""
 
@@ -59,6 +62,21 @@ def in_step(clip: Footage, late: int) -> Footage:
     return replace(
         clip, geometry=clip.geometry[places], aperture=clip.aperture[places], found=clip.found[places] & inside
     )
+
+
+def one_scale(footage: Sequence[Footage]) -> list[Footage]:
+    """The clips with every speaker's mouth as wide as the usual one: how wide somebody opens cannot be heard.
+
+    A speaker's width is the 95th percentile of the aperture over all clips; the usual one the median over speakers.
+    """
+    seen: dict[str, list[Float]] = {}
+    for clip in footage:
+        seen.setdefault(clip.clip.speaker, []).append(clip.aperture[clip.found])
+    joined = {name: np.concatenate(parts) for name, parts in seen.items()}
+    wide = {name: float(np.percentile(values, 95)) for name, values in joined.items() if len(values)}
+    usual = float(np.median(list(wide.values()))) if wide else 1.0
+    gains = {name: float(np.clip(value / usual, *GAINS)) for name, value in wide.items()}
+    return [replace(clip, geometry=clip.geometry / gains.get(clip.clip.speaker, 1.0)) for clip in footage]
 
 
 def _frame(mel: Float, frames: int, reach: int) -> Float:
@@ -193,7 +211,8 @@ class PhoneWindows:
 
 
 class CaptureWindows:
-    """Batches of motion capture: ``take_mel [B, 2 * reach + 4T, 80]``, ``coefficients [B, T, C]``, ``known [B, T, C]``.
+    """Batches of motion capture: ``take_mel [B, 2 * reach + 4T, 80]``, ``coefficients`` and ``known [B, T, C]``, and
+    ``distance [B, T]`` between the lips (``face.closure``).
 
     Args:
         takes: recordings with coefficients.
@@ -224,16 +243,18 @@ class CaptureWindows:
         first = int(rng.integers(0, max(1, len(take) - self._frames)))
         count = min(len(take) - first, self._frames)
         mel, frames = _stretched(take.mel, first, count, self._reach, rng, 0.15)
-        rows = np.column_stack([take.values[:, self._columns] / self._scale, take.found])[first : first + count]
+        columns = (take.values[:, self._columns] / self._scale, lip_distance(take.values), take.found)
+        rows = np.column_stack(columns)[first : first + count]
         rows = augment.resample(rows.astype(np.float32), frames)[: self._frames]
         mel = augment.heard(mel, self._noise(len(mel), rng), rng)
-        part = np.zeros((self._frames, len(self._columns) + 1), np.float32)
+        part = np.zeros((self._frames, len(self._columns) + 2), np.float32)
         part[: len(rows)] = rows
         known = (part[:, -1:] > 0.5) & take.channels[self._columns]
         sound = mel[: len(rows) * MELS_PER_FRAME + self._reach]
         return {
             "take_mel": _frame(sound, self._frames, self._reach),
-            "coefficients": part[:, :-1],
+            "coefficients": part[:, :-2],
+            "distance": part[:, -2],
             "known": known.astype(np.float32),
         }
 

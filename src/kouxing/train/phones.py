@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data.footage import Footage, cache_folder
-from kouxing.data.phones import PhoneClip, cached, load_labelled
+from kouxing.data.phones import PhoneClip, cached, load_labelled, synthesise_people
 from kouxing.data.speech import UNKNOWN, Noises, PhoneWindows
 from kouxing.errors import OptionError
 from kouxing.models.speech import Listener
@@ -23,10 +23,12 @@ from kouxing.train.loop import Batch, Figures, Schedule, train
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
 SCHEDULE = Schedule(
-    steps=600, batch=32, rate=1e-3, warmup=100, validate_every=200, decay=0.03, ema=0.99, precision="bf16-mixed"
+    steps=900, batch=32, rate=1e-3, warmup=100, validate_every=150, decay=0.03, ema=0.99, precision="bf16-mixed"
 )
 UTTERANCES = 2500
-"""What is synthesised: about 100 minutes, in under a minute."""
+"""What espeak-ng synthesises: about 100 minutes, in under a minute."""
+PEOPLE = 2500
+"""What MBROLA does: as much, in five minutes."""
 FRAMES = 50
 """Window in video frames."""
 
@@ -44,7 +46,12 @@ def load(data: Path, report: Callable[[str], None] = print) -> PhoneData | None:
     """Synthesise (once; kept in the cache) and read the labels; None, with a line that says why, without either."""
     labelled = load_labelled(data)
     try:
-        made = cached(cache_folder(data).parent / "phones.npz", UTTERANCES, seed=0)
+        folder = cache_folder(data).parent
+        made = cached(folder / "phones.npz", UTTERANCES, seed=0)
+        people = cached(folder / "phones-people.npz", PEOPLE, seed=0, make=synthesise_people)
+        if not people:
+            report("no voices of real people to learn phones from: MBROLA and its voices are not installed")
+        made = made + people
     except OptionError as error:
         report(f"no synthetic speech: {error}")
         made = []

@@ -16,7 +16,7 @@ from kouxing.arkit import PLACE
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data.animate import Take, mocap_takes
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, together
+from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, one_scale, together
 from kouxing.data.sync import Step, find_step
 from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
@@ -40,8 +40,9 @@ WEIGHTS = {
     "phones": 0.2,
     "coefficients": 0.15,
     "jaw": 0.25,
+    "captured": 0.3,
 }
-"""The loss table; the last three are the helping heads'."""
+"""The loss table; phones, coefficients and jaw are the helping heads', captured is the opening in motion capture."""
 CLOSED_GAP, OPEN_GAP = 0.006, 0.016
 """Inner-lip gap over face width: fully closed under the first, open over the second (kappa between)."""
 HELPERS = (
@@ -104,6 +105,8 @@ class SpeechTask:
             told, wanted, known = outputs[2][-sizes[-1] :], batch["coefficients"], batch["known"]
             terms["coefficients"] = masked_mean((told - wanted).square(), known)
             terms["jaw"] = correlation_loss(told[..., 0], wanted[..., 0], known[..., 0])
+            heard = outputs[0][-sizes[-1] :] @ way
+            terms["captured"] = correlation_loss(heard, batch["distance"], known[..., 0])
         loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
         return loss, {f"speech/{name}": value.detach() for name, value in terms.items()} | {
             "speech/loss": loss.detach()
@@ -235,7 +238,7 @@ def main(
     kept = [clip for clip in footage if clip.clip.id not in steps or steps[clip.clip.id].kept]
     late = {name: step.late for name, step in steps.items() if step.kept and step.late}
     report(f"stage 3 of 3: all clips ({len(late)} moved in time, {len(footage) - len(kept)} left out)")
-    model = stage.run("speech", start, kept, schedule, out / "all", late).encoder
+    model = stage.run("speech", start, one_scale(kept), schedule, out / "all", late).encoder
     told = {name: repr(value) for name, value in best_figures(out / "all").items()}
     write_aside(out / BEST, model.state_dict(), told)
     save(model, data, out)
