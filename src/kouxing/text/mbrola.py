@@ -1,7 +1,7 @@
 """Text -> speech with exact phone times, by MBROLA: about 75 voices cut from real speakers (Dutoit et al. 1996).
 
-Optional: Debian's ``mbrola`` and ``mbrola-*`` (non-free: not for commercial or military use) beside ``espeak-ng``, which
-says what is spoken and for how long. ``text.speak`` alone needs none of it, but its voices are made by rule.
+Optional: Debian's ``mbrola``, ``mbrola-*`` (non-free: no commercial or military use) beside ``espeak-ng``, which says
+what is spoken and for how long. ``text.speak`` alone needs none of it, but its voices are made by rule.
 """
 
 from __future__ import annotations
