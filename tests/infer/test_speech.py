@@ -8,16 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from infer.fake_parts import Loudness
-from kouxing.face.geometry import opening
-from kouxing.infer.speech import HEARD_OPEN_PX, PAUSE_FRAMES, REST_FRAMES, WAKE_FRAMES, calm, hear
+from kouxing.infer.speech import REST_FRAMES, WAKE_FRAMES, calm, hear
 from kouxing.units import SAMPLE_HZ, SAMPLES_PER_FRAME
-
-
-def mouths(opened_px):
-    """Features of mouths open by so many crop pixels."""
-    one = np.zeros((len(opened_px), 16), np.float32)
-    one[:, 0] = 1
-    return np.asarray(one * (np.asarray(opened_px) / opening(one))[:, None], np.float32)
 
 
 def voice(seconds, pause):
@@ -39,23 +31,10 @@ def test_silence_closes_the_mouth_and_speech_is_left_alone():
 
 def test_the_mouth_rests_at_once_and_wakes_ahead_of_the_voice():
     silent = np.array([1] * 6 + [0] * 2 + [1] * 7 + [0], bool)
-    gains = opening(calm(mouths(np.ones(16)), silent))
+    gains = calm(np.ones((16, 1), np.float32), silent)[:, 0]
     np.testing.assert_allclose(gains, [0] * 4 + [1 / 3, 2 / 3, 1, 1] + [0] * 5 + [1 / 3, 2 / 3, 1], atol=1e-6)
     # Nothing to wake for at the end.
-    assert (calm(mouths(np.ones(9)), np.array([0] * 2 + [1] * 7, bool))[2:] == 0).all()
-
-
-def test_a_mouth_heard_open_stays_open_in_a_short_pause_only():
-    wide = mouths(np.full(40, HEARD_OPEN_PX + 1))
-    for length in (PAUSE_FRAMES - 1, PAUSE_FRAMES):
-        silent = np.zeros(40, bool)
-        silent[10 : 10 + length] = True
-        after = opening(calm(wide, silent))
-        assert after[9] > HEARD_OPEN_PX and after[39] > HEARD_OPEN_PX
-        middle = after[10 + REST_FRAMES : 10 + length - WAKE_FRAMES]
-        assert (middle > HEARD_OPEN_PX).all() if length < PAUSE_FRAMES else (middle == 0).all()
-    narrow = calm(mouths(np.full(20, HEARD_OPEN_PX - 1)), np.array([0] * 5 + [1] * 10 + [0] * 5, bool))
-    assert (narrow[6:11] == 0).all()
+    assert (calm(np.ones((9, 1), np.float32), np.array([0] * 2 + [1] * 7, bool))[2:] == 0).all()
 
 
 @settings(max_examples=20, deadline=None)

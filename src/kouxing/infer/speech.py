@@ -10,17 +10,12 @@ from typing import Protocol
 import numpy as np
 
 from kouxing.audio.silence import frame_levels, silent_levels
-from kouxing.face.geometry import opening
 from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 
 REST_FRAMES, WAKE_FRAMES = 1, 3
 """The mouth comes to rest within so many frames (40 ms) of silence, and leaves it so many (120 ms) before speech: real
 mouths open ahead of the voice (docs/log.md)."""
-
-PAUSE_FRAMES, HEARD_OPEN_PX = 12, 5.0
-"""In a pause shorter than the first (0.48 s) the mouth stays open where the encoder still hears it open by the second:
-a level says no more than that it is quiet, and people who go on in a moment do not close their lips (docs/log.md)."""
 
 BLOCK = 100 * SAMPLES_PER_FRAME
 """Samples taken at a time (4 s)."""
@@ -57,39 +52,25 @@ def calm(features: Float, silent: Bool) -> Float:
     """Bring the mouth to rest where nobody speaks.
 
     Args:
-        features: ``[L, 16]`` mouth geometry.
+        features: ``[L, D]``.
         silent: ``[L]``.
 
     Returns:
-        ``[L, 16] float32``: speech is left as it is; silence fades to 0 over ``REST_FRAMES`` and back over
-        ``WAKE_FRAMES``. Short pauses in which the mouth is heard open are speech (``PAUSE_FRAMES``).
+        ``[L, D] float32``: speech is left as it is; silence fades to 0 over ``REST_FRAMES`` and back over
+        ``WAKE_FRAMES``.
     """
-    gain = np.where(_short(silent) & (opening(features) >= HEARD_OPEN_PX), 1, _resting(silent))
-    return np.asarray(features * gain[:, None], np.float32)
-
-
-def _short(silent: Bool) -> Bool:
-    """``[L]``: silent frames of pauses under ``PAUSE_FRAMES``."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], silent.astype(np.int8), [0]])))
-    short = np.zeros(len(silent), bool)
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
-        short[first:last] = last - first < PAUSE_FRAMES
-    return short
-
-
-def _resting(silent: Bool) -> Float:
-    """``[L]``: 1 in speech, 0 in silence, with the ways there and back."""
     frames = np.arange(len(silent))
     spoken = np.flatnonzero(~silent)
     if len(spoken) == 0:
-        return np.zeros(len(silent), np.float32)
+        return np.zeros_like(features)
     place = np.searchsorted(spoken, frames)
     since = np.where(place > 0, frames - spoken[np.maximum(place, 1) - 1], len(frames) + REST_FRAMES)
     until = np.where(
         place < len(spoken), spoken[np.minimum(place, len(spoken) - 1)] - frames, len(frames) + WAKE_FRAMES
     )
     gain = np.maximum(1 - since / REST_FRAMES, 1 - until / WAKE_FRAMES)
-    return np.where(silent, np.clip(gain, 0, 1), 1).astype(np.float32)
+    gain = np.where(silent, np.clip(gain, 0, 1), 1).astype(np.float32)
+    return np.asarray(features * gain[:, None], np.float32)
 
 
 def hear(chunks: Iterable[Float], stream: FeatureStream, heard: Callable[[int], None] | None = None) -> Speech:
