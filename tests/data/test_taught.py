@@ -29,7 +29,7 @@ def test_lips_shut_at_bilabials_only() -> None:
         PhoneClip("one", rng.normal(size=(90, 80)).astype(np.float32), classes),
         PhoneClip("short", rng.normal(size=(12, 80)).astype(np.float32), classes[:12]),
     ]
-    takes = taught_takes(model, SpeechEncoder(EAR).eval(), clips, (0.2, 0.5))
+    takes = taught_takes(model, SpeechEncoder(EAR).eval(), clips, (0.2, 0.5), 0.0)
     assert [take.name for take in takes] == ["one"] and takes[0].group == GROUP
     take = takes[0]
     assert len(take) == 22 and len(take.mel) == 88

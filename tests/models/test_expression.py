@@ -7,8 +7,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from kouxing.arkit import EMOTIONS
-from kouxing.models.expression import STATISTICS, Expression, ExpressionDimensions, ExpressionStep, listen, statistics
+from kouxing.arkit import EMOTIONS, PLACE
+from kouxing.face.closure import PER_CROP_PX, lip_distance
+from kouxing.face.geometry import opening
+from kouxing.models.expression import (
+    STATISTICS,
+    Expression,
+    ExpressionDimensions,
+    ExpressionStep,
+    follow,
+    heard_distance,
+    listen,
+    statistics,
+)
 from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
 from kouxing.units import MELS_PER_FRAME
 
@@ -126,3 +137,38 @@ def test_several_ears_lie_side_by_side() -> None:
         width = own.shape[-1]
         torch.testing.assert_close(heard[..., place * width : (place + 1) * width], own)
         torch.testing.assert_close(state[place * EAR.layers : (place + 1) * EAR.layers], last)
+
+
+@torch.no_grad()
+def test_the_encoders_own_opening_is_what_its_features_say() -> None:
+    torch.manual_seed(3)
+    members = [SpeechEncoder(SpeechDimensions(width=6, hidden=5, reach=2, features=16)).eval() for _ in range(2)]
+    ears = Ears(members)
+    mel = torch.randn(1, 2 * EAR.context_mels + 5 * MELS_PER_FRAME, EAR.bands)
+    heard, _ = listen(ears, mel, ears.initial_state(1))
+    features, _ = ears(mel, ears.initial_state(1))
+    wanted = torch.from_numpy(opening(features.numpy()) * PER_CROP_PX)
+    torch.testing.assert_close(heard_distance(ears, heard), wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_lips_follow_another_distance_and_nothing_else_moves() -> None:
+    torch.manual_seed(4)
+    values = torch.rand(3, 7, 52) * 0.4
+    wanted = torch.rand(3, 7) * 0.3
+    whole = follow(values, wanted, torch.ones(3, 7))
+    torch.testing.assert_close(torch.from_numpy(lip_distance(whole.numpy())), wanted, atol=1e-5, rtol=1e-5)
+    others = [place for name, place in PLACE.items() if name not in ("jawOpen", "mouthClose")]
+    assert torch.equal(whole[..., others], values[..., others])
+    assert torch.equal(follow(values, wanted, torch.zeros(3, 7)), values)
+    before, half = (
+        torch.from_numpy(lip_distance(v.numpy())) for v in (values, follow(values, wanted, torch.full((3, 7), 0.5)))
+    )
+    torch.testing.assert_close(half, (before + wanted) / 2, atol=1e-5, rtol=1e-5)
+
+
+def test_what_the_jaw_cannot_close_the_lips_do() -> None:
+    values = torch.zeros(1, 52)
+    values[0, [PLACE["mouthUpperUpLeft"], PLACE["mouthUpperUpRight"]]] = 1.0
+    shut = follow(values, torch.zeros(1), torch.ones(1))
+    assert shut[0, PLACE["jawOpen"]] == 0 and shut[0, PLACE["mouthClose"]] > 0.3
+    assert abs(float(lip_distance(shut.numpy())[0])) < 1e-5

@@ -13,8 +13,7 @@ from kouxing.data.animate import Take
 from kouxing.data.heard import hear_takes
 from kouxing.data.phones import PhoneClip
 from kouxing.face.closure import TYPICAL_DISTANCE, lip_distance
-from kouxing.models.expression import Expression
-from kouxing.models.mouth import shut_lips
+from kouxing.models.expression import Expression, ExpressionStep, heard_distance
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.text.phones import CLASS
 from kouxing.types import Float
@@ -27,7 +26,7 @@ LEAST_MELS = 2
 
 @torch.no_grad()
 def taught_takes(
-    model: Expression, encoder: SpeechEncoder | Ears, clips: list[PhoneClip], gate: tuple[float, float]
+    model: Expression, encoder: SpeechEncoder | Ears, clips: list[PhoneClip], gate: tuple[float, float], share: float
 ) -> list[Take]:
     """A neutral take of each clip (of group ``taught``), as ``model`` would say it.
 
@@ -35,9 +34,10 @@ def taught_takes(
         model: trained ``expression``; its encoder is ``encoder``.
         encoder: see ``model``.
         clips: speech with known phones.
-        gate: ``begin`` and ``full`` of ``models.mouth.shut_lips``.
+        gate, share: see ``models.expression.ExpressionStep``.
     """
     model.eval()
+    step = ExpressionStep(encoder, model, gate, share)
     blank = [_blank(clip) for clip in clips if len(clip.mel) >= 10 * MELS_PER_FRAME]
     pieces = hear_takes(encoder, blank, 1, 0, lambda _: None)
     size = model.dimensions
@@ -52,7 +52,8 @@ def taught_takes(
         values, shut, _ = model(heard, emotion, style, model.initial_state(1))
         bilabial = torch.from_numpy(blank[piece.take].gap < 0.5)
         shut = torch.where(bilabial, torch.ones_like(shut), shut)
-        taught[piece.take] = _filled(blank[piece.take], shut_lips(values, shut, *gate)[0].numpy())
+        made = step.finished(values, shut, emotion, heard_distance(encoder, heard))
+        taught[piece.take] = _filled(blank[piece.take], made[0].numpy())
     return [taught[place] for place in sorted(taught)]
 
 

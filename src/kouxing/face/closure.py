@@ -26,6 +26,12 @@ out as 0."""
 PER_FACE_WIDTH = 3.28
 """Units of d per face width of inner-lip gap, from the same fit: jawOpen's own weight is 1."""
 
+FACE_WIDTH_PX = 171.0
+"""Width of a face in its upright crop (median of the training footage, 10th to 90th percentile 161 to 183)."""
+
+PER_CROP_PX = PER_FACE_WIDTH / FACE_WIDTH_PX
+"""Units of d per crop pixel of opening (``face.geometry.opening``)."""
+
 TYPICAL_GAP = 0.083
 """Inner-lip gap, in face widths, that a speaker stays under 95 % of the time (median of the training footage)."""
 

@@ -126,7 +126,12 @@ def displacement(features: Float) -> Float:
     return np.asarray(flat.reshape(*features.shape[:-1], LIPS, 2), np.float32)
 
 
+def opening_weights() -> Float:
+    """``[16] float32``: the opening in crop pixels is the product of geometry with these."""
+    components, scale = basis()
+    return np.asarray((components[2 * GAP_LOWER + 1] - components[2 * GAP_UPPER + 1]) * scale, np.float32)
+
+
 def opening(features: Float) -> Float:
     """Inner-lip opening ``[...]`` in crop pixels that geometry ``[..., 16]`` stands for (signed: < 0 is pressed)."""
-    moved = displacement(features)
-    return np.asarray(moved[..., GAP_LOWER, 1] - moved[..., GAP_UPPER, 1], np.float32)
+    return np.asarray(features @ opening_weights(), np.float32)

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kouxing.arkit import COEFFICIENTS, EMOTIONS
+from kouxing.arkit import COEFFICIENTS, EMOTIONS, PLACE
+from kouxing.face import geometry
+from kouxing.face.closure import PER_CROP_PX, distance_weights
 from kouxing.face.emotions import offsets
 from kouxing.models.layers import start_small
 from kouxing.models.mouth import shut_lips
@@ -20,6 +22,9 @@ from kouxing.models.speech import Ears, SpeechEncoder
 
 REST = -3.0
 """Where outputs begin, before the sigmoid: coefficients are mostly near 0."""
+EAR_SHARE = 0.8
+"""How far neutral lips follow the encoder's own opening. The trunk was trained on the same clips and tells more about
+them than about strangers; its opening, learned from far more variety, is the better guide (docs/log.md)."""
 STATISTICS = 2 * len(COEFFICIENTS)
 """What a style is read from: mean and standard deviation of every coefficient over a reference clip."""
 
@@ -95,6 +100,37 @@ def listen(encoder: SpeechEncoder | Ears, mel: Tensor, state: Tensor) -> tuple[T
     return torch.cat([heard for heard, _ in told], -1), torch.cat([own for _, own in told])
 
 
+def heard_distance(encoder: SpeechEncoder | Ears, heard: Tensor) -> Tensor:
+    """Lip distance ``[B, T]`` that the encoder itself hears, the mean of its members; under 0 they are pressed.
+
+    Args:
+        encoder: whose trunk ``listen`` was.
+        heard: what it gave, ``[B, T, heard]``.
+    """
+    members = [encoder] if isinstance(encoder, SpeechEncoder) else list(encoder.members)
+    parts = heard.chunk(len(members), -1)
+    features = torch.stack([one.readout(part) for one, part in zip(members, parts, strict=True)])  # type: ignore[operator]
+    return features.mean(0) @ torch.from_numpy(geometry.opening_weights() * PER_CROP_PX).to(heard)
+
+
+def follow(values: Tensor, wanted: Tensor, share: Tensor) -> Tensor:
+    """Open or close the jaw, and then the lips, until their distance is nearer to another one.
+
+    Args:
+        values: ``[..., 52]``.
+        wanted: ``[...]`` lip distance.
+        share: ``[...]`` of the way there: 0 leaves the values, 1 goes all the way.
+    """
+    missing = share * (wanted - values @ torch.from_numpy(distance_weights()).to(values))
+    jaw, close = values[..., PLACE["jawOpen"]], values[..., PLACE["mouthClose"]]
+    moved = (jaw + missing).clamp(0, 1)
+    change = torch.zeros_like(values)
+    change[..., PLACE["jawOpen"]] = moved - jaw
+    # What the jaw could not do, the lips do.
+    change[..., PLACE["mouthClose"]] = (close - (missing - (moved - jaw))).clamp(0, 1) - close
+    return values + change
+
+
 class Expression(nn.Module):
     """What follows the encoder. Emotion and style modulate it step by step, so that they may change over time."""
 
@@ -148,11 +184,20 @@ class Expression(nn.Module):
 
 
 class ExpressionStep(nn.Module):
-    """Encoder trunk and ``expression`` together for export: mel and states in, coefficients and states out."""
+    """Encoder trunk and ``expression`` together for export: mel and states in, coefficients and states out.
 
-    def __init__(self, encoder: SpeechEncoder | Ears, model: Expression, gate: tuple[float, float]) -> None:
+    Args:
+        encoder: whose trunk hears.
+        model: what follows it.
+        gate: ``begin`` and ``full`` of ``shut_lips``.
+        share: how far a neutral face's lips follow what the encoder itself hears of their distance.
+    """
+
+    def __init__(
+        self, encoder: SpeechEncoder | Ears, model: Expression, gate: tuple[float, float], share: float = 0.0
+    ) -> None:
         super().__init__()
-        self.encoder, self.model, self.gate = encoder, model, gate
+        self.encoder, self.model, self.gate, self.share = encoder, model, gate, share
 
     def forward(
         self, mel: Tensor, emotion: Tensor, style: Tensor, ear: Tensor, state: Tensor
@@ -160,7 +205,13 @@ class ExpressionStep(nn.Module):
         """T steps from ``mel [1, 2 * context_mels + 4 * T, 80]``: ``[1, T, 52]`` and both next states."""
         heard, ear = listen(self.encoder, mel, ear)
         values, shut, state = self.model(heard, emotion, style, state)
-        return (shut_lips(values, shut, *self.gate) if self.model.dimensions.shuts else values), ear, state
+        return self.finished(values, shut, emotion, heard_distance(self.encoder, heard)), ear, state
+
+    def finished(self, values: Tensor, shut: Tensor, emotion: Tensor, distance: Tensor) -> Tensor:
+        """Coefficients ``[B, T, 52]`` of the model with the encoder's opening, and lips that touch."""
+        # Strong emotions open the jaw by themselves.
+        values = follow(values, distance.clamp(min=0), self.share * emotion[..., 0])
+        return shut_lips(values, shut, *self.gate) if self.model.dimensions.shuts else values
 
 
 class StyleReader(nn.Module):

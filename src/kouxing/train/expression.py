@@ -16,8 +16,13 @@ from kouxing.data.animate import Take, load_takes
 from kouxing.data.heard import Heard, HeardWindows, hear_takes
 from kouxing.face.closure import TYPICAL_DISTANCE, distance_weights
 from kouxing.face.emotions import ACTION_UNITS
-from kouxing.models.expression import Expression, ExpressionDimensions
-from kouxing.models.mouth import shut_lips
+from kouxing.models.expression import (
+    EAR_SHARE,
+    Expression,
+    ExpressionDimensions,
+    ExpressionStep,
+    heard_distance,
+)
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.train.card import about
 from kouxing.train.export_animate import export_expression
@@ -61,6 +66,7 @@ class ExpressionTask:
     held_out: list[Take]
     held_out_heard: list[list[Heard]]
     spread: Float
+    encoder: SpeechEncoder | Ears
 
     def __post_init__(self) -> None:
         self._distance = torch.from_numpy(distance_weights()) / TYPICAL_DISTANCE
@@ -99,22 +105,22 @@ class ExpressionTask:
         return torch.where(kind < AVERAGE_STYLE, torch.zeros_like(chosen), chosen), (known - read).square().mean()
 
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        made = [predict(cast(Expression, model), pieces) for pieces in self.held_out_heard]
+        made = [predict(cast(Expression, model), self.encoder, pieces) for pieces in self.held_out_heard]
         return held_out_figures(self.held_out, made)
 
 
 @torch.no_grad()
-def predict(model: Expression, pieces: list[Heard]) -> Float:
+def predict(model: Expression, encoder: SpeechEncoder | Ears, pieces: list[Heard], share: float = EAR_SHARE) -> Float:
     """Coefficients ``[T, 52]`` of a take's pieces in order: neutral, average style."""
     model.eval()
-    size, made = model.dimensions, []
+    step, size, made = ExpressionStep(encoder, model, GATE, share), model.dimensions, []
     state = model.initial_state(1)
     for piece in pieces:
         heard = torch.from_numpy(piece.features.astype(np.float32))[None]
         emotion = torch.zeros(1, heard.shape[1], size.emotions)
         emotion[..., 0] = 1
         values, shut, state = model(heard, emotion, torch.zeros(1, heard.shape[1], size.style), state)
-        made.append((shut_lips(values, shut, *GATE) if size.shuts else values)[0].numpy())
+        made.append(step.finished(values, shut, emotion, heard_distance(encoder, heard))[0].numpy())
     return np.concatenate(made)
 
 
@@ -171,7 +177,9 @@ def prepare(
     model.style.middle.copy_(windows.statistics.mean(0))
     model.style.spread.copy_(windows.statistics.std(0).clamp(min=0.02))
     held_out_heard = [hear_takes(encoder, [take], 1, 0, lambda _: None) for take in held_out]
-    return ExpressionTask(model, windows, held_out, [_in_order(pieces) for pieces in held_out_heard], spread(takes))
+    return ExpressionTask(
+        model, windows, held_out, [_in_order(pieces) for pieces in held_out_heard], spread(takes), encoder
+    )
 
 
 def _in_order(pieces: list[Heard]) -> list[Heard]:
@@ -198,4 +206,4 @@ def save(model: Expression, encoder: SpeechEncoder | Ears, windows: HeardWindows
         },
     }
     told["blinks"] = "not learned: speech does not tell of them; drawn at random in use, the same for the same seed"
-    export_expression(model, encoder, GATE, told, out)
+    export_expression(model, encoder, GATE, EAR_SHARE, told, out)

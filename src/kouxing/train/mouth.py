@@ -17,19 +17,19 @@ from torch.nn import functional as F
 from kouxing.arkit import MOUTH, PLACE
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data.animate import Take, TakeWindows, load_takes
-from kouxing.data.footage import cache_folder
 from kouxing.data.phone_windows import IGNORED, PhoneWindows
-from kouxing.data.phones import PhoneClip, cached, load_labelled
+from kouxing.data.phones import PhoneClip, load_labelled
 from kouxing.data.taught import taught_takes
 from kouxing.errors import DataError
 from kouxing.eval.closure import Judged, judge, summary
 from kouxing.face.closure import CLOSED_DISTANCE, TYPICAL_DISTANCE, distance_weights
 from kouxing.losses.closure import closure, closure_loss, coefficient_error, distance_error, shut_error
 from kouxing.losses.motion import correlation_loss, masked_mean
-from kouxing.models.expression import Expression, ExpressionDimensions
+from kouxing.models.expression import EAR_SHARE, Expression, ExpressionDimensions
 from kouxing.models.mouth import Mouth, MouthDimensions, shut_lips, to_coefficients
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.text.phones import MOUTHS
+from kouxing.train import phones as phone_speech
 from kouxing.train.card import about
 from kouxing.train.export_animate import export_mouth
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train
@@ -53,9 +53,6 @@ GATE = (0.25, 0.4)
 
 LONGEST, SHORTEST = 75, 20
 """Length of a sample and of the shortest unmasked window, in video frames."""
-
-SYNTHESISED = 2500
-"""Utterances of phone pre-training."""
 
 PRESETS = {
     "phones": Schedule(
@@ -249,7 +246,7 @@ def main(
         out: run folder; at the end it also holds the weights as ONNX with their card.
         dimensions: sizes, and what is left out in an ablation.
         masking: random-length masking (ablation).
-        phones: begin with phone pre-training on synthesised and labelled speech (ablation); needs espeak-ng.
+        phones: begin with phone pre-training on synthesised and labelled speech (ablation); see ``train.phones.load``.
         expression: run folder of ``train expression``, which then speaks the phone speech as further takes.
         speech: the run folder that ``expression`` was trained with.
         device: see ``train.loop.train``.
@@ -265,12 +262,13 @@ def main(
     torch.manual_seed(schedule.seed)
     model = Mouth(size)
     if phones or expression:
-        made = cached(cache_folder(data).parent / "phones.npz", SYNTHESISED, schedule.seed)
+        spoken = phone_speech.load(data, report)
+        made = [] if spoken is None else spoken.made
         labelled = load_labelled(data)
-        if phones:
+        if phones and spoken is not None:
             pretrain(model, made, labelled, out / "phones", device, PRESETS["phones"], report)
         if expression:
-            takes += taught_takes(*load_expression(expression, speech), [*made, *labelled], GATE)
+            takes += taught_takes(*load_expression(expression, speech), [*made, *labelled], GATE, EAR_SHARE)
     windows = TakeWindows(
         takes, LONGEST, SHORTEST, schedule.batch, size.before_mels, size.after_mels, schedule.seed, masking
     )

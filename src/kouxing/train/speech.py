@@ -21,7 +21,6 @@ from kouxing.data.sync import Step, find_step
 from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
 from kouxing.face import geometry
-from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error, masked_mean, velocity_error
 from kouxing.models.speech import Ears, Listener, SpeechDimensions, SpeechEncoder
 from kouxing.text.phones import MOUTHS
@@ -74,10 +73,9 @@ class SpeechTask:
     held_out: list[Footage]
 
     def __post_init__(self) -> None:
-        components, scale = geometry.basis()
+        _, scale = geometry.basis()
         self._scale = torch.from_numpy(scale / scale[0])
-        lower, upper = 2 * GAP_LOWER + 1, 2 * GAP_UPPER + 1
-        self._opening = torch.from_numpy((components[lower] - components[upper]) * scale / scale[0])
+        self._opening = torch.from_numpy(geometry.opening_weights() / scale[0])
 
     def batch(self, number: int) -> Batch:
         return self.windows(number)
