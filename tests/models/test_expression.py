@@ -15,6 +15,7 @@ from kouxing.models.expression import (
     Expression,
     ExpressionDimensions,
     ExpressionStep,
+    Gate,
     follow,
     heard_distance,
     listen,
@@ -25,7 +26,7 @@ from kouxing.units import MELS_PER_FRAME
 
 SIZE = ExpressionDimensions(heard=9, width=8, hidden=7, style=3, speakers=4)
 EAR = SpeechDimensions(width=6, hidden=5, reach=2)
-GATE = (0.4, 0.6)
+GATE = Gate(under=0.05, more=0.02, width=0.02)
 
 
 def expression(**changes: int) -> Expression:
@@ -172,3 +173,11 @@ def test_what_the_jaw_cannot_close_the_lips_do() -> None:
     shut = follow(values, torch.zeros(1), torch.ones(1))
     assert shut[0, PLACE["jawOpen"]] == 0 and shut[0, PLACE["mouthClose"]] > 0.3
     assert abs(float(lip_distance(shut.numpy())[0])) < 1e-5
+
+
+def test_lips_are_drawn_shut_near_the_limit_and_a_probability_moves_it() -> None:
+    distance = torch.tensor([0.0, 0.04, 0.05, 0.06, 0.2])
+    even = GATE.share(distance, torch.full((5,), 0.5))
+    torch.testing.assert_close(even, torch.tensor([1.0, 1.0, 0.5, 0.0, 0.0]))
+    sure, unlikely = GATE.share(distance, torch.ones(5)), GATE.share(distance, torch.zeros(5))
+    assert sure[3] == 1 and unlikely[2] == 0 and sure[4] == 0

@@ -14,6 +14,7 @@ from kouxing.data.heard import hear_takes
 from kouxing.data.phones import PhoneClip
 from kouxing.face.closure import TYPICAL_DISTANCE, lip_distance
 from kouxing.models.expression import Expression, ExpressionStep, heard_distance
+from kouxing.models.mouth import drawn_shut
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.text.phones import CLASS
 from kouxing.types import Float
@@ -25,19 +26,16 @@ LEAST_MELS = 2
 
 
 @torch.no_grad()
-def taught_takes(
-    model: Expression, encoder: SpeechEncoder | Ears, clips: list[PhoneClip], gate: tuple[float, float], share: float
-) -> list[Take]:
+def taught_takes(model: Expression, encoder: SpeechEncoder | Ears, clips: list[PhoneClip]) -> list[Take]:
     """A neutral take of each clip (of group ``taught``), as ``model`` would say it.
 
     Args:
         model: trained ``expression``; its encoder is ``encoder``.
         encoder: see ``model``.
         clips: speech with known phones.
-        gate, share: see ``models.expression.ExpressionStep``.
     """
     model.eval()
-    step = ExpressionStep(encoder, model, gate, share)
+    step = ExpressionStep(encoder, model)
     blank = [_blank(clip) for clip in clips if len(clip.mel) >= 10 * MELS_PER_FRAME]
     pieces = hear_takes(encoder, blank, 1, 0, lambda _: None)
     size = model.dimensions
@@ -50,10 +48,9 @@ def taught_takes(
         emotion[..., 0] = 1
         style = torch.zeros(1, heard.shape[1], size.style)
         values, shut, _ = model(heard, emotion, style, model.initial_state(1))
-        bilabial = torch.from_numpy(blank[piece.take].gap < 0.5)
-        shut = torch.where(bilabial, torch.ones_like(shut), shut)
-        made = step.finished(values, shut, emotion, heard_distance(encoder, heard))
-        taught[piece.take] = _filled(blank[piece.take], made[0].numpy())
+        made = step.finished(values, shut, emotion, heard_distance(encoder, heard))[0]
+        bilabial = torch.from_numpy((blank[piece.take].gap < 0.5).astype(np.float32))
+        taught[piece.take] = _filled(blank[piece.take], drawn_shut(made, bilabial).numpy())
     return [taught[place] for place in sorted(taught)]
 
 

@@ -17,7 +17,7 @@ from kouxing.face import geometry
 from kouxing.face.closure import PER_CROP_PX, distance_weights
 from kouxing.face.emotions import offsets
 from kouxing.models.layers import start_small
-from kouxing.models.mouth import shut_lips
+from kouxing.models.mouth import drawn_shut
 from kouxing.models.speech import Ears, SpeechEncoder
 
 REST = -3.0
@@ -25,6 +25,31 @@ REST = -3.0
 EAR_SHARE = 0.8
 """How far neutral lips follow the encoder's own opening. The trunk was trained on the same clips and tells more about
 them than about strangers; its opening, learned from far more variety, is the better guide (docs/log.md)."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Where lips are drawn together: a model that follows the mean never quite closes them.
+
+    Attributes:
+        under: lip distance heard by the encoder (``heard_distance``) under which they touch.
+        more: how much farther up a certain probability of touching moves that, an even one not at all.
+        width: over which distance they are drawn together.
+    """
+
+    under: float
+    more: float
+    width: float
+
+    def share(self, distance: Tensor, shut: Tensor) -> Tensor:
+        """How far the lips are drawn together, 0..1, at ``distance`` and probability ``shut``, of one shape."""
+        limit = self.under + 2 * self.more * (shut - 0.5)
+        return ((limit + self.width / 2 - distance) / self.width).clamp(0, 1)
+
+
+GATE = Gate(under=0.073, more=0.02, width=0.02)
+"""Chosen on ``val`` and on held-out training speakers (docs/log.md): the distance tells strangers' closed lips better
+than the learned probability alone, which is too sure of them."""
 STATISTICS = 2 * len(COEFFICIENTS)
 """What a style is read from: mean and standard deviation of every coefficient over a reference clip."""
 
@@ -189,12 +214,12 @@ class ExpressionStep(nn.Module):
     Args:
         encoder: whose trunk hears.
         model: what follows it.
-        gate: ``begin`` and ``full`` of ``shut_lips``.
+        gate: where lips touch.
         share: how far a neutral face's lips follow what the encoder itself hears of their distance.
     """
 
     def __init__(
-        self, encoder: SpeechEncoder | Ears, model: Expression, gate: tuple[float, float], share: float = 0.0
+        self, encoder: SpeechEncoder | Ears, model: Expression, gate: Gate = GATE, share: float = EAR_SHARE
     ) -> None:
         super().__init__()
         self.encoder, self.model, self.gate, self.share = encoder, model, gate, share
@@ -211,7 +236,7 @@ class ExpressionStep(nn.Module):
         """Coefficients ``[B, T, 52]`` of the model with the encoder's opening, and lips that touch."""
         # Strong emotions open the jaw by themselves.
         values = follow(values, distance.clamp(min=0), self.share * emotion[..., 0])
-        return shut_lips(values, shut, *self.gate) if self.model.dimensions.shuts else values
+        return drawn_shut(values, self.gate.share(distance, shut)) if self.model.dimensions.shuts else values
 
 
 class StyleReader(nn.Module):

@@ -244,8 +244,12 @@ def shut_lips(values: Tensor, shut: Tensor, begin: float, full: float) -> Tensor
         shut: ``[...]`` probability that the lips touch.
         begin, full: from this probability on they are drawn together, from that one on they touch (d = 0).
     """
+    return drawn_shut(values, ((shut - begin) / (full - begin)).clamp(0, 1))
+
+
+def drawn_shut(values: Tensor, share: Tensor) -> Tensor:
+    """Lips ``share [...]`` of the way from ``values [..., 52]`` to touching, by mouthClose."""
     distance = values @ torch.from_numpy(distance_weights()).to(values)
-    share = ((shut - begin) / (full - begin)).clamp(0, 1)
     more = torch.zeros_like(values)
     more[..., PLACE["mouthClose"]] = share * distance.clamp(min=0)
     return (values + more).clamp(0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +68,7 @@ def _streamed_difference(
 
 
 def export_expression(
-    model: Expression, encoder: SpeechEncoder | Ears, gate: tuple[float, float], share: float, about: dict[str, Any],
-    folder: Path | None = None,
+    model: Expression, encoder: SpeechEncoder | Ears, about: dict[str, Any], folder: Path | None = None
 ) -> float:  # fmt: skip
     """Save ``expression`` (with its encoder's trunk inside) and ``expression_style``; returns the largest difference.
 
@@ -78,7 +78,7 @@ def export_expression(
     model, encoder = model.cpu().eval(), encoder.cpu().eval()
     _round_to_half(model)
     _round_to_half(encoder)
-    step, size, ear = ExpressionStep(encoder, model, gate, share), model.dimensions, encoder.dimensions
+    step, size, ear = ExpressionStep(encoder, model), model.dimensions, encoder.dimensions
 
     def inputs(steps: int) -> tuple[torch.Tensor, ...]:
         mel = torch.randn(1, 2 * ear.context_mels + steps * MELS_PER_FRAME, ear.bands)
@@ -96,7 +96,13 @@ def export_expression(
         wanted = [value.numpy() for value in step(*given)]
     worst = _compare(graph, {n: v.numpy() for n, v in zip(names, given, strict=True)}, wanted, "expression")
     reader = halve(_export(StyleReader(model), (torch.rand(1, STATISTICS),), ["statistics"], ["style"]))
-    told = {**size.as_dict(), "ear": ear.as_dict(), "gate": list(gate), "ear_share": share, "rate_hz": FRAME_HZ}
+    told = {
+        **size.as_dict(),
+        "ear": ear.as_dict(),
+        "gate": asdict(step.gate),
+        "ear_share": step.share,
+        "rate_hz": FRAME_HZ,
+    }
     weights.save("expression", graph, {**about, "dimensions": told}, folder)
     weights.save("expression_style", reader, {**about, "dimensions": told}, folder)
     return worst

@@ -17,7 +17,6 @@ from kouxing.data.heard import Heard, HeardWindows, hear_takes
 from kouxing.face.closure import TYPICAL_DISTANCE, distance_weights
 from kouxing.face.emotions import ACTION_UNITS
 from kouxing.models.expression import (
-    EAR_SHARE,
     Expression,
     ExpressionDimensions,
     ExpressionStep,
@@ -42,9 +41,6 @@ WEIGHTS = {
     "style": 0.1,
 }
 """The loss table. w1 is ``values`` and ``distance``, w2 ``closure``; distances in units of ``TYPICAL_DISTANCE``."""
-
-GATE = (0.2, 0.5)
-"""``models.mouth.shut_lips``; chosen on ``val``."""
 
 FRAMES, VERSIONS = 75, 4
 """Length of a sample in video frames; how many versions of every take the encoder hears."""
@@ -110,10 +106,10 @@ class ExpressionTask:
 
 
 @torch.no_grad()
-def predict(model: Expression, encoder: SpeechEncoder | Ears, pieces: list[Heard], share: float = EAR_SHARE) -> Float:
+def predict(model: Expression, encoder: SpeechEncoder | Ears, pieces: list[Heard]) -> Float:
     """Coefficients ``[T, 52]`` of a take's pieces in order: neutral, average style."""
     model.eval()
-    step, size, made = ExpressionStep(encoder, model, GATE, share), model.dimensions, []
+    step, size, made = ExpressionStep(encoder, model), model.dimensions, []
     state = model.initial_state(1)
     for piece in pieces:
         heard = torch.from_numpy(piece.features.astype(np.float32))[None]
@@ -159,7 +155,7 @@ def main(
         "speech": str(speech),
     }  # fmt: skip
     model = cast(Expression, train(task, schedule, out, device, config, report))
-    save(model, encoder, task.windows, data, out)
+    save(model, encoder, data, out)
     return model
 
 
@@ -187,7 +183,7 @@ def _in_order(pieces: list[Heard]) -> list[Heard]:
     return sorted(pieces, key=lambda piece: -len(piece.rows))
 
 
-def save(model: Expression, encoder: SpeechEncoder | Ears, windows: HeardWindows, data: Path, out: Path) -> None:
+def save(model: Expression, encoder: SpeechEncoder | Ears, data: Path, out: Path) -> None:
     """Export the model of run folder ``out`` into it, with its card."""
     units = {
         "mel": "[1, 4T + 2 * 4 * reach, 80] log power, 100 Hz",
@@ -206,4 +202,4 @@ def save(model: Expression, encoder: SpeechEncoder | Ears, windows: HeardWindows
         },
     }
     told["blinks"] = "not learned: speech does not tell of them; drawn at random in use, the same for the same seed"
-    export_expression(model, encoder, GATE, EAR_SHARE, told, out)
+    export_expression(model, encoder, told, out)

@@ -25,7 +25,7 @@ from kouxing.eval.closure import Judged, judge, summary
 from kouxing.face.closure import CLOSED_DISTANCE, TYPICAL_DISTANCE, distance_weights
 from kouxing.losses.closure import closure, closure_loss, coefficient_error, distance_error, shut_error
 from kouxing.losses.motion import correlation_loss, masked_mean
-from kouxing.models.expression import EAR_SHARE, Expression, ExpressionDimensions
+from kouxing.models.expression import Expression, ExpressionDimensions
 from kouxing.models.mouth import Mouth, MouthDimensions, shut_lips, to_coefficients
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.text.phones import MOUTHS
@@ -268,7 +268,7 @@ def main(
         if phones and spoken is not None:
             pretrain(model, made, labelled, out / "phones", device, PRESETS["phones"], report)
         if expression:
-            takes += taught_takes(*load_expression(expression, speech), [*made, *labelled], GATE, EAR_SHARE)
+            takes += taught_takes(*load_expression(expression, speech), [*made, *labelled])
     windows = TakeWindows(
         takes, LONGEST, SHORTEST, schedule.batch, size.before_mels, size.after_mels, schedule.seed, masking
     )
