@@ -38,18 +38,21 @@ def silent_levels(levels: Float) -> Bool:
     """Which of the frames with these levels (dB) are silent; pauses shorter than ``SHORT_S`` are not."""
     if len(levels) == 0:
         return np.zeros(0, bool)
-    loud = float(np.percentile(levels, 95))
-    noise = float(np.percentile(levels, 10))
-    # A noisy recording never falls DROP_DB; there, what stays near its noise is silence if speech rises well above it.
-    limit = loud - DROP_DB
-    if noise > limit and loud - noise > 4 * NOISE_MARGIN_DB:
-        limit = noise + NOISE_MARGIN_DB
-    quiet = levels < max(FLOOR_DB, limit)
+    quiet = levels < max(FLOOR_DB, silent_limit(levels))
     edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
     for first, last in zip(edges[::2], edges[1::2], strict=True):
         if last - first < SHORT_S * FRAME_HZ:
             quiet[first:last] = False
     return quiet
+
+
+def silent_limit(levels: Float) -> float:
+    """Level in dB under which frames with these levels are silent, ``[N]``, N >= 1."""
+    loud = float(np.percentile(levels, 95))
+    noise = float(np.percentile(levels, 10))
+    # A noisy recording never falls DROP_DB; there, what stays near its noise is silence if speech rises well above it.
+    limit = loud - DROP_DB
+    return noise + NOISE_MARGIN_DB if noise > limit and loud - noise > 4 * NOISE_MARGIN_DB else limit
 
 
 def silent_frames(samples: Float, rate_hz: int) -> Bool:

@@ -14,6 +14,7 @@ from kouxing.arkit import COEFFICIENTS, EMOTIONS
 from kouxing.audio.features import SILENT_MEL, MelStream
 from kouxing.infer.blinks import Blinks
 from kouxing.infer.mouth import look_ahead_ms
+from kouxing.infer.rest import Rest
 from kouxing.types import CoefficientTrack, Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
@@ -89,6 +90,8 @@ class ExpressionStream:
         self._state = np.zeros((1, 1, size["hidden"]), np.float32)
         self._mel = self._quiet(expression.context_mels)
         self._sound = MelStream()
+        # A row waits for this much sound after its own frame anyway.
+        self._rest = Rest(expression.context_mels // MELS_PER_FRAME)
         self._heard = self._given = 0
 
     def push(
@@ -102,8 +105,10 @@ class ExpressionStream:
         """
         self._emotion = self._emotion if emotion is None else emotion
         self._style = self._style if style is None else style
+        samples = np.asarray(samples, np.float32)
         self._heard += len(samples)
-        return self._run(self._sound.push(np.asarray(samples, np.float32)))
+        self._rest.hear(samples)
+        return self._run(self._sound.push(samples))
 
     def finish(self) -> Float:
         """The rows still owed, ``[n, 52]``: with those before, one for every begun video frame."""
@@ -128,7 +133,8 @@ class ExpressionStream:
             values, self._ear, self._state = self._expression.session.run(None, given)
             self._mel = self._mel[steps * MELS_PER_FRAME :]
             self._given += steps
-            made.append(values[0] if self._blinks is None else self._blinks.add(values[0]))
+            rows = self._rest.shut(values[0])
+            made.append(rows if self._blinks is None else self._blinks.add(rows))
         return np.concatenate(made)
 
     @staticmethod
