@@ -12,6 +12,7 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 
 # Needs tracks with `blendshapes` of MediaPipe's face_landmarker.task; 3 minutes on one core, and tracking all clips once.
 kouxing train coefficients --data "$data" --out runs/coefficients
+# Phones are also learned from people's voices where Debian's non-free `espeak-ng mbrola mbrola-us1 ...` are installed.
 # Three seeds, averaged: strangers are heard better by several than by any one.
 for seed in 0 1 2; do kouxing train speech --data "$data" --seed "$seed" --out "runs/speech-$seed"; done
 kouxing train ears --data "$data" --run runs/speech-0 --run runs/speech-1 --run runs/speech-2 --out runs/speech
