@@ -17,7 +17,7 @@ BEGINNING, FAINT_DB = 5 * FRAME_HZ, -35.0
 SHORTEST = int(np.ceil(SHORT_S * FRAME_HZ))
 """Frames of a pause in which lips rest; shorter ones are part of speech."""
 SHUT_UNDER, OPEN_OVER = 0.11, 0.15
-"""Lip distances: in silence lips touch under the first; over the second they are heard open (noise, a whisper), and stay
+"""Lip distances: in silence lips touch under the first; over the second they are heard open (noise, a whisper) and stay
 as they are."""
 
 
