@@ -21,6 +21,10 @@ class NoFaceError(KouxingError):
     """No face was found, or not the one that was asked for."""
 
 
+class UnsureError(KouxingError):
+    """What was asked cannot be told surely enough from what is there."""
+
+
 class OutputError(KouxingError):
     """The output cannot be written where it was asked for."""
 

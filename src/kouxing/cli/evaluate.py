@@ -75,6 +75,33 @@ def animate(
     _tell(found, {"split": found.split}, words, figures, json)
 
 
+@app.command("sync")
+def sync(
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")],
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")] = "test",
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder of `train sync`: its weights are judged and its stages compared."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and plots; by default kouxing-evaluation."),
+    ] = None,
+    figures: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
+) -> None:
+    """Plant offsets into the split's clips and find them again; tell true pairs from false, clean and spoiled."""
+    from kouxing.eval.sync import evaluate
+
+    with progress(silent=json) as report:
+        found = evaluate(data, split, out, run, progress=_of_clips(report))
+    words = ["sync", "--data", str(data), "--split", split]
+    words += [] if run is None else ["--run", str(run)]
+    _tell(found, {"split": found.split}, words, figures, json)
+
+
 def _of_clips(report: Callable[[str, int, int | None], None] | None) -> Callable[[int, int], None]:
     """Progress of an evaluation, told in clips."""
 

@@ -1,0 +1,188 @@
+"""The sync recipe end to end on clips made by code: three stages, filter, calibration, export, evaluation, resuming."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from fake_data import make_data
+from kouxing import weights
+from kouxing.cli import app as cli
+from kouxing.data.mouths import load_mouths
+from kouxing.data.spoiled import Spoil
+from kouxing.data.sync_filter import Verdict, read_verdicts
+from kouxing.data.sync_windows import WindowRules
+from kouxing.errors import DataError, WeightError
+from kouxing.eval.sync import evaluate
+from kouxing.face.offset import Calibration
+from kouxing.infer.discriminator import Discriminator
+from kouxing.losses.sync import Falses
+from kouxing.models.speech import SpeechDimensions, SpeechEncoder
+from kouxing.models.sync import SyncDimensions
+from kouxing.train import sync
+from kouxing.train.export_sync import export_sync
+from kouxing.train.loop import Schedule
+from kouxing.train.sync_task import Growth, SyncTask, embed, history
+from sync_clips import made
+
+TINY = Schedule(steps=2, batch=4, warmup=1, validate_every=1)
+ABOUT = {"units": {}, "recipe": "test", "commit": "none", "data": [], "licence": "none", "figures": {}}
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def recipe() -> dict[str, sync.Stage]:
+    return {name: replace(stage, schedule=TINY) for name, stage in sync.RECIPE.items()}
+
+
+def test_three_stages_and_what_comes_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
+    data, run = make_data(tmp_path / "set", frames=80), tmp_path / "run"
+    monkeypatch.setattr(sync, "calibrate", lambda *_: (Calibration(8.0, (0.5, 0.1, 0.1, 0.1, -1.0)), 0.1))
+    monkeypatch.setattr(sync, "filter_clips", lambda _, mouths, limits=None: [
+        Verdict(one.clip.id, True, 2 * place, 2.0 * place, 0.1, 3.0, "") for place, one in enumerate(mouths)
+    ])  # fmt: skip
+    sync.main(data, run, recipe=recipe(), baseline=True, spoiled=True, report=quiet)
+    for name in ("filter.png", "margin.png", "set2.csv", "spoiled.json", "sync_mouth.onnx", "sync_speech.json"):
+        assert (run / name).exists(), name
+    assert weights.card("sync_mouth", run)["dimensions"]["calibration"]["weights"][0] == 0.5
+    assert [verdict.late for verdict in read_verdicts(run / "set2.csv")] == [0, 2]
+    config = {
+        name: json.loads((run / name / "config.json").read_text()) for name in ("one", "two", "three", "onestage")
+    }
+    assert config["two"]["late"] and not config["one"]["late"] and not config["onestage"]["late"]
+    assert config["three"]["rules"]["hard"] > 0 and not config["two"]["rules"]["hard"]
+    assert config["onestage"]["schedule"]["steps"] == 6 and config["onestage"]["growth"]["start"] == sync.GOAL
+    # The same command resumes: nothing is left to do, nothing changes.
+    before = (run / "sync_mouth.onnx").read_bytes()
+    sync.main(data, run, recipe=recipe(), report=quiet)
+    assert (run / "sync_mouth.onnx").read_bytes() == before
+    # What was exported gives the vectors of the trained network.
+    one, model = load_mouths(data, "test")[0], sync.load(run)
+    used = Discriminator(threads=1, folder=run)
+    for ours, theirs in zip(
+        (used.embed_mouths(one.pictures), used.embed_speech(one.mel)), embed(model, one), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+        assert np.isnan(ours[:2]).all() and np.isnan(ours[-2:]).all() and np.isfinite(ours[2:-2]).all()
+    found = evaluate(data, "test", tmp_path / "judged", run)
+    assert {"stage1_score", "stage2_score", "stage3_score", "baseline_onestage_score"} <= found.figures.keys()
+    assert {"within1_wild", "within1_1s_wild", "auc5_wild", "auc25_wild", "filter_kept"} <= found.figures.keys()
+    assert set(found.corruptions["three"]) == {"clean", "noise", "music", "echo", "compression", "blur", "brightness"}
+    assert all(path.exists() for path in found.files) and 0 < found.figures["model_mb"] < 5
+    assert found.table().row_count > 20
+    assert cli.run(["evaluate", "sync", "--data", str(data), "--run", str(tmp_path / "none")]) == 2
+
+
+def test_it_learns_what_moves_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kouxing.data.sync_augment.seen", lambda pictures, rng, hard: pictures)
+    monkeypatch.setattr("kouxing.data.sync_augment.heard", lambda mel, noise, rng, hard: mel)
+    mouths = [made(f"m{seed}", seed) for seed in range(8)]
+    stage = sync.Stage(
+        Schedule(steps=60, batch=8, rate=2e-3, warmup=10, validate_every=20, ema=0.9), WindowRules(rows=20), Falses(),
+        Growth(0.05, 0.05, 0.2),
+    )  # fmt: skip
+    held = [made("h1", 100), made("h2", 101)]
+    small = SyncDimensions(channels=(8, 12, 16, 24), hidden=48, features=32)
+    pupil = sync.run_stage("one", stage, sync.fresh(0, None, small), mouths, held, tmp_path / "one", {}, report=quiet)
+    rows = history(tmp_path / "one")
+    assert rows[-1]["val/auc_wild"] > 0.9 and rows[-1]["val/gap"] > 0.3
+    # The margin was raised because validation held it, one step at a time.
+    assert rows[0]["margin"] == pytest.approx(0.05) and rows[-1]["margin"] > rows[0]["margin"]
+    moved = [held[0], held[1].shifted(6)]
+    verdicts = sync.filter_clips(pupil.judge, moved)
+    assert [verdict.late for verdict in verdicts] == [0, 6] and all(verdict.kept for verdict in verdicts)
+    kept, late = sync.second_set(moved, verdicts)
+    assert len(kept) == 2 and late == {"h2": 6}
+
+
+def test_margin_stays_where_validation_does_not_hold_it(tmp_path: Path) -> None:
+    held = [made("h", 5)]
+    task = SyncTask(sync.fresh(), lambda number: {}, held, Falses(), Growth(0.9, 0.05, 1.0))
+    task.model.margin.fill_(0.9)
+    told = task.validate(task.model, tmp_path, 1)
+    assert told["val/margin"] == pytest.approx(0.9) == pytest.approx(float(task.model.margin))
+    assert history(tmp_path)[0]["step"] == 1
+
+
+def test_the_ear_starts_from_a_trained_one(tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    encoder = SpeechEncoder(SpeechDimensions())
+    save_file({f"encoder.{name}": value for name, value in encoder.state_dict().items()}, tmp_path / "ear.safetensors")
+    taken = sync.fresh(0, tmp_path / "ear.safetensors").judge.speech
+    torch.testing.assert_close(taken.first.weight, encoder.first.weight)
+    torch.testing.assert_close(taken.middle[0].weight, encoder.middle[0].weight)
+    save_file({"other": torch.zeros(1)}, tmp_path / "none.safetensors")
+    with pytest.raises(DataError, match="no speech encoder"):
+        sync.fresh(0, tmp_path / "none.safetensors")
+
+
+def test_spoiled_figures() -> None:
+    mouths = [made(name, 0) for name in "abcdef"]
+    done = {
+        "a": Spoil(wrong=True),
+        "b": Spoil(wrong=True),
+        "c": Spoil(late=5),
+        "d": Spoil(late=-4),
+        "e": Spoil(),
+        "f": Spoil(),
+    }
+
+    def verdict(name: str, kept: bool, late: int) -> Verdict:
+        return Verdict(name, kept, late, float(late), 0.1, 1.0, "" if kept else "low confidence")
+
+    found = [
+        verdict("a", False, 0), verdict("b", True, 3), verdict("c", True, 8), verdict("d", True, 1),
+        verdict("e", True, 0), verdict("f", False, 0),
+    ]  # fmt: skip
+    # Clip c was three frames late to begin with.
+    told = sync.spoiled_figures(mouths, found, done, {"c": verdict("c", True, 3)})
+    assert told["filter_dropped"] == told["filter_realigned"] == told["filter_kept"] == 0.5
+
+
+def test_two_judges_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
+    data = make_data(tmp_path / "set", frames=60)
+    runs = [tmp_path / name for name in ("one", "two")]
+    for seed, run in enumerate(runs):
+        run.mkdir()
+        save_file(sync.fresh(seed).judge.state_dict(), run / "best.safetensors")
+    sync.average(runs, data, tmp_path / "both", report=quiet)
+    one = load_mouths(data, "val")[0]
+    used = Discriminator(threads=1, folder=tmp_path / "both")
+    cosine = (used.embed_mouths(one.pictures) * used.embed_speech(one.mel)).sum(1)[2:-2]
+    apart = []
+    for run in runs:
+        mouth, speech = embed(sync.load(run), one)
+        apart.append((mouth * speech).sum(1)[2:-2])
+    np.testing.assert_allclose(cosine, np.mean(apart, 0), atol=2e-3)
+    mouth, speech = embed(sync.load(tmp_path / "both"), one)
+    np.testing.assert_allclose((mouth * speech).sum(1)[2:-2], cosine, atol=2e-3)
+    with pytest.raises(DataError, match="two or more"):
+        sync.average([runs[0], tmp_path / "both"], data, tmp_path / "three", report=quiet)
+
+
+def test_encoders_of_two_trainings_do_not_mix(tmp_path: Path) -> None:
+    export_sync(sync.fresh().judge, None, ABOUT, tmp_path)
+    told = json.loads((tmp_path / "sync_speech.json").read_text())
+    told["dimensions"]["features"] = 64
+    (tmp_path / "sync_speech.json").write_text(json.dumps(told))
+    with pytest.raises(WeightError, match="belong together"):
+        Discriminator(threads=1, folder=tmp_path)
+
+
+def test_the_commands_tell_settings_and_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["train", "sync", "--data", "x", "--steps", "7", "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {stage["schedule"]["steps"] for stage in told["stages"].values()} == {7}
+    for words in (["train", "sync"], ["train", "judges", "--run", "a", "--run", "b"], ["evaluate", "sync"]):
+        assert cli.run([*words, "--data", str(tmp_path)]) == 2
+        assert "manifest.csv" in capsys.readouterr().err
