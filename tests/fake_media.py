@@ -70,6 +70,7 @@ def make_video(
     sound_seconds: float | None = None,
     layout: str = "mono",
     kind: str = "tone",
+    samples: NDArray[np.float32] | None = None,
     vfr: bool = False,
     times: Sequence[Fraction] | None = None,
     rotation: int = 0,
@@ -85,6 +86,7 @@ def make_video(
         codec: FFmpeg's encoder name; H.264 or what the suffix needs.
         sound_rate: Hz of the sound track; None for no sound.
         sound_seconds: length of the sound; as long as the picture where None.
+        samples: ``[N]`` of the sound at ``sound_rate``, in place of ``kind`` and ``sound_seconds``.
         vfr: uneven frame times (see ``frame_times``); ``times`` gives them one by one instead.
         rotation: degrees counter-clockwise of the display matrix, a multiple of 90 (.mp4 and .mov only).
         picture: frame number -> RGB; ``stripes(size)`` where None.
@@ -118,7 +120,7 @@ def make_video(
         out.mux(stream.encode(None))
         if sound is not None and sound_rate:
             length = sound_seconds if sound_seconds is not None else float(shown[-1] + 1 / rate)
-            _encode(out, sound, wave(kind, length, sound_rate), layout)
+            _encode(out, sound, wave(kind, length, sound_rate) if samples is None else samples, layout)
     if rotation:
         _turn_track(path, rotation)
     return shown

@@ -1,0 +1,197 @@
+"""Scores of many videos into one file of JSON lines; stopped or killed, the same call goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kouxing.errors import KouxingError, MediaError, OptionError, OutputError
+from kouxing.face.track import FaceTracker
+from kouxing.infer.discriminator import Discriminator
+from kouxing.infer.job import alone, output_errors
+from kouxing.infer.score import EARLY, IN_STEP_WORDS, LATE, VARIES, score
+from kouxing.infer.score_look import Parts, Progress
+from kouxing.infer.score_report import ScoreReport
+
+VIDEOS = {
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".flv", ".mpg", ".mpeg", ".wmv", ".3gp",
+    ".ogv",
+}  # fmt: skip
+"""Endings that are looked for in folders; a file that is named itself may end otherwise."""
+
+KEPT = (
+    "seconds", "verdict", "offset_frames", "offset_ms", "probability", "lse_c", "lse_d", "speaker", "drift_frames",
+    "warnings",
+)  # fmt: skip
+"""Fields of a report that a line has."""
+
+
+@dataclass(frozen=True)
+class ManyReport:
+    """What became of many videos.
+
+    Attributes:
+        results: the file of JSON lines.
+        videos: found. earlier: of them, those that the file told already.
+        in_step, late, early, varies, refused: how many got which answer, earlier ones included.
+        warnings: what the user should know, a line each.
+    """
+
+    results: Path
+    videos: int
+    earlier: int
+    in_step: int
+    late: int
+    early: int
+    varies: int
+    refused: int
+    warnings: tuple[str, ...] = ()
+
+
+def score_many(
+    videos: Iterable[str | Path],
+    results: str | Path,
+    *,
+    face: int | None = None,
+    parts: Parts | None = None,
+    progress: Progress | None = None,
+) -> ManyReport:
+    """Score videos and all videos in folders, a line each as soon as it is told.
+
+    A line holds ``video``, ``bytes``, ``changed_ns``, ``face`` and either the figures of ``ScoreReport`` or
+    ``refused``, the reason why there are none. Videos that ``results`` tells already, unchanged since and with the same
+    ``face``, are not looked at again; a last line that was cut off is.
+
+    Args:
+        videos: files and folders, these with all that is below them.
+        results: the file; added to where it is there.
+        face: as for ``score``.
+        progress: called with ("score", videos done, videos).
+
+    Raises:
+        MediaError: a name that does not exist. OptionError: no video at all, or ``results`` is no such file.
+        OutputError: ``results`` cannot be written, or another job writes it. WeightError: as for ``score``.
+    """
+    goal = Path(results)
+    found = list_videos(videos)
+    if face is not None and face < 0:
+        raise OptionError(f"--face {face}: faces are counted from 0")
+    with alone(goal):
+        known = _read(goal)
+        used = parts
+        earlier = 0
+        told: list[Mapping[str, Any]] = []
+        for done, video in enumerate(found):
+            if progress is not None:
+                progress("score", done, len(found))
+            key = _key(video, face)
+            line = known.get(tuple(key.values()))
+            if line is None:
+                # One discriminator for all: loading it takes longer than a short clip.
+                used = used or Parts(FaceTracker, Discriminator())
+                line = {**key, **_line(video, face, used)}
+                _add(goal, line)
+            else:
+                earlier += 1
+            told.append(line)
+        if progress is not None:
+            progress("score", len(found), len(found))
+    verdicts = [line.get("verdict", "refused") for line in told]
+    return ManyReport(
+        results=goal,
+        videos=len(found),
+        earlier=earlier,
+        in_step=verdicts.count(IN_STEP_WORDS),
+        late=verdicts.count(LATE),
+        early=verdicts.count(EARLY),
+        varies=verdicts.count(VARIES),
+        refused=verdicts.count("refused"),
+    )
+
+
+def list_videos(places: Iterable[str | Path]) -> list[Path]:
+    """The files named and those in the folders named, in order, each once.
+
+    Raises:
+        MediaError: a name that does not exist. OptionError: none at all.
+    """
+    found: dict[Path, Path] = {}
+    for place in map(Path, places):
+        if place.is_dir():
+            inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
+        elif place.exists():
+            inside = [place]
+        else:
+            raise MediaError(f"{place} does not exist; check the path")
+        for path in inside:
+            found.setdefault(path.resolve(), path)
+    if not found:
+        raise OptionError("no video in what was given; name videos or folders with some")
+    return list(found.values())
+
+
+def _key(video: Path, face: int | None) -> dict[str, Any]:
+    try:
+        stat = video.stat()
+    except OSError as error:
+        raise MediaError(f"{video} cannot be read ({error.strerror}); leave the files alone meanwhile") from error
+    return {"video": str(video.resolve()), "bytes": stat.st_size, "changed_ns": stat.st_mtime_ns, "face": face}
+
+
+def _line(video: Path, face: int | None, parts: Parts) -> dict[str, Any]:
+    try:
+        report = score(video, face=face, parts=parts)
+    except OutputError:
+        raise
+    except KouxingError as error:
+        return {"refused": str(error)}
+    return figures_of(report)
+
+
+def figures_of(report: ScoreReport) -> dict[str, Any]:
+    """What a line tells of a report, in JSON's types."""
+    told = {name: getattr(report, name) for name in KEPT}
+    told["warnings"] = list(report.warnings)
+    rounded = {name: round(value, 4) if isinstance(value, float) else value for name, value in told.items()}
+    rounded["stretches"] = [[round(p.start_s, 2), round(p.end_s, 2), round(p.offset_ms, 1)] for p in report.stretches]
+    return rounded
+
+
+def _read(goal: Path) -> dict[tuple[Any, ...], Mapping[str, Any]]:
+    """Whole lines by what they are about; a last one that was cut off is taken off the file."""
+    if not goal.exists():
+        _check_folder(goal)
+        return {}
+    with output_errors(goal):
+        data = goal.read_bytes()
+        whole = data[: data.rfind(b"\n") + 1]
+    known: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for number, text in enumerate(whole.splitlines(), 1):
+        try:
+            line = json.loads(text)
+            known[tuple(line[name] for name in ("video", "bytes", "changed_ns", "face"))] = line
+        except (ValueError, KeyError, TypeError) as error:
+            raise OptionError(f"{goal}: line {number} is not a score's; choose another --results") from error
+    if not whole and data and not data.startswith(b"{"):
+        raise OptionError(f"{goal}: is not a file of scores; choose another --results")
+    if len(whole) < len(data):
+        with output_errors(goal):
+            os.truncate(goal, len(whole))
+    return known
+
+
+def _check_folder(goal: Path) -> None:
+    if not goal.absolute().parent.is_dir():
+        raise OutputError(f"{goal} cannot be written: folder {goal.parent} does not exist; make it first")
+
+
+def _add(goal: Path, line: Mapping[str, Any]) -> None:
+    """Append one line, on the disk before anything else is done."""
+    with output_errors(goal), open(goal, "ab") as file:
+        file.write(json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
