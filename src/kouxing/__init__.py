@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from kouxing.infer.demo import demo as demo
     from kouxing.infer.dub import dub as dub
     from kouxing.infer.order import DubReport as DubReport
+    from kouxing.infer.prepare.run import PrepareReport as PrepareReport
+    from kouxing.infer.prepare.run import prepare as prepare
+    from kouxing.infer.score import score as score
+    from kouxing.infer.score_many import ManyReport as ManyReport
+    from kouxing.infer.score_many import score_many as score_many
+    from kouxing.infer.score_report import ScoreReport as ScoreReport
     from kouxing.infer.track import TrackReport as TrackReport
     from kouxing.infer.track import track as track
 
@@ -26,11 +32,32 @@ _PLACES = {
     "demo": "kouxing.infer.demo",
     "dub": "kouxing.infer.dub",
     "DubReport": "kouxing.infer.order",
+    "prepare": "kouxing.infer.prepare.run",
+    "PrepareReport": "kouxing.infer.prepare.run",
+    "score": "kouxing.infer.score",
+    "ScoreReport": "kouxing.infer.score_report",
+    "score_many": "kouxing.infer.score_many",
+    "ManyReport": "kouxing.infer.score_many",
     "track": "kouxing.infer.track",
     "TrackReport": "kouxing.infer.track",
 }
 
-__all__ = ["AvatarReport", "DubReport", "TrackReport", "__version__", "avatar", "demo", "dub", "track"]
+__all__ = [
+    "AvatarReport",
+    "DubReport",
+    "ManyReport",
+    "PrepareReport",
+    "ScoreReport",
+    "TrackReport",
+    "__version__",
+    "avatar",
+    "demo",
+    "dub",
+    "prepare",
+    "score",
+    "score_many",
+    "track",
+]
 
 
 def __getattr__(name: str) -> Any:
