@@ -69,5 +69,5 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.base
 	$(PIP) install -qq '$(TORCH)'
-	$(PIP) install -qq --constraint constraints.txt --editable '.[train,text,render,dev]'
+	$(PIP) install -qq --constraint constraints.txt --editable '.[train,text,render,pretrained,dev]'
 	@touch $@

@@ -39,6 +39,7 @@ TORCH_MODULES = {
     "tensorboard",
     "onnx",
     "onnxscript",
+    "transformers",
 }
 TORCH_PARTS = {"models", "losses", "data", "train"}
 TORCH_LATE = {"eval"}

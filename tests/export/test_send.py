@@ -93,7 +93,32 @@ def test_nobody_listening_is_noted_and_sending_goes_on() -> None:
 
     wire, clock = Wire(fault=refuse), Clock()
     sent = send_track(long_track(20), Sender(LINK, open_socket=lambda _: wire), Pacer(clock=clock, sleep=clock.sleep))
-    assert sent.frames == 20 and sent.refused == 19 and sent.dropped == 0
+    assert sent.frames == sent.packets == 20 and sent.refused == 19 and sent.dropped == 0
+    assert sent.unheard
+
+
+def test_a_receiver_that_comes_late_was_heard() -> None:
+    refused: list[int] = []
+
+    def refuse(number: int) -> None:
+        if number % 2 == 0 and number < 20:
+            refused.append(number)
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "refused")
+
+    wire, clock = Wire(fault=refuse), Clock()
+    sent = send_track(long_track(40), Sender(LINK, open_socket=lambda _: wire), Pacer(clock=clock, sleep=clock.sleep))
+    assert sent.frames == 40 and sent.refused == len(refused) > 5 and not sent.unheard
+
+
+def test_no_way_out_is_unheard_and_the_clock_kept() -> None:
+    def lost(number: int) -> None:
+        raise OSError(errno.ENETUNREACH, "no route")
+
+    wire, clock = Wire(fault=lost), Clock()
+    began = clock.now
+    sent = send_track(long_track(60), Sender(LINK, open_socket=lambda _: wire), Pacer(clock=clock, sleep=clock.sleep))
+    assert (sent.frames, sent.dropped, sent.packets) == (0, 60, 0) and sent.unheard
+    assert clock.now - began == pytest.approx(59 / 60, abs=1e-6)
 
 
 def test_a_real_closed_port_on_this_machine() -> None:

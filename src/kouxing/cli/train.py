@@ -151,6 +151,83 @@ def lips(
     typer.echo(str(folder))
 
 
+@app.command("sync")
+def sync(
+    data: Data,
+    speech: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Run folder of `kouxing train speech`, whose convolutions the ear starts from."
+        ),
+    ] = None,
+    whisper: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of a Whisper model: train `syncx` on it; needs kouxing[pretrained]."),
+    ] = None,
+    resnext: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="resnext50_32x4d as safetensors, from which `syncx`'s mouth encoder starts."),
+    ] = None,
+    out: Out = None,
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Also train the same network in one stage, for comparison.")
+    ] = False,
+    spoiled: Annotated[
+        bool, typer.Option("--spoiled", help="Also spoil a fifth of the clips and tell what the filter finds.")
+    ] = False,
+    device: Device = "cpu",
+    steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Steps of each stage.")] = None,
+    batch: Batch = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the sync discriminator in three stages, the filter between. The same command goes on where it stopped."""
+    _check_installed()
+    from kouxing.train import sync as recipe
+
+    changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
+    stages = {
+        name: replace(stage, schedule=_changed(stage.schedule, **changes)) for name, stage in recipe.RECIPE.items()
+    }
+    folder = out or RUNS / ("sync" if whisper is None else "syncx")
+    if dry_run:
+        told = {name: asdict(stage) for name, stage in stages.items()}
+        sources = {"speech": speech, "whisper": whisper, "resnext": resnext}
+        print_json({"network": "sync", "data": data, "out": folder, "device": device, **sources, "stages": told})
+        return
+    _check_file(data / "manifest.csv", "--data", data)
+    if speech is not None:
+        _check_file(speech / "best.safetensors", "--speech", speech)
+    if resnext is not None and whisper is None:
+        raise OptionError("--resnext goes with --whisper: both are of syncx")
+    if resnext is not None and not resnext.is_file():
+        raise OptionError(f"--resnext {resnext}: no such file")
+    recipe.main(
+        data, folder, speech=None if speech is None else speech / "best.safetensors", whisper=whisper,
+        resnext=resnext, recipe=stages, baseline=baseline, spoiled=spoiled, device=device,
+    )  # fmt: skip
+    typer.echo(str(folder))
+
+
+@app.command("judges")
+def judges(
+    data: Data,
+    run: Annotated[
+        list[Path], typer.Option("--run", metavar="DIR", help="Run folder of `kouxing train sync`; two or more.")
+    ],
+    out: Out = None,
+) -> None:
+    """Join several trained sync discriminators (other seeds) into one."""
+    _check_installed()
+    from kouxing.train import sync as recipe
+
+    _check_file(data / "manifest.csv", "--data", data)
+    folder = out or RUNS / "judges"
+    recipe.average(run, data, folder, report=typer.echo)
+    typer.echo(str(folder))
+
+
 @app.command("mouth")
 def mouth(
     data: Data,
@@ -198,6 +275,18 @@ def expression(
     speech: Annotated[
         Path, typer.Option(metavar="DIR", help="Run folder of `kouxing train speech`, whose encoder hears.")
     ] = Path("runs/speech"),
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Hear with a pretrained encoder instead: whisper:DIR, hubert:DIR or wav2vec2:DIR. Needs "
+            "kouxing[pretrained]; the result is for PyTorch, offline.",
+        ),
+    ] = None,
+    layer: Annotated[int, typer.Option(min=-1, metavar="N", help="Hidden layer of --encoder; -1 is the last.")] = -1,
+    download: Annotated[
+        bool, typer.Option("--download", help="Let --encoder fetch a public model, such as openai/whisper-tiny@COMMIT.")
+    ] = False,
     out: Out = None,
     closure: Annotated[bool, typer.Option(help="Closure loss, and drawing the lips together.")] = True,
     device: Device = "cpu",
@@ -214,9 +303,17 @@ def expression(
     schedule = _changed(recipe.PRESETS["expression"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / "expression"
     if dry_run:
-        _show("expression", data, folder, device, schedule, {"speech": speech, "closure": closure})
+        heard = {"speech": speech} if encoder is None else {"encoder": encoder, "layer": layer}
+        _show("expression", data, folder, device, schedule, {**heard, "closure": closure})
         return
     _check_file(data / "manifest.csv", "--data", data)
+    if encoder is not None:
+        from kouxing.train import pretrained
+
+        ear: dict[str, Any] = {"encoder": encoder, "layer": layer, "download": download}
+        pretrained.main(data, folder, **ear, closure=closure, device=device, schedule=schedule)
+        typer.echo(str(folder))
+        return
     _check_file(speech / "best.safetensors", "--speech", speech)
     recipe.main(data, folder, speech=speech, closure=closure, device=device, schedule=schedule)
     typer.echo(str(folder))

@@ -23,8 +23,9 @@ from kouxing.arkit import COEFFICIENTS, MOUTH, PLACE
 from kouxing.audio.silence import frame_levels
 from kouxing.data.animate import Take, load_takes
 from kouxing.data.manifest import read_manifest
-from kouxing.errors import DataError
+from kouxing.errors import DataError, OptionError
 from kouxing.eval.closure import Judged, f1, judge, summary
+from kouxing.eval.known_words import classes_of, near_bilabials
 from kouxing.eval.metrics import correlation
 from kouxing.eval.report import plain, write_text
 from kouxing.face.closure import CLOSED_DISTANCE, CLOSED_SHARE
@@ -42,6 +43,7 @@ MEASURES = {
     "r": ("aperture r, median over clips", 3),
     "f1": ("closure F1", 3),
     "f1_speech": ("closure F1 inside speech", 3),
+    "f1_bilabial": ("closure F1 about p, b and m", 3),
     "silence": ("lips closed in silence", 3),
     "lag_ms": ("lag, ms, median", 0),
     "jitter": ("jitter / real", 2),
@@ -67,13 +69,13 @@ class Findings:
         judged: a clip's figures, by clip.
         measures: group -> measure -> number (``MEASURES``).
         correlations: group -> coefficient -> median r over clips, where the channel moves.
-        languages: language -> median aperture r.
+        languages: language -> ``r`` (median), ``f1`` (of all frames together) and ``clips``.
     """
 
     judged: dict[str, Judged]
     measures: dict[str, dict[str, float]]
     correlations: dict[str, dict[str, float]]
-    languages: dict[str, float]
+    languages: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,17 @@ class AnimateReport:
                 values = [found.measures.get(group, {}).get(key, math.nan) for found in self.ways.values()]
                 table.add_row(label, *(f"{value:.{digits}f}" if math.isfinite(value) else "" for value in values))
             table.add_section()
+        self._by_language(table)
         return table
+
+    def _by_language(self, table: Table) -> None:
+        table.add_row("[bold]by language[/bold]")
+        for language, first in next(iter(self.ways.values())).languages.items():
+            for key, label in (("r", "aperture r, median"), ("f1", "closure F1")):
+                values = [found.languages[language][key] for found in self.ways.values()]
+                clips = f"{first['clips']:.0f} clip" + ("s" if first["clips"] > 1 else "")
+                shown = (f"{value:.3f}" if math.isfinite(value) else "" for value in values)
+                table.add_row(f"{language} ({clips}): {label}", *shown)
 
 
 def evaluate(
@@ -135,7 +147,7 @@ def evaluate(
     if not takes:
         raise DataError(f"{data}: no clip of split {split!r} has coefficients to compare with")
     spoken = {clip.id: clip.language for clip in read_manifest(data, split)}
-    samples = {take.name: _samples(data, take) for take in takes}
+    samples = {take.name: samples_of(data, take) for take in takes}
     models = {method: load(method) for method in METHODS}
     ways = {method: speaker(model) for method, model in models.items()}
     if ablated is not None:
@@ -151,7 +163,8 @@ def evaluate(
     made["mean pose"] = {take.name: np.repeat(_mean_pose(takes)[None], len(take), 0) for take in takes}
     made["tracked"] = {take.name: take.values for take in takes}
     thresholds = {"loudness": best_threshold(takes, made["loudness"])}
-    found = {way: findings(takes, rows, spoken, thresholds.get(way)) for way, rows in made.items()}
+    near = _near_bilabials(data, takes)
+    found = {way: findings(takes, rows, spoken, thresholds.get(way), near) for way, rows in made.items()}
     longest = samples[max(samples, key=lambda name: len(samples[name]))]
     figures = figures_of(found) | streaming(METHODS[0], models[METHODS[0]], longest)
     figures |= {f"mouth_{name}": value for name, value in streaming("mouth", models["mouth"], longest).items()}
@@ -160,6 +173,14 @@ def evaluate(
     path = folder / "animate.json"
     write_text(path, json.dumps(plain(told)))
     return AnimateReport(split, found, figures, (path, plot(takes, made, folder / "animate.png")))
+
+
+def _near_bilabials(data: Path, takes: Sequence[Take]) -> dict[str, Bool]:
+    try:
+        return {name: near_bilabials(classes) for name, classes in classes_of(data, takes).items()}
+    except OptionError:
+        # Without espeak-ng nobody knows where they are: that measure is left out.
+        return {}
 
 
 def speaker(model: Mouth | Expression) -> Speak:
@@ -203,9 +224,19 @@ def best_threshold(takes: Sequence[Take], rows: dict[str, Float]) -> dict[str, f
 
 
 def findings(
-    takes: Sequence[Take], rows: dict[str, Float], spoken: dict[str, str], limits: dict[str, float] | None
+    takes: Sequence[Take],
+    rows: dict[str, Float],
+    spoken: dict[str, str],
+    limits: dict[str, float] | None,
+    near: dict[str, Bool] | None = None,
 ) -> Findings:
-    """Judge one way of animating; ``limits`` (group -> closed distance) only for baselines."""
+    """Judge one way of animating.
+
+    Args:
+        takes: what was spoken. rows: what was made of it, by take. spoken: language by take.
+        limits: group -> closed distance, only for baselines.
+        near: frames about p, b and m, of the takes whose words are known.
+    """
     judged: dict[str, Judged] = {}
     measures: dict[str, dict[str, float]] = {}
     correlations: dict[str, dict[str, float]] = {}
@@ -218,10 +249,14 @@ def findings(
         talking = [_judge(take, rows[take.name], limit, ~take.silent) for take in own]
         told = summary(list(mine.values()))
         errors = [_error(take, rows[take.name]) for take in own]
+        about = [(take, near[take.name]) for take in own if near and take.name in near]
         measures[group] = {
             "r": told["r"],
             "f1": told["f1"],
             "f1_speech": _f1(talking),
+            "f1_bilabial": _f1([_judge(take, rows[take.name], limit, close[: len(take)]) for take, close in about])
+            if about
+            else math.nan,
             "silence": told["silence"],
             "lag_ms": told["lag"] * 1000 / FRAME_HZ,
             "jitter": told["jitter"],
@@ -229,10 +264,23 @@ def findings(
         }
         correlations[group] = {name: _channel(own, rows, name) for name in COEFFICIENTS}
         judged |= mine
-    languages: dict[str, list[float]] = {}
+    return Findings(judged, measures, correlations, by_language(takes, judged, spoken))
+
+
+def by_language(
+    takes: Sequence[Take], judged: dict[str, Judged], spoken: dict[str, str]
+) -> dict[str, dict[str, float]]:
+    """Each language's median r, closure F1 and number of clips; motion capture is Mandarin."""
+    languages: dict[str, list[Judged]] = {}
     for take in takes:
-        languages.setdefault(spoken.get(take.name, "zh"), []).append(judged[take.name].r)
-    return Findings(judged, measures, correlations, {key: float(np.median(r)) for key, r in sorted(languages.items())})
+        if take.name in judged:
+            languages.setdefault(spoken.get(take.name, "zh"), []).append(judged[take.name])
+    told = {}
+    for language, rows in sorted(languages.items()):
+        known = [one.r for one in rows if math.isfinite(one.r)]
+        r = float(np.median(known)) if known else math.nan
+        told[language] = {"r": r, "f1": _f1(rows), "clips": float(len(rows))}
+    return told
 
 
 def _judge(take: Take, rows: Float, limit: float, where: Bool | None = None) -> Judged:
@@ -267,7 +315,8 @@ def _mean_pose(takes: Sequence[Take]) -> Float:
     return np.asarray(np.mean([take.values[take.found].mean(0) for take in takes], 0), np.float32)
 
 
-def _samples(data: Path, take: Take) -> Float:
+def samples_of(data: Path, take: Take) -> Float:
+    """The take's sound, ``[N]`` at ``SAMPLE_HZ``."""
     path = data / "mocap" / f"{take.name}.flac" if take.group == "mocap" else data / "clips" / f"{take.name}.mp4"
     return load_sound(path, SAMPLE_HZ).samples
 
@@ -283,6 +332,7 @@ def figures_of(ways: dict[str, Findings]) -> dict[str, float]:
             f"{before}closure_f1_grid": _of(found, "grid", "f1"),
             f"{before}closure_f1_wild": _of(found, "wild", "f1"),
             f"{before}closure_f1_speech_grid": _of(found, "grid", "f1_speech"),
+            f"{before}closure_f1_bilabial_grid": _of(found, "grid", "f1_bilabial"),
             f"{before}silence_score": _of(found, "grid", "silence"),
             f"{before}lag_ms": _of(found, "grid", "lag_ms"),
             f"{before}jitter_ratio": _of(found, "grid", "jitter"),
@@ -292,6 +342,12 @@ def figures_of(ways: dict[str, Findings]) -> dict[str, float]:
     told["closure_f1_baseline_grid"] = _of(loud, "grid", "f1")
     told["closure_f1_baseline_wild"] = _of(loud, "wild", "f1")
     told["loudness_r_grid"], told["loudness_r_wild"] = _of(loud, "grid", "r"), _of(loud, "wild", "r")
+    for language, one in ways["expression"].languages.items():
+        told |= {
+            f"r_lang_{language}": one["r"],
+            f"closure_f1_lang_{language}": one["f1"],
+            f"clips_lang_{language}": one["clips"],
+        }
     if "without closure loss" in ways:
         told["closure_f1_ablated_grid"] = _of(ways["without closure loss"].measures, "grid", "f1")
     return {name: round(value, 4) for name, value in told.items() if math.isfinite(value)}

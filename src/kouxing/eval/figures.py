@@ -88,6 +88,7 @@ LABELS: dict[str, dict[str, Row]] = {
         "closure_f1_baseline_grid": Row("Baseline: loudness, threshold fitted in hindsight, studio", "≈", 0.72),
         "closure_f1_baseline_wild": Row("the same, in the wild", "≈", 0.44),
         "closure_f1_speech_grid": Row("Closure F1 inside speech, without pauses, studio", "≈", 0.7),
+        "closure_f1_bilabial_grid": Row("Closure F1 about p, b and m, studio, words known", "", 0),
         "closure_f1_ablated_grid": Row("Closure F1 without the closure loss, studio", "≈", 0.7),
         "silence_score": Row("Silent frames with closed lips, studio", "≥", 0.95),
         "lag_ms": Row("Lag, studio, median (within ±20)", "≤", 20, "ms", 0),
@@ -102,10 +103,43 @@ LABELS: dict[str, dict[str, Row]] = {
         "mouth_r_wild": Row("`mouth`: in the wild", "≥", 0.52),
         "mouth_closure_f1_grid": Row("`mouth`: closure F1, studio", "≥", 0.80),
         "mouth_silence_score": Row("`mouth`: silent frames with closed lips", "≥", 0.95),
+        "mouth_closure_f1_wild": Row("`mouth`: closure F1, in the wild", "≥", 0.50),
+        "mouth_closure_f1_speech_grid": Row("`mouth`: closure F1 inside speech, studio", "", 0),
+        "mouth_closure_f1_bilabial_grid": Row("`mouth`: closure F1 about p, b and m, studio, words known", "", 0),
+        "mouth_r_mocap_zh": Row("`mouth`: jawOpen of Mandarin motion capture", "≥", 0.75),
+        "mouth_lag_ms": Row("`mouth`: lag, studio, median (within ±20)", "≤", 20, "ms", 0),
+        "mouth_jitter_ratio": Row("`mouth`: acceleration energy against the real", "≤", 1.3),
         "mouth_lookahead_ms": Row("`mouth`: sound that a row waits for", "≤", 100, "ms", 0),
+        "mouth_ms_per_frame_p50": Row("`mouth`: work per 16.7 ms frame on one core, median", "≤", 3, "ms"),
+        "mouth_ms_per_frame_p99": Row("`mouth`: the same, 99th percentile", "≤", 10, "ms"),
+        "mouth_model_mb": Row("`mouth`: model", "≤", 10, "MB", 1),
+        "mouth_rtf": Row("`mouth`: real-time factor, whole file, one core", "≤", 0.1, "", 3),
+        "mouth_chunk_diff": Row("`mouth`: largest difference of pieces to the whole", "≤", 1e-5, "", 7),
+        "viseme_r_grid": Row("Rival: visemes from our phones, lip distance, studio", "", 0),
+        "viseme_r_wild": Row("the same, in the wild", "", 0),
+        "viseme_closure_f1_grid": Row("Rival: visemes, closure F1, threshold fitted in hindsight, studio", "", 0),
+        "viseme_closure_f1_wild": Row("the same, in the wild", "", 0),
+        "viseme_closure_f1_bilabial_grid": Row("Rival: visemes, closure F1 about p, b and m, studio", "", 0),
+        "viseme_lookahead_ms": Row("Rival: visemes, sound that a row waits for, at least", "", 0, "ms", 0),
+        "viseme_rtf": Row("Rival: visemes, real-time factor", "", 0, "", 3),
+        "viseme_words_r_grid": Row("Rival: visemes of known words, lip distance, studio", "", 0),
+        "viseme_words_closure_f1_grid": Row("the same, closure F1", "", 0),
+        "viseme_words_closure_f1_bilabial_grid": Row("the same, about p, b and m", "", 0),
+        "rhubarb_r_grid": Row("Rival: Rhubarb Lip Sync itself in our poses, lip distance, studio", "", 0),
+        "rhubarb_r_wild": Row("the same, in the wild", "", 0),
+        "rhubarb_closure_f1_grid": Row("Rival: Rhubarb, closure F1, threshold fitted in hindsight, studio", "", 0),
+        "rhubarb_closure_f1_wild": Row("the same, in the wild", "", 0),
+        "rhubarb_closure_f1_bilabial_grid": Row("Rival: Rhubarb, closure F1 about p, b and m, studio", "", 0),
+        "loudness_closure_f1_bilabial_grid": Row("Rival: loudness, closure F1 about p, b and m, studio", "", 0),
+        "loudness_lookahead_ms": Row("Rival: loudness, one frame of sound", "", 0, "ms", 0),
+        "loudness_rtf": Row("Rival: loudness, real-time factor", "", 0, "", 4),
+        "gltf_errors": Row("Errors that Khronos' glTF validator finds in avatars and their animations", "=", 0, "", 0),
     },
 }
 """File name -> key -> table line, in the order of the table."""
+
+LANGUAGE = re.compile(r"(clips|r|closure_f1)_lang_([a-z]{2,3})")
+"""Keys of figures by language; they get a table of their own."""
 
 MARKED = re.compile(r"(<!-- figures:([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
@@ -198,17 +232,35 @@ def table(name: str, folder: Path | None = None) -> str:
     figures = told.get("figures", {})
     rows = {
         **LABELS.get(name, {}),
-        **{key: Row(f"`{key}`", "", 0) for key in figures if key not in LABELS.get(name, {})},
+        **{
+            key: Row(f"`{key}`", "", 0)
+            for key in figures
+            if key not in LABELS.get(name, {}) and not LANGUAGE.fullmatch(key)
+        },
     }
     lines = ["| | goal | measured | met |", "|---|--:|--:|:-:|"]
     for key, row in rows.items():
         value = figures.get(key)
         goal = f"{row.sign} {_short(row.goal)} {row.unit}".strip() if row.sign else ""
         lines.append(f"| {row.label} | {goal} | {_shown(value, row)} | {_met(value, row)} |")
+    lines += _languages(figures)
     for command, run in told.get("commands", {}).items():
         notes = f" {run['notes']}" if run.get("notes") else ""
         lines.append(f"\n`{command}`: {run['machine']}; commit {run['commit'][:10]}.{notes}")
     return "\n".join(lines) + "\n"
+
+
+def _languages(figures: Mapping[str, float | None]) -> list[str]:
+    """Lines of the table by language; none where nothing was measured so."""
+    found = sorted({match[2] for key in figures if (match := LANGUAGE.fullmatch(key))})
+    if not found:
+        return []
+    lines = ["", "| language | clips | correlation, median | closure F1 |", "|---|--:|--:|--:|"]
+    for language in found:
+        clips, r, f1 = (figures.get(f"{key}_lang_{language}") for key in ("clips", "r", "closure_f1"))
+        cells = (_shown(clips, Row("", "", 0, "", 0)), _shown(r, Row("", "", 0)), _shown(f1, Row("", "", 0)))
+        lines.append(f"| {language} | {' | '.join(cells)} |")
+    return lines
 
 
 def refresh(readme: Path | None = None) -> bool:

@@ -59,8 +59,9 @@ class Sent:
         frames: sent whole.
         late: left out because their time was over.
         dropped: left out because the system took no more.
-        refused: of those sent, how often the system reported that nobody listens.
+        refused: how often the system reported that nobody listens.
         worst_late_ms: largest delay of a frame that was sent.
+        packets: datagrams that the system took.
     """
 
     frames: int = 0
@@ -68,6 +69,17 @@ class Sent:
     dropped: int = 0
     refused: int = 0
     worst_late_ms: float = 0.0
+    packets: int = 0
+
+    @property
+    def unheard(self) -> bool:
+        """Surely nobody got anything: no frame could be sent, or every datagram was refused that can have been.
+
+        A refusal is told when the next datagram is sent, and by this machine or its neighbours only: False does not
+        mean that somebody listened.
+        """
+        nothing = self.frames == 0 and self.dropped > 0
+        return nothing or (self.packets > 1 and self.refused >= self.packets - 1)
 
 
 def target(url: str) -> Target:
@@ -165,6 +177,7 @@ class Sender:
         for packet in self.packets(values, rotations, moment):
             try:
                 self._socket.send(packet)
+                self.sent.packets += 1
             except ConnectionRefusedError:
                 # The answer to an earlier datagram; this one was not sent.
                 self.sent.refused += 1
@@ -183,6 +196,7 @@ class Sender:
         except OSError:
             self.sent.dropped += 1
             return False
+        self.sent.packets += 1
         return True
 
 

@@ -33,6 +33,8 @@ METHODS = ("expression", "mouth")
 ENDINGS = (".csv", ".json", ".glb", ".mp4")
 LONGEST_S = 3 * 60 * 60
 """Coefficients of longer speech would not fit into a reasonable file or memory (3 hours are 135 MB of rows)."""
+MOST = 100.0
+"""Sound goes from -1 to 1, and some above it is only clipped; a sample beyond this is in another unit, or damaged."""
 BLINKS = 0
 """Seed of the blinks: the same speech blinks at the same moments."""
 HEAD = "head.glb"
@@ -154,7 +156,7 @@ def animate(
         OptionError: an option is out of range, nothing to do, or an ending that names no format.
         MediaError: the speech cannot be read; NoSoundError where it has none.
         DataError: the avatar or the style file is not one.
-        OutputError: a file cannot be written or is there already.
+        OutputError: a file cannot be written or is there already; or nobody listened where it was sent.
         WeightError: weights are missing or damaged.
     """
     source = Path(speech)
@@ -180,7 +182,13 @@ def animate(
             _explain(Path(explain), attention, speaker)
         sent = None
         if sender is not None:
-            sent = {"to": str(place), **asdict(send_track(track, sender, progress=progress))}
+            counts = send_track(track, sender, progress=progress)
+            if counts.unheard:
+                written = "; the files are written" if goals or explain is not None else ""
+                raise OutputError(
+                    f"--send {place}: nobody listened there; start the receiver first, or check host and port{written}"
+                )
+            sent = {"to": str(place), **asdict(counts)}
     return AnimateReport(
         out=(*goals, *((Path(explain),) if explain is not None else ())),
         seconds=len(track) / COEFFICIENT_HZ,
@@ -250,11 +258,7 @@ def _listen(
     animator = Animator(stream, speaker.rate)
     spent, heard = 0.0, 0
     for chunk in read_sound(source, SAMPLE_HZ):
-        if not np.isfinite(chunk).all():
-            where = (heard + int(np.flatnonzero(~np.isfinite(chunk))[0])) / SAMPLE_HZ
-            raise MediaError(
-                f"{source}: its sound is damaged at {where:.2f} s (values that are no numbers); export it again"
-            )
+        _check_samples(source, chunk, heard)
         began = time.perf_counter()
         rows.append(animator.push(np.asarray(chunk, np.float32)))
         spent += time.perf_counter() - began
@@ -269,6 +273,21 @@ def _listen(
     spent += time.perf_counter() - began
     told("listen", heard, heard)
     return CoefficientTrack(np.concatenate(rows)), spent, np.concatenate(looked) if looked else None
+
+
+def _check_samples(source: Path, samples: Float, heard: int) -> None:
+    """``heard`` samples came before."""
+    # Written so that NaN fails too.
+    wrong = np.flatnonzero(~(np.abs(samples) <= MOST))
+    if not len(wrong):
+        return
+    value, where = float(samples[wrong[0]]), (heard + int(wrong[0])) / SAMPLE_HZ
+    if np.isfinite(value):
+        raise MediaError(
+            f"{source}: its sound is damaged at {where:.2f} s (a sample of {value:.3g}; sound goes from -1 to 1); "
+            "export it again"
+        )
+    raise MediaError(f"{source}: its sound is damaged at {where:.2f} s (values that are no numbers); export it again")
 
 
 class _Watched:
