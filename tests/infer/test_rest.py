@@ -46,7 +46,7 @@ def test_lips_touch_in_a_pause_and_nowhere_else() -> None:
 
 
 def test_lips_rest_before_the_first_word() -> None:
-    made = run(speech(60, [(0, 20)], 0.004), rows(60, 0.08))
+    made = run(speech(60, [(0, 20)], 0.002), rows(60, 0.08))
     closed = lip_distance(made) < CLOSED_DISTANCE
     assert closed[:20].all() and not closed[20:].any()
 

@@ -12,7 +12,7 @@ from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 
 MEMORY = 10 * FRAME_HZ
 """Frames (10 s) over which loud and quiet are told apart."""
-BEGINNING, FAINT_DB = 5 * FRAME_HZ, -35.0
+BEGINNING, FAINT_DB = 5 * FRAME_HZ, -40.0
 """In its first 5 s a stream may not have heard speech yet: what stays under this is taken for the room."""
 SHORTEST = int(np.ceil(SHORT_S * FRAME_HZ))
 """Frames of a pause in which lips rest; shorter ones are part of speech."""
