@@ -19,7 +19,7 @@ from kouxing.units import FRAME_HZ
 SURE = 0.7
 """Offsets with a smaller chance of being right within a frame are no answer (docs/images/sync-reliability.png)."""
 
-WEIGHTS = (1.30, 1.03, -0.25, -0.98)
+WEIGHTS = (1.46, 0.94, -0.64, -0.53)
 """Of ``features``, the constant last; from ``recipes/sync_sure.py``: validation clips, a fifth with another's sound."""
 
 VOTE = FRAME_HZ
