@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from kouxing.infer.lips import LipsNetwork
 from kouxing.infer.references import References
 from kouxing.models.lips import PRESETS, Lips
 from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
+from kouxing.models.sync import Discriminator, SyncDimensions
 from kouxing.train import lips, phones, shape, speech
 from kouxing.train.export import export_lips, export_speech
 from kouxing.train.loop import BEST, Schedule, write_aside
@@ -35,12 +37,20 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shape, "SCHEDULE", TINY)
     monkeypatch.setattr(phones, "UTTERANCES", 6)
+    monkeypatch.setattr(phones, "PEOPLE", 2)
     data = make_data(tmp_path / "set")
     speech.main(data, tmp_path / "speech", schedule=TINY, report=quiet)
     told = weights.card("speech", tmp_path / "speech")
     assert told["data"] == [{"source": "made", "licence": "open", "seconds": 3}] and told["licence"] == "Apache-2.0"
     model = lips.main(data, tmp_path / "lips", speech=tmp_path / "speech", schedule=TINY, report=quiet)
     assert (tmp_path / "lips" / "samples-000003.png").exists()
+    # A frozen discriminator may judge as well; it looks at five frames in a row.
+    (tmp_path / "judge").mkdir()
+    write_aside(tmp_path / "judge" / BEST, Discriminator(SyncDimensions()).state_dict(), {})
+    judged = {"speech": tmp_path / "speech", "judge": tmp_path / "judge", "schedule": replace(TINY, steps=1, batch=5)}
+    told_lines: list[str] = []
+    lips.main(data, tmp_path / "judged", **judged, report=told_lines.append)
+    assert any("lips/sync" in line for line in told_lines)
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50

@@ -123,6 +123,10 @@ def lips(
     vgg19: Annotated[
         Path | None, typer.Option(metavar="FILE", help="VGG-19 as safetensors, for the perceptual loss; else our own.")
     ] = None,
+    judge: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder of `kouxing train sync`: its discriminator, frozen, as a loss."),
+    ] = None,
     device: Device = "cpu",
     steps: Steps = None,
     batch: Batch = None,
@@ -137,7 +141,7 @@ def lips(
     schedule = _changed(recipe.PRESETS[preset.value], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / f"lips-{preset.value}"
     if dry_run:
-        more = {"preset": preset.value, "speech": speech, "start": start, "vgg19": vgg19}
+        more = {"preset": preset.value, "speech": speech, "start": start, "vgg19": vgg19, "judge": judge}
         _show("lips", data, folder, device, schedule, more)
         return
     _check_file(data / "manifest.csv", "--data", data)
@@ -145,9 +149,10 @@ def lips(
     for option, path in (("--start", start), ("--vgg19", vgg19)):
         if path is not None and not path.is_file():
             raise OptionError(f"{option} {path}: no such file")
-    recipe.main(
-        data, folder, preset=preset.value, speech=speech, start=start, vgg19=vgg19, device=device, schedule=schedule
-    )
+    if judge is not None:
+        _check_file(judge / "best.safetensors", "--judge", judge)
+    networks: dict[str, Any] = {"speech": speech, "start": start, "vgg19": vgg19, "judge": judge}
+    recipe.main(data, folder, preset=preset.value, device=device, schedule=schedule, **networks)
     typer.echo(str(folder))
 
 

@@ -12,9 +12,10 @@ from kouxing.data.footage import Footage
 from kouxing.data.references import APART, REFERENCES, choose
 from kouxing.data.speech import shares
 from kouxing.face.crop import apply
+from kouxing.face.mouth_picture import TOP_PX
 from kouxing.face.stance import stance
 from kouxing.types import Bytes, Float
-from kouxing.units import HALF_PX
+from kouxing.units import HALF_PX, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 PREDICTED_SHARE = 0.35
@@ -102,7 +103,8 @@ class LipsSamples:
         Returns:
             With N = clips * S: frame ``[N, 3, 256, 256]`` (masked), real ``[N, 3, 128, 256]`` (its lower half),
             references ``[clips * R, 3, 256, 256]``, audio ``[N, F, 16]``, own ``[clips, R, 16]``,
-            stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop),
+            mel ``[clips, 4 * S, 80]``, above ``[N, 3, 8, 256]`` (the rows over the lower half that a mouth picture
+            shows), stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop),
             places ``[N, R, 50, 4]``: points of lips and jaw in the frame (x, y) and where they lie in each reference,
             in halves of the crop from its middle.
         """
@@ -136,6 +138,8 @@ class LipsSamples:
         return {
             "frame": planes(np.stack([mask(image, HALF_PX - int(rng.integers(0, MARGIN_PX))) for image in targets])),
             "real": planes(np.stack(targets)[:, HALF_PX:]),
+            "above": planes(np.stack(targets)[:, TOP_PX:HALF_PX]),
+            "mel": clip.mel[None, first * MELS_PER_FRAME : (first + len(frames)) * MELS_PER_FRAME],
             "references": planes(np.stack(references)),
             "audio": np.stack([select(features, i, self._window, self._spacing) for i in frames]),
             "own": clip.geometry[chosen][None],

@@ -20,15 +20,18 @@ from kouxing.data.references import REFERENCES, choose
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.face.stance import stance
 from kouxing.losses import image
+from kouxing.losses.sync import expert_loss
 from kouxing.models.lips import PRESETS as SIZES
 from kouxing.models.lips import Lips, LipsDimensions
 from kouxing.models.shape import ShapeReader, opening
+from kouxing.models.sync import Discriminator, Judges
 from kouxing.train import shape
 from kouxing.train.card import about
 from kouxing.train.export import export_lips
 from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
 from kouxing.train.speech import load as load_speech
 from kouxing.train.speech import predict
+from kouxing.train.sync import load as load_judge
 from kouxing.types import Float
 from kouxing.units import HALF_PX
 
@@ -41,10 +44,12 @@ WEIGHTS = {
     "perceptual": 1.0,
     "landmarks": 1.0,
     "warp": 3.0,
+    "sync": 0.3,
 }
-"""The loss table. Sync, lip-reading and GAN terms take their rows here when their experts exist."""
-RUN = 2
-"""S: frames in a row; a sync loss wants 5, the frame difference needs 2."""
+"""The loss table; sync counts where a frozen discriminator is given. Lip-reading and GAN terms take their rows here
+when their experts exist."""
+RUN, JUDGED_RUN = 2, 5
+"""S: frames in a row; the frame difference needs 2, a discriminator of 5-frame windows the second."""
 
 PRESETS = {
     "fast": Schedule(
@@ -68,6 +73,7 @@ class LipsTask:
     reader: ShapeReader
     held_out: list[tuple[Footage, Float]]
     vgg19: image.Vgg19 | None = None
+    judge: Discriminator | Judges | None = None
 
     def __post_init__(self) -> None:
         # In bf16 the backward convolutions are about four times as fast in this layout, on CPU and GPU alike.
@@ -94,14 +100,27 @@ class LipsTask:
             "reconstruction": image.reconstruction(made, real, weight),
             "gradient": image.gradient(made, real, weight),
             "texture": image.texture(made, real, weight),
-            "difference": image.frame_difference(made, real, weight, RUN),
+            "difference": image.frame_difference(made, real, weight, len(made) // len(batch["mel"])),
             "indecision": image.indecision(trust, batch["region"]),
             "perceptual": self._perceptual(seen, real, maps),
             "landmarks": (landmarks - batch["lips"]).abs().mean() + 2 * (gaps[0] - gaps[1]).abs().mean(),
             "warp": image.misplaced(flow, batch["places"]),
         }
+        if self.judge is not None:
+            terms["sync"] = self._sync(self.judge, seen, batch)
         loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
         return loss, {f"lips/{name}": value.detach() for name, value in terms.items()} | {"lips/loss": loss.detach()}
+
+    @staticmethod
+    def _sync(judge: Discriminator | Judges, lower: Tensor, batch: Batch) -> Tensor:
+        """L_sync of painted lower halves ``[clips * S, 3, 128, 256]``; mouth pictures start a little above them."""
+        # Whatever the rest runs in: a frozen judge in half precision judges noise.
+        with torch.autocast(lower.device.type, enabled=False):
+            above = F.pad(batch["above"], (0, 0, HALF_PX - batch["above"].shape[2], 0))
+            crops = torch.cat([above, lower], 2)
+            return expert_loss(
+                judge.to(crops.device), crops.reshape(len(batch["mel"]), -1, *crops.shape[1:]), batch["mel"]
+            )
 
     def _perceptual(self, made: Tensor, real: Tensor, maps: list[Tensor]) -> Tensor:
         if self.vgg19 is not None:
@@ -184,6 +203,7 @@ def main(
     speech: Path,
     start: Path | None = None,
     vgg19: Path | None = None,
+    judge: Path | None = None,
     device: str = "cpu",
     schedule: Schedule | None = None,
     report: Callable[[str], None] = print,
@@ -197,14 +217,19 @@ def main(
         speech: run folder of ``train speech``.
         start: best weights of another preset; every tensor whose name and shape agree is taken over.
         vgg19: safetensors of VGG-19 for the perceptual loss; else the shape reader's features serve.
+        judge: run folder of ``train sync``; its discriminator, frozen, is a further loss.
         device: see ``train.loop.train``.
         schedule: instead of the preset's.
         report: where progress lines go.
 
     Returns:
         The best averaged model.
+
+    Raises:
+        DataError: ``speech`` or ``judge`` holds no trained network.
     """
     schedule = schedule or PRESETS[preset]
+    run = RUN if judge is None else JUDGED_RUN
     footage, held_out = load_footage(data, "train"), load_footage(data, "val")
     reader = (
         shape.main(footage, held_out, out.parent / "shape", device=device, report=report).eval().requires_grad_(False)
@@ -214,8 +239,8 @@ def main(
     samples = LipsSamples(
         footage,
         [predict(encoder, clip) for clip in footage],
-        clips=schedule.batch // RUN,
-        run=RUN,
+        clips=max(1, schedule.batch // run),
+        run=run,
         window=SIZES[preset].window,
         spacing=SIZES[preset].spacing,
         seed=schedule.seed,
@@ -231,8 +256,12 @@ def main(
     model = Lips(SIZES[preset])
     if start is not None:
         report(f"{_take_over(model, start)} tensors taken over from {start}")
-    task = LipsTask(model, samples, reader, pairs, _vgg(vgg19) if vgg19 else None)
-    config = {"model": "lips", "preset": preset, "dimensions": asdict(SIZES[preset]), "weights": WEIGHTS, "run": RUN}
+    frozen = None if judge is None else load_judge(judge).requires_grad_(False)
+    task = LipsTask(model, samples, reader, pairs, _vgg(vgg19) if vgg19 else None, frozen)
+    config = {
+        "model": "lips", "preset": preset, "dimensions": asdict(SIZES[preset]), "weights": WEIGHTS, "run": run,
+        "judge": str(judge),
+    }  # fmt: skip
     best = cast(Lips, train(task, schedule, out, device, config, report))
     save(best, preset, data, out)
     return best
