@@ -13,9 +13,10 @@ from kouxing.data.manifest import Clip
 from kouxing.data.tracks import read_track
 from kouxing.face.crop import crop_face, crop_matrices
 from kouxing.face.mouth_picture import mouth_pictures
-from kouxing.face.offset import find_offset, similarities
+from kouxing.face.offset import similarities
 from kouxing.infer.discriminator import Discriminator
 from kouxing.infer.prepare.plan import Chunk, Places, Row
+from kouxing.infer.score_sure import Ruler
 from kouxing.media.colour import to_rgb
 from kouxing.media.reader import load_sound, read_video
 from kouxing.units import FRAME_HZ, SAMPLE_HZ
@@ -35,7 +36,7 @@ def judge(task: Judging) -> Row:
 
     Returns:
         ``clips``: rows ``id``, ``offset_frames`` (positive: the sound is late), ``confidence``, ``distance``,
-        ``probability`` (``face.offset.Offset``); None where it abstained.
+        ``probability`` (as ``kouxing score`` tells it); None where it abstained.
 
     Raises:
         MediaError: a clip cannot be read.
@@ -57,7 +58,7 @@ def judge(task: Judging) -> Row:
         silent = silent_frames(samples, SAMPLE_HZ)[: len(pictures)]
         spoken[: len(silent)] = ~silent
         sims = similarities(network.embed_mouths(pictures), network.embed_speech(mel))
-        found = find_offset(sims, spoken, network.calibration)
+        found = Ruler(network.calibration).measure(sims, spoken)
         rows.append(
             {
                 "id": name,
