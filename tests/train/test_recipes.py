@@ -20,7 +20,9 @@ from kouxing.infer.references import References
 from kouxing.models.lips import PRESETS, Lips
 from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
 from kouxing.models.sync import Discriminator, SyncDimensions
+from kouxing.text import mbrola
 from kouxing.train import lips, phones, shape, speech
+from kouxing.train.card import about, further_sources
 from kouxing.train.export import export_lips, export_speech
 from kouxing.train.loop import BEST, Schedule, write_aside
 from kouxing.units import SAMPLE_HZ
@@ -37,11 +39,15 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(shape, "SCHEDULE", TINY)
     monkeypatch.setattr(phones, "UTTERANCES", 6)
-    monkeypatch.setattr(phones, "PEOPLE", 2)
+    monkeypatch.setattr(mbrola, "voices", dict)
     data = make_data(tmp_path / "set")
     speech.main(data, tmp_path / "speech", schedule=TINY, report=quiet)
     told = weights.card("speech", tmp_path / "speech")
-    assert told["data"] == [{"source": "made", "licence": "open", "seconds": 3}] and told["licence"] == "Apache-2.0"
+    sources = [source["source"] for source in told["data"]]
+    assert sources[0] == "made" and told["data"][0]["seconds"] == 3 and told["licence"] == "Apache-2.0"
+    monkeypatch.setattr(mbrola, "voices", lambda: {"us1": "en-us"})
+    assert "non-commercial" in about(data, "", {}, {}, further_sources(data))["licence"]
+    monkeypatch.setattr(mbrola, "voices", dict)
     model = lips.main(data, tmp_path / "lips", speech=tmp_path / "speech", schedule=TINY, report=quiet)
     assert (tmp_path / "lips" / "samples-000003.png").exists()
     # A frozen discriminator may judge as well; it looks at five frames in a row.

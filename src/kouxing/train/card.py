@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import csv
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from kouxing.data.manifest import read_manifest
 from kouxing.eval.figures import commit
+from kouxing.text import mbrola
 
 OPEN, RESEARCH = "Apache-2.0", "CC-BY-NC-4.0 (non-commercial: part of the training footage is marked research)"
 
 
-def about(data: Path, recipe: str, units: Mapping[str, str], figures: Mapping[str, float]) -> dict[str, Any]:
+Source = dict[str, Any]
+"""``source``, ``licence`` and, of footage, ``seconds``."""
+
+
+def about(
+    data: Path, recipe: str, units: Mapping[str, str], figures: Mapping[str, float], beside: Sequence[Source] = ()
+) -> dict[str, Any]:
     """The card without dimensions and checksum.
 
     Args:
@@ -21,20 +30,37 @@ def about(data: Path, recipe: str, units: Mapping[str, str], figures: Mapping[st
         recipe: the command that makes the weights anew.
         units: name of an input or output -> its shape, rate and unit.
         figures: held-out figures, by name.
+        beside: what else it was trained on (``further_sources``).
     """
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for clip in read_manifest(data, "train"):
         seconds[clip.corpus, clip.licence] += clip.seconds
-    sources = [
+    sources: list[Source] = [
         {"source": corpus, "licence": licence, "seconds": round(length)}
         for (corpus, licence), length in sorted(seconds.items())
     ]
-    research = any(licence != "open" for _, licence in seconds)
+    research = any(licence != "open" for _, licence in seconds) or any(one["licence"] == "research" for one in beside)
     return {
         "units": dict(units),
         "recipe": recipe,
         "commit": commit(),
-        "data": sources,
+        "data": [*sources, *beside],
         "licence": RESEARCH if research else OPEN,
         "figures": {name: round(value, 4) for name, value in figures.items()},
     }
+
+
+def further_sources(data: Path) -> list[Source]:
+    """Motion capture and phone speech, which the clips' manifest does not name."""
+    sources: set[tuple[str, str]] = set()
+    if find_spec("espeakng_loader"):
+        sources.add(("espeak-ng, synthetic speech with phones", "open"))
+    if mbrola.voices():
+        sources.add(("MBROLA's voices, synthetic speech with phones", "research"))
+    for folder in ("mocap", "phones"):
+        path = data / folder / "manifest.csv"
+        if path.exists():
+            with path.open(newline="", encoding="utf-8") as file:
+                rows = [row for row in csv.DictReader(file) if row.get("split", "train") == "train"]
+            sources |= {(row.get("source", "").split(":")[0], row.get("licence", "")) for row in rows}
+    return [{"source": source, "licence": licence} for source, licence in sorted(sources)]

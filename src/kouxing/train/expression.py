@@ -23,10 +23,10 @@ from kouxing.models.expression import (
     heard_distance,
 )
 from kouxing.models.speech import Ears, SpeechEncoder
-from kouxing.train.card import about
+from kouxing.train.card import about, further_sources
 from kouxing.train.export_animate import export_expression
 from kouxing.train.loop import Batch, Figures, Schedule, train
-from kouxing.train.mouth import further_sources, held_out_figures, mouth_terms, spread, told_figures
+from kouxing.train.mouth import held_out_figures, mouth_terms, spread, told_figures
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
@@ -192,8 +192,7 @@ def save(model: Expression, encoder: SpeechEncoder | Ears, data: Path, out: Path
         "coefficients": f"[1, T, {len(COEFFICIENTS)}] ARKit's, 0..1, 25 Hz, row i at i / 25 s",
     }
     recipe = "kouxing train expression --data DATA --speech RUN --out runs/expression"
-    told = about(data, recipe, units, told_figures(out))
-    told["data"] += further_sources(data)
+    told = about(data, recipe, units, told_figures(out), further_sources(data))
     told["emotions"] = {
         "neutral": "real speech with each take's resting face taken off",
         **{

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -30,7 +29,7 @@ from kouxing.models.mouth import Mouth, MouthDimensions, shut_lips, to_coefficie
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones as phone_speech
-from kouxing.train.card import about
+from kouxing.train.card import about, further_sources
 from kouxing.train.export_animate import export_mouth
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train
 from kouxing.train.speech import load as load_speech
@@ -309,21 +308,8 @@ def save(model: Mouth, data: Path, out: Path) -> None:
         "attention": "[1, past + 1 + ahead] weights, column `past` is the row's own step",
     }
     recipe = "kouxing train mouth --data DATA --out runs/mouth"
-    told = about(data, recipe, units, told_figures(out))
-    told["data"] += further_sources(data)
+    told = about(data, recipe, units, told_figures(out), further_sources(data))
     export_mouth(model, GATE, told, out)
-
-
-def further_sources(data: Path) -> list[dict[str, str]]:
-    """For a card: motion capture and phone speech, which the clips' manifest does not name."""
-    sources = {("espeak-ng, synthetic speech with phones", "open")}
-    for folder in ("mocap", "phones"):
-        path = data / folder / "manifest.csv"
-        if path.exists():
-            with path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if row.get("split", "train") == "train"]
-            sources |= {(row.get("source", "").split(":")[0], row.get("licence", "")) for row in rows}
-    return [{"source": source, "licence": licence} for source, licence in sorted(sources)]
 
 
 def told_figures(out: Path) -> dict[str, float]:

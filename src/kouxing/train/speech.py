@@ -25,7 +25,7 @@ from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error
 from kouxing.models.speech import Ears, Listener, SpeechDimensions, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
-from kouxing.train.card import about
+from kouxing.train.card import about, further_sources
 from kouxing.train.export import export_speech
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train, write_aside
 from kouxing.units import MEL_BANDS
@@ -320,4 +320,4 @@ def save(
         "features": "[1, T, 16] mouth geometry (face.geometry), 25 Hz, 0 = lips closed and relaxed",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    export_speech(model, about(data, recipe, units, figures), out)
+    export_speech(model, about(data, recipe, units, figures, further_sources(data)), out)
