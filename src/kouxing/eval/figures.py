@@ -152,7 +152,9 @@ LABELS: dict[str, dict[str, Row]] = {
         "auc25_wild": Row("the same, in the wild", "≥", 0.95),
         "stage1_score": Row("Mean AUC, clean and spoiled in six ways: discriminator 1", "", 0, "", 3),
         "stage2_score": Row("discriminator 2 (filter, growing margin)", "", 0, "", 3),
-        "stage3_score": Row("discriminator 3 (near misses, spoiled pairs), the mean of two runs that ships", "", 0, "", 3),
+        "stage3_score": Row(
+            "discriminator 3 (near misses, spoiled pairs), the mean of two runs that ships", "", 0, "", 3
+        ),
         "baseline_onestage_score": Row("Baseline: one stage, fixed margin, as many steps", "", 0, "", 3),
         "filter_dropped": Row("Filter: clips with wrong sound that are dropped", "≥", 0.9),
         "filter_dropped_grid": Row("the same, studio", "", 0),
