@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from fake_media import make_video
+from kouxing.arkit import MEDIAPIPE
 from kouxing.face.landmarks import ANCHOR_POINTS, JAW_POINTS, LIP_POINTS
 from kouxing.units import FRAME_HZ
 
@@ -71,3 +72,16 @@ def make_data(folder: Path, clips: int = 4, frames: int = 40) -> Path:
         writer.writerow(COLUMNS)
         writer.writerows(rows)
     return folder
+
+
+def make_animated_data(folder: Path) -> Path:
+    """``make_data`` whose tracks also hold blendshapes: the jaw opens with the mouth."""
+    made = make_data(folder)
+    for path in (made / "tracks").glob("*.npz"):
+        with np.load(path) as file:
+            stored = dict(file)
+        shapes = np.zeros((len(stored["found"]), len(MEDIAPIPE)), np.float16)
+        gap = np.linalg.norm(stored["lips"][:, 25] - stored["lips"][:, 35], axis=-1)
+        shapes[:, MEDIAPIPE.index("jawOpen")] = gap / 40
+        np.savez(path, **stored, blendshapes=shapes)
+    return made

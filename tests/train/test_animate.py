@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from fake_data import make_data
+from fake_data import make_animated_data
 from kouxing import weights
-from kouxing.arkit import EMOTIONS, MEDIAPIPE
+from kouxing.arkit import EMOTIONS
 from kouxing.data.phones import PhoneClip
 from kouxing.errors import DataError
 from kouxing.infer.expression import Expression
@@ -33,15 +33,7 @@ def quiet(_: str) -> None:
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
-    folder = make_data(tmp_path / "set")
-    for path in (folder / "tracks").glob("*.npz"):
-        with np.load(path) as file:
-            stored = dict(file)
-        shapes = np.zeros((len(stored["found"]), 51), np.float16)
-        gap = np.linalg.norm(stored["lips"][:, 25] - stored["lips"][:, 35], axis=-1)
-        shapes[:, MEDIAPIPE.index("jawOpen")] = gap / 40
-        np.savez(path, **stored, blendshapes=shapes)
-    return folder
+    return make_animated_data(tmp_path / "set")
 
 
 def test_mouth(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,8 +12,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers", reason="kouxing[pretrained] is not installed")
 
 from data.test_pretrained import noise, save  # noqa: E402
-from fake_data import make_data  # noqa: E402
-from kouxing.arkit import MEDIAPIPE  # noqa: E402
+from fake_data import make_animated_data  # noqa: E402
 from kouxing.cli import app as cli  # noqa: E402
 from kouxing.errors import DataError  # noqa: E402
 from kouxing.train import pretrained  # noqa: E402
@@ -25,15 +24,7 @@ TINY = Schedule(steps=3, batch=4, warmup=1, validate_every=2)
 @pytest.fixture
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
-    folder = make_data(tmp_path / "set")
-    for path in (folder / "tracks").glob("*.npz"):
-        with np.load(path) as file:
-            stored = dict(file)
-        shapes = np.zeros((len(stored["found"]), 51), np.float16)
-        gap = np.linalg.norm(stored["lips"][:, 25] - stored["lips"][:, 35], axis=-1)
-        shapes[:, MEDIAPIPE.index("jawOpen")] = gap / 40
-        np.savez(path, **stored, blendshapes=shapes)
-    return folder
+    return make_animated_data(tmp_path / "set")
 
 
 def test_train_and_speak(data: Path, tmp_path: Path) -> None:
