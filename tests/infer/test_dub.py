@@ -282,6 +282,34 @@ def test_a_scan_goes_on_where_it_stopped(media, tmp_path):
     assert pushed[0] == before[24] and len(pushed) == 50 - 24
 
 
+def test_a_job_killed_after_its_output_got_its_name_goes_on(media, tmp_path, monkeypatch):
+    given = (media / "face.mp4", media / "speech2.wav", tmp_path / "out.mp4")
+
+    def killed(job):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Job, "remove", killed)
+        with pytest.raises(Killed):
+            dub(*given, parts=fake_parts())
+    assert given[2].is_file() and (tmp_path / "out.mp4.job").is_dir()
+    with pytest.raises(OutputError, match="is there already"):
+        dub(*given, parts=fake_parts())
+    assert dub(*given, resume=True, parts=fake_parts()).frames == 50
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.mp4"]
+
+
+def test_somebody_elses_output_is_not_taken_for_the_jobs(media, tmp_path, monkeypatch):
+    given = (media / "face.mp4", media / "speech2.wav", tmp_path / "out.mp4")
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Job, "remove", lambda job: None)
+        dub(*given, parts=fake_parts())
+    given[2].write_bytes(b"another file by now")
+    with pytest.raises(OutputError, match="is there already"):
+        dub(*given, resume=True, parts=fake_parts())
+    assert given[2].read_bytes() == b"another file by now"
+
+
 def test_another_job_is_not_resumed(media, tmp_path):
     given = (media / "face.mp4", media / "speech2.wav", tmp_path / "out.mp4")
     with pytest.raises(Killed):

@@ -91,7 +91,7 @@ def dub(
     """
     began = time.monotonic()
     order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)
-    order.check_out(overwrite)
+    order.check_out(overwrite or (resume and Job.made(order.out)))
     parts = parts or shipped()
     plan = {
         "face": fingerprint(order.face),
@@ -281,6 +281,7 @@ class _Run:
         pieces = [self._job.place(_segment(number)) for number in range(len(line.segments(SEGMENT_S)))]
         self._told("join", 0, 1)
         join(pieces, joined, sound=self._order.speech, seconds=line.seconds, mark=True)
+        self._job.tell_made(joined)
         with output_errors(out):
             joined.replace(out)
         self._job.remove()

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from kouxing.errors import MediaError, OptionError, OutputError
 
 PLAN = "plan.json"
+MADE = "made.json"
+"""Size and hash of the output, written just before it gets its name."""
 FORMAT = 1
 """Layout of the folder; a job of another version is not resumed."""
 
@@ -54,6 +56,11 @@ def fingerprint(path: Path) -> dict[str, Any]:
         "changed_ns": stat.st_mtime_ns,
         "sha256": digest.hexdigest(),
     }
+
+
+def _content(path: Path) -> dict[str, Any]:
+    told = fingerprint(path)
+    return {name: told[name] for name in ("bytes", "sha256")}
 
 
 @contextmanager
@@ -185,6 +192,21 @@ class Job:
         """Read what ``save_arrays`` wrote."""
         with np.load(self.place(name), allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
+
+    def tell_made(self, joined: Path) -> None:
+        """Keep what the output is, before ``joined`` becomes it."""
+        self.save_json(MADE, _content(joined))
+
+    @classmethod
+    def made(cls, out: Path) -> bool:
+        """Whether ``out`` is what an unfinished job made: it was killed after that got its name, the folder still there."""
+        place = out.with_name(out.name + SUFFIX) / MADE
+        if not (out.is_file() and place.is_file()):
+            return False
+        try:
+            return bool(json.loads(place.read_text("utf-8")) == _content(out))
+        except (OSError, ValueError, MediaError):
+            return False
 
     def remove(self) -> None:
         """The job is done, or there is nothing worth keeping: remove the folder."""
