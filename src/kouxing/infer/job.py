@@ -199,7 +199,7 @@ class Job:
 
     @classmethod
     def made(cls, out: Path) -> bool:
-        """Whether ``out`` is what an unfinished job made: it was killed after that got its name, the folder still there."""
+        """Whether ``out`` is what an unfinished job made: it was killed after that had its name."""
         place = out.with_name(out.name + SUFFIX) / MADE
         if not (out.is_file() and place.is_file()):
             return False
