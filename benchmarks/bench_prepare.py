@@ -34,6 +34,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from bench_dub import repeat
 from kouxing.config import one_thread_a_library
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.errors import MediaError
@@ -85,8 +86,8 @@ def pictures(clip: Path, grain: NDArray[np.int16]) -> Iterator[Bytes]:
         yield np.clip(scene.astype(np.int16) + noise, 0, 255).astype(np.uint8)
 
 
-def make_video(path: Path, data: Path, clips: Iterator[Clip], seconds: int, repeat: int) -> None:
-    """``seconds`` of different people, ``repeat`` times."""
+def make_video(path: Path, data: Path, clips: Iterator[Clip], seconds: int, times: int) -> None:
+    """``seconds`` of different people, ``times`` times."""
     grain = np.random.default_rng(0).normal(0, GRAIN, (HEIGHT_PX + 64, WIDTH_PX + 64)).astype(np.int16)
     blank = np.zeros((2, 2), np.uint8)
     first = VideoFrame((blank, blank, blank), 0, Fraction(1, FRAME_HZ), RGB_COLOUR)
@@ -109,33 +110,12 @@ def make_video(path: Path, data: Path, clips: Iterator[Clip], seconds: int, repe
                 frames += 1
             wanted = (frames - begun) * SAMPLES_PER_FRAME
             heard.append(np.pad(samples[:wanted], (0, max(0, wanted - len(samples)))))
-    write_wav(speech, np.tile(np.concatenate(heard), repeat))
+    write_wav(speech, np.tile(np.concatenate(heard), times))
     repeated = path.with_suffix(".long.mp4")
-    repeat_pictures(part, repeated, repeat)
-    join([repeated], path, sound=speech, seconds=Fraction(frames * repeat, FRAME_HZ))
+    repeat(part, repeated, times)
+    join([repeated], path, sound=speech, seconds=Fraction(frames * times, FRAME_HZ))
     for left in (part, speech, repeated):
         left.unlink()
-
-
-def repeat_pictures(source: Path, path: Path, times: int) -> None:
-    """The same packets again and again, at rising times."""
-    import av
-
-    with av.open(str(path), "w") as out:
-        shift = 0
-        track = None
-        for _ in range(times):
-            with av.open(str(source)) as piece:
-                stream = piece.streams.video[0]
-                track = track or out.add_stream_from_template(stream)
-                length = int(stream.duration or 0)
-                for packet in piece.demux(stream):
-                    if packet.dts is None:
-                        continue
-                    packet.pts, packet.dts = (packet.pts or 0) + shift, packet.dts + shift
-                    packet.stream = track
-                    out.mux(packet)
-            shift += length
 
 
 def write_wav(path: Path, samples: Float) -> None:

@@ -20,3 +20,7 @@ kouxing train mouth --data "$data" --out runs/mouth
 kouxing train expression --data "$data" --speech runs/speech --out runs/expression
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
 kouxing train lips --data "$data" --speech runs/speech --preset fine --start runs/lips-fast/best.safetensors --out runs/lips-fine
+# Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. 10 minutes a run on one core.
+kouxing train sync --data "$data" --speech runs/speech-0/phones --baseline --spoiled --out runs/sync-0
+kouxing train sync --data "$data" --speech runs/speech-1/phones --seed 1 --out runs/sync-1
+kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --out runs/sync

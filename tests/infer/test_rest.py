@@ -86,6 +86,14 @@ def test_chunks_do_not_matter(sizes: list[int], start: int) -> None:
     np.testing.assert_array_equal(np.concatenate(made), whole)
 
 
+def test_the_last_begun_frame_counts() -> None:
+    samples, values = speech(30, [])[: -SAMPLES_PER_FRAME // 2], rows(30, 0.1)
+    rest = Rest(AHEAD)
+    rest.hear(samples)
+    rest.finish()
+    np.testing.assert_array_equal(rest.shut(values), values)
+
+
 def test_memory_is_bounded() -> None:
     rest = Rest(AHEAD)
     for _ in range(40):

@@ -155,7 +155,13 @@ def test_two_judges_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     for seed, run in enumerate(runs):
         run.mkdir()
         save_file(sync.fresh(seed).judge.state_dict(), run / "best.safetensors")
+    (runs[0] / "one").mkdir(exist_ok=True)
+    (runs[0] / "one" / "sync_mouth.onnx").write_bytes(b"stage")
+    (runs[0] / "spoiled.json").write_text("{}")
     sync.average(runs, data, tmp_path / "both", report=quiet)
+    # The stages that it is compared with come along.
+    assert (tmp_path / "both" / "one" / "sync_mouth.onnx").read_bytes() == b"stage"
+    assert (tmp_path / "both" / "spoiled.json").is_file()
     one = load_mouths(data, "val")[0]
     used = Discriminator(threads=1, folder=tmp_path / "both")
     cosine = (used.embed_mouths(one.pictures) * used.embed_speech(one.mel)).sum(1)[2:-2]

@@ -15,6 +15,17 @@ from kouxing.cli.progress import progress
 
 app = typer.Typer(help="Measure a network on held-out footage.", no_args_is_help=True, rich_markup_mode=None)
 
+Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")]
+Split = Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")]
+Out = Annotated[
+    Path | None,
+    typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and pictures; by default kouxing-evaluation."),
+]
+Figures = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")]
+
 
 @app.callback()
 def _group() -> None:
@@ -23,20 +34,15 @@ def _group() -> None:
 
 @app.command("lips")
 def lips(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")],
+    data: Data,
     preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="Which network.")] = Preset.fast,
-    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")] = "test",
+    split: Split = "test",
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many clips of each part of the split.")
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and pictures; by default kouxing-evaluation."),
-    ] = None,
-    figures: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
+    out: Out = None,
+    figures: Figures = None,
+    json: Json = False,
 ) -> None:
     """Dub the split's clips and print a table beside ground truth, a copied mouth and wrong speech."""
     from kouxing.eval.lips import evaluate
@@ -50,20 +56,15 @@ def lips(
 
 @app.command("animate")
 def animate(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")],
-    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")] = "test",
+    data: Data,
+    split: Split = "test",
     ablated: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Run folder of `train expression` without its closure loss, judged beside."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and plot; by default kouxing-evaluation."),
-    ] = None,
-    figures: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
+    out: Out = None,
+    figures: Figures = None,
+    json: Json = False,
 ) -> None:
     """Animate the split's speech and print a table beside loudness, the mean pose and the tracked coefficients."""
     from kouxing.eval.animate import evaluate
@@ -77,20 +78,15 @@ def animate(
 
 @app.command("sync")
 def sync(
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")],
-    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")] = "test",
+    data: Data,
+    split: Split = "test",
     run: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Run folder of `train sync`: its weights are judged and its stages compared."),
     ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and plots; by default kouxing-evaluation."),
-    ] = None,
-    figures: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")] = False,
+    out: Out = None,
+    figures: Figures = None,
+    json: Json = False,
 ) -> None:
     """Plant offsets into the split's clips and find them again; tell true pairs from false, clean and spoiled."""
     from kouxing.eval.sync import evaluate

@@ -112,6 +112,7 @@ class ExpressionStream:
 
     def finish(self) -> Float:
         """The rows still owed, ``[n, 52]``: with those before, one for every begun video frame."""
+        self._rest.finish()
         rows = -(-self._heard // SAMPLES_PER_FRAME)
         rest = self._sound.finish()
         held = len(self._mel) + len(rest) - self._expression.context_mels

@@ -43,6 +43,11 @@ class Rest:
         self._levels = np.concatenate([self._levels, frame_levels(held[:whole], SAMPLE_HZ)])
         self._part = held[whole:]
 
+    def finish(self) -> None:
+        """The sound is over: what is left of it is a frame as well."""
+        self._levels = np.concatenate([self._levels, frame_levels(self._part, SAMPLE_HZ)])
+        self._part = self._part[:0]
+
     def shut(self, rows: Float) -> Float:
         """The next rows ``[n, 52]`` of the stream, their lips shut in silence."""
         silent = np.array([self._silent(self._row + place) for place in range(len(rows))], bool)

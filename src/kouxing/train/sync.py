@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -378,6 +379,17 @@ def load(run: Path, stage: str | None = None) -> Discriminator | Judges:
 def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str], None] = print) -> Judges:
     """Join the discriminators of several runs (other seeds) into one, exported with its card into ``out``.
 
+    What ``evaluate sync`` holds it against comes along from the first run: its stages, and what its filter was worth.
+
+    Args:
+        runs: run folders of ``main``, two or more.
+        data: data folder whose ``val`` split calibrates and is measured for the card.
+        out: the folder to write.
+        report: where progress lines go.
+
+    Returns:
+        The joined model.
+
     Raises:
         DataError: fewer than two, or a folder that holds no single one.
     """
@@ -391,4 +403,9 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     figures = measured(model, held_out)
     command = f"kouxing train judges {' '.join(f'--run RUN{n + 1}' for n in range(len(runs)))} --data DATA"
     finish(model, held_out, data, out, figures, report, command)
+    for path in sorted([runs[0] / SPOILED, *runs[0].glob("*/sync_*.onnx"), *runs[0].glob("*/sync_*.json")]):
+        if path.exists():
+            place = out / path.relative_to(runs[0])
+            place.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, place)
     return model
