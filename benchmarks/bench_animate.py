@@ -87,15 +87,15 @@ class Ear:
         self._net.eval()
         self._torch = torch
         torch.set_num_threads(1)
-        self._context = encoder.dimensions.context_mels
-        self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self._context)
+        self._around = (encoder.dimensions.before_mels, encoder.dimensions.after_mels)
+        self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self._around[1])
 
     def classes(self, mel: Float) -> np.ndarray:
         """``[M, 80]`` -> ``[4 * (M // 4)]`` places in ``MOUTHS``."""
-        quiet = np.full((self._context, MEL_BANDS), SILENT_MEL, np.float32)
         whole = mel[: len(mel) // MELS_PER_FRAME * MELS_PER_FRAME]
         with self._torch.no_grad():
-            given = self._torch.from_numpy(np.concatenate([quiet, whole, quiet]))[None]
+            padded = np.pad(whole, (self._around, (0, 0)), constant_values=SILENT_MEL)
+            given = self._torch.from_numpy(padded)[None]
             return visemes.smoothed(self._net(given)[1][0].numpy())
 
 

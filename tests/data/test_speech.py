@@ -28,7 +28,8 @@ from kouxing.data.speech import (
 )
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
-REACH = 20
+REACH, AFTER = 26, 14
+AROUND = (REACH, AFTER)
 
 
 def pulses(frames: int) -> tuple[np.ndarray, np.ndarray]:
@@ -55,7 +56,7 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("plain")
 def test_sound_and_mouth_stay_together() -> None:
-    batch = SpeechWindows([footage()], frames=40, batch=16, reach_mels=REACH, seed=0)(0)
+    batch = SpeechWindows([footage()], frames=40, batch=16, around=AROUND, seed=0)(0)
     loud = batch["mel"][:, REACH : REACH + 40 * MELS_PER_FRAME].mean(-1).reshape(16, 40, MELS_PER_FRAME).mean(-1)
     for row in range(16):
         inside = batch["mask"][row] > 0
@@ -69,8 +70,8 @@ def test_sound_and_mouth_stay_together() -> None:
 def test_phones_stay_with_their_sound() -> None:
     mel, wide = pulses(60)
     clip = PhoneClip("made", mel.astype(np.float32), np.repeat(wide, MELS_PER_FRAME).astype(np.int64) * 5)
-    batch = PhoneWindows([clip], [], Noises([footage()]), frames=30, batch=8, reach_mels=REACH, seed=0)(3)
-    assert batch["phone_mel"].shape == (8, 2 * REACH + 120, MEL_BANDS) and batch["classes"].shape == (8, 120)
+    batch = PhoneWindows([clip], [], Noises([footage()]), frames=30, batch=8, around=AROUND, seed=0)(3)
+    assert batch["phone_mel"].shape == (8, REACH + 120 + AFTER, MEL_BANDS) and batch["classes"].shape == (8, 120)
     loud = batch["phone_mel"][:, REACH : REACH + 120].mean(-1)
     told = batch["classes"] != UNKNOWN
     assert ((loud[told] > 0.5) == (batch["classes"][told] == 5)).float().mean() > 0.9
@@ -86,7 +87,7 @@ def test_motion_capture_stays_with_its_sound() -> None:
     nobody = np.zeros(80, bool)
     take = Take("made", "mocap", "one", mel.astype(np.float32), values, channels, wide, nobody, ~nobody)
     columns = [PLACE["jawOpen"], PLACE["mouthPucker"]]
-    batch = CaptureWindows([take], columns, Noises([footage()]), frames=40, batch=8, reach_mels=REACH, seed=0)(0)
+    batch = CaptureWindows([take], columns, Noises([footage()]), frames=40, batch=8, around=AROUND, seed=0)(0)
     assert batch["known"][..., 0].sum() > 0 and not batch["known"][..., 1].any()
     loud = batch["take_mel"][:, REACH : REACH + 160].mean(-1).reshape(8, 40, MELS_PER_FRAME).mean(-1)
     known = batch["known"][..., 0] > 0
@@ -94,14 +95,14 @@ def test_motion_capture_stays_with_its_sound() -> None:
 
 
 def test_batches_repeat_by_number_and_join() -> None:
-    speech = SpeechWindows([footage()], frames=30, batch=4, reach_mels=REACH, seed=0)
+    speech = SpeechWindows([footage()], frames=30, batch=4, around=AROUND, seed=0)
     phones = PhoneWindows(
         [PhoneClip("made", np.zeros((90, 80), np.float32), np.ones(90, np.int64))],
         [],
         Noises([footage()]),
         30,
         2,
-        REACH,
+        AROUND,
         0,
     )
     both = together([speech, phones])

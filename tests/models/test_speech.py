@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.units import MELS_PER_FRAME
 
-SIZE = SpeechDimensions(width=12, hidden=10, reach=3)
+SIZE = SpeechDimensions(width=12, hidden=10, reach=3, earlier=5)
 
 
 def encoder() -> SpeechEncoder:
@@ -22,12 +22,12 @@ def encoder() -> SpeechEncoder:
 @torch.no_grad()
 def test_chunks_equal_the_whole(lengths: list[int]) -> None:
     model, frames, context = encoder(), sum(lengths), SIZE.context_mels
-    mel = torch.randn(2, 2 * context + frames * MELS_PER_FRAME, SIZE.bands)
+    mel = torch.randn(2, context + frames * MELS_PER_FRAME, SIZE.bands)
     whole, last = model(mel, model.initial_state(2))
     assert whole.shape == (2, frames, SIZE.features)
     state, parts, at = model.initial_state(2), [], 0
     for length in lengths:
-        chunk = mel[:, at : at + 2 * context + length * MELS_PER_FRAME]
+        chunk = mel[:, at : at + context + length * MELS_PER_FRAME]
         made, state = model(chunk, state)
         parts.append(made)
         at += length * MELS_PER_FRAME
@@ -38,12 +38,12 @@ def test_chunks_equal_the_whole(lengths: list[int]) -> None:
 @torch.no_grad()
 def test_the_future_beyond_the_look_ahead_leaves_the_past_alone() -> None:
     model, frames = encoder(), 20
-    mel = torch.randn(1, 2 * SIZE.context_mels + frames * MELS_PER_FRAME, SIZE.bands)
+    mel = torch.randn(1, SIZE.context_mels + frames * MELS_PER_FRAME, SIZE.bands)
     before, _ = model(mel, model.initial_state(1))
     known = 10
     changed = mel.clone()
-    # Frame t lies context_mels into the input; it may look reach frames further.
-    changed[:, SIZE.context_mels + (known + SIZE.reach) * MELS_PER_FRAME :] += 5
+    # Frame t lies before_mels into the input; it may look after_mels further.
+    changed[:, SIZE.before_mels + known * MELS_PER_FRAME + SIZE.after_mels :] += 5
     after, _ = model(changed, model.initial_state(1))
     torch.testing.assert_close(after[:, :known], before[:, :known])
     assert not torch.allclose(after[:, known:], before[:, known:])

@@ -68,6 +68,7 @@ def test_without_any_speech_with_phones_it_says_why(tmp_path: Path, monkeypatch:
 
 def test_heads_tell_what_they_should() -> None:
     model = listener()
-    reach = model.encoder.dimensions.context_mels
-    features, logits, coefficients = model(torch.randn(2, 2 * reach + 6 * MELS_PER_FRAME, MEL_BANDS))
+    size = model.encoder.dimensions
+    around = (size.before_mels, size.after_mels)
+    features, logits, coefficients = model(torch.randn(2, sum(around) + 6 * MELS_PER_FRAME, MEL_BANDS))
     assert features.shape == (2, 6, 16) and logits.shape == (2, 24, len(MOUTHS)) and coefficients.shape == (2, 6, 3)

@@ -41,7 +41,7 @@ def test_a_late_clip_is_found_by_ear(tmp_path: Path) -> None:
     good, bad = footage("good", 3.2, 10), footage("bad", 3.2, 11)
     bad = replace(bad, aperture=np.roll(bad.aperture, 3), geometry=np.roll(bad.geometry, 3, 0))
     lines: list[str] = []
-    stage = speech._Stage(None, [], words[:2], "cpu", lines.append)
+    stage = speech._Stage(None, [], words[:2], "cpu", lines.append, speech.LIVE)
     schedule = Schedule(steps=40, batch=8, rate=3e-3, warmup=5, validate_every=40, ema=0.9)
     steps = speech.who_is_in_step(stage, speech.fresh(), [*words, good, bad], tmp_path, schedule)
     assert set(steps) == {"good", "bad"}
@@ -56,8 +56,9 @@ def test_a_late_clip_is_found_by_ear(tmp_path: Path) -> None:
 def test_helpers_may_be_missing() -> None:
     clip = footage("one", 3.2, 0)
     model = speech.fresh()
-    reach = model.encoder.dimensions.context_mels
-    task = speech.SpeechTask(model, SpeechWindows([clip], 30, 3, reach, 0), [clip])
+    size = model.encoder.dimensions
+    around = (size.before_mels, size.after_mels)
+    task = speech.SpeechTask(model, SpeechWindows([clip], 30, 3, around, 0), [clip])
     batch = task.batch(0)
     _, alone = task.step(model, batch, 0.0)
     assert "speech/phones" not in alone and "speech/jaw" not in alone

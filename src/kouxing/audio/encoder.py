@@ -12,6 +12,12 @@ from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
 NAME = "speech"
 
 
+def around(dimensions: dict[str, int]) -> tuple[int, int]:
+    """Mel frames of context before and behind a video frame's own, by an encoder's card."""
+    middle, earlier = dimensions["reach"] * MELS_PER_FRAME, dimensions.get("earlier", 0)
+    return middle + earlier, middle - earlier
+
+
 class SpeechEncoder:
     """Loads the ``speech`` weights once; any number of streams share them.
 
@@ -32,13 +38,13 @@ class SpeechEncoder:
 
 
 class SpeechStream:
-    """One speech being heard. Features come ``reach`` video frames (the look-ahead) after their sound."""
+    """One speech being heard. Features come some mel frames (the look-ahead) after their sound."""
 
     def __init__(self, encoder: SpeechEncoder) -> None:
         self._encoder = encoder
         size = encoder.dimensions
-        self._context = size["reach"] * MELS_PER_FRAME
-        self._mel = self._quiet(self._context)
+        self._before, self._after = around(size)
+        self._mel = self._quiet(self._before)
         self._state = np.zeros((size["members"] * size["layers"], 1, size["hidden"]), np.float32)
         self._sound = MelStream()
         self._heard = self._given = 0
@@ -52,16 +58,17 @@ class SpeechStream:
         """The features still owed, ``[n, D]``: together with all before, one for every begun video frame."""
         frames = -(-self._heard // SAMPLES_PER_FRAME)
         rest = self._sound.finish()
-        held = len(self._mel) + len(rest) - self._context
-        wanted = (frames - self._given) * MELS_PER_FRAME + self._context
+        held = len(self._mel) + len(rest) - self._before
+        wanted = (frames - self._given) * MELS_PER_FRAME + self._after
         return self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
 
     def _run(self, mel: Float) -> Float:
         self._mel = np.concatenate([self._mel, mel])
-        frames = (len(self._mel) - 2 * self._context) // MELS_PER_FRAME
+        context = self._before + self._after
+        frames = (len(self._mel) - context) // MELS_PER_FRAME
         if frames <= 0:
             return np.zeros((0, self._encoder.dimensions["features"]), np.float32)
-        used = 2 * self._context + frames * MELS_PER_FRAME
+        used = context + frames * MELS_PER_FRAME
         features, self._state = self._encoder.session.run(None, {"mel": self._mel[None, :used], "state": self._state})
         self._mel = self._mel[frames * MELS_PER_FRAME :]
         self._given += frames

@@ -37,6 +37,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the settings as J
 def speech(
     data: Data,
     out: Out = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Hear at most 97.5 ms ahead, for streams; else 247.5 ms.")
+    ] = False,
     device: Device = "cpu",
     steps: Steps = None,
     batch: Batch = None,
@@ -51,10 +54,10 @@ def speech(
     schedule = _changed(recipe.PRESETS["speech"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / "speech"
     if dry_run:
-        _show("speech", data, folder, device, schedule, {})
+        _show("speech", data, folder, device, schedule, {"live": live})
         return
     _check_file(data / "manifest.csv", "--data", data)
-    recipe.main(data, folder, device=device, schedule=schedule)
+    recipe.main(data, folder, live=live, device=device, schedule=schedule)
     typer.echo(str(folder))
 
 

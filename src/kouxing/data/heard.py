@@ -83,10 +83,10 @@ def _changed(mel: Float, rows: Float, takes: list[Take], rng: augment.Rng) -> tu
 
 @torch.no_grad()
 def _hear(encoder: SpeechEncoder | Ears, pieces: list[tuple[int, Float, Float]]) -> list[Heard]:
-    context, longest = encoder.dimensions.context_mels, max(len(rows) for _, _, rows in pieces)
-    mel = np.full((len(pieces), 2 * context + longest * MELS_PER_FRAME, MEL_BANDS), SILENT_MEL, np.float32)
+    size, longest = encoder.dimensions, max(len(rows) for _, _, rows in pieces)
+    mel = np.full((len(pieces), size.context_mels + longest * MELS_PER_FRAME, MEL_BANDS), SILENT_MEL, np.float32)
     for row, (_, sound, _) in enumerate(pieces):
-        mel[row, context : context + len(sound)] = sound
+        mel[row, size.before_mels : size.before_mels + len(sound)] = sound
     features, _ = listen(encoder, torch.from_numpy(mel), encoder.initial_state(len(pieces)))
     half = features.half().numpy()
     return [Heard(take, half[row, : len(rows)].copy(), rows) for row, (take, _, rows) in enumerate(pieces)]

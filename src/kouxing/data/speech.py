@@ -79,18 +79,19 @@ def one_scale(footage: Sequence[Footage]) -> list[Footage]:
     return [replace(clip, geometry=clip.geometry / gains.get(clip.clip.speaker, 1.0)) for clip in footage]
 
 
-def _frame(mel: Float, frames: int, reach: int) -> Float:
-    """``[2 * reach + 4 * frames, 80]``: mel at its beginning, silence before and behind.
+def _frame(mel: Float, frames: int, around: tuple[int, int]) -> Float:
+    """``[before + 4 * frames + after, 80]``: mel at its beginning, silence before and behind.
 
     The context before the window is not given: a stream starts with silence, and so must training.
     """
-    whole = np.full((2 * reach + frames * MELS_PER_FRAME, MEL_BANDS), SILENT_MEL, np.float32)
-    mel = mel[: len(whole) - reach]
-    whole[reach : reach + len(mel)] = mel
+    before, after = around
+    whole = np.full((before + frames * MELS_PER_FRAME + after, MEL_BANDS), SILENT_MEL, np.float32)
+    mel = mel[: len(whole) - before]
+    whole[before : before + len(mel)] = mel
     return whole
 
 
-def _stretched(mel: Float, first: int, frames: int, reach: int, rng: augment.Rng, most: float) -> tuple[Float, int]:
+def _stretched(mel: Float, first: int, frames: int, after: int, rng: augment.Rng, most: float) -> tuple[Float, int]:
     """Sound of ``frames`` video frames from ``first`` on and the look-ahead behind them, in another tempo.
 
     Returns:
@@ -99,7 +100,7 @@ def _stretched(mel: Float, first: int, frames: int, reach: int, rng: augment.Rng
     wanted = max(1, round(frames * (1.0 + rng.uniform(-most, most))))
     # Whole frames decide the tempo, for sound and labels alike: rounding each alone would pull them apart.
     factor = wanted / frames
-    sound = mel[first * MELS_PER_FRAME : (first + frames) * MELS_PER_FRAME + reach]
+    sound = mel[first * MELS_PER_FRAME : (first + frames) * MELS_PER_FRAME + after]
     return augment.resample(sound, max(2, round(len(sound) * factor))), wanted
 
 
@@ -123,7 +124,7 @@ class SpeechWindows:
         footage: prepared clips.
         frames: longest window in video frames.
         batch: windows per batch.
-        reach_mels: mel frames of context on each side (``SpeechDimensions.context_mels``).
+        around: mel frames of context before and behind (``SpeechDimensions.before_mels``, ``after_mels``).
         seed: source of chance.
         late: frames by which a clip's mouth is late, by its id; 0 where nothing is told.
     """
@@ -133,17 +134,18 @@ class SpeechWindows:
         footage: list[Footage],
         frames: int,
         batch: int,
-        reach_mels: int,
+        around: tuple[int, int],
         seed: int,
         late: Mapping[str, int] | None = None,
     ) -> None:
         self._footage = [in_step(clip, (late or {}).get(clip.clip.id, 0)) for clip in footage]
-        self._frames, self._batch, self._reach, self._seed = frames, batch, reach_mels, seed
+        self._frames, self._batch, self._around, self._seed = frames, batch, around, seed
         self._shares = shares(footage)
         self._noise = Noises(footage)
 
     def __call__(self, number: int) -> Batch:
-        """Batch ``number``: mel ``[B, 2 * reach + 4T, 80]``, geometry ``[B, T, 16]``, aperture and mask ``[B, T]``."""
+        """Batch ``number``: mel ``[B, before + 4T + after, 80]``, geometry ``[B, T, 16]``, aperture and
+        mask ``[B, T]``."""
         rng = np.random.default_rng([self._seed, number])
         chosen = rng.choice(len(self._footage), self._batch, p=self._shares)
         return stacked([self._window(self._footage[i], rng) for i in chosen])
@@ -152,14 +154,14 @@ class SpeechWindows:
         first = int(rng.integers(0, max(1, len(clip) - self._frames // 2)))
         wanted = int(rng.integers(self._frames // 3, self._frames + 1))
         count = min(len(clip) - first, wanted)
-        mel, frames = _stretched(clip.mel, first, count, self._reach, rng, 0.15)
+        mel, frames = _stretched(clip.mel, first, count, self._around[1], rng, 0.15)
         rows = np.column_stack([clip.geometry, clip.aperture, clip.found, clip.silent]).astype(np.float32)
         rows = augment.resample(rows[first : first + count], frames)[: self._frames]
         mel = augment.heard(mel, self._noise(len(mel), rng), rng)
         part = np.zeros((self._frames, rows.shape[1]), np.float32)
         part[: len(rows)] = rows
         return {
-            "mel": _frame(mel[: len(rows) * MELS_PER_FRAME + self._reach], self._frames, self._reach),
+            "mel": _frame(mel[: len(rows) * MELS_PER_FRAME + self._around[1]], self._frames, self._around),
             "geometry": part[:, :-3],
             "aperture": part[:, -3],
             "mask": (part[:, -2] > 0.5).astype(np.float32),
@@ -168,13 +170,13 @@ class SpeechWindows:
 
 
 class PhoneWindows:
-    """Batches of speech whose phones are known: ``phone_mel [B, 2 * reach + 4T, 80]``, ``classes [B, 4T]``.
+    """Batches of speech whose phones are known: ``phone_mel [B, before + 4T + after, 80]``, ``classes [B, 4T]``.
 
     Args:
         made: synthesised clips.
         real: labelled recordings; a quarter of the windows, where there are any.
         noises: backgrounds.
-        frames, batch, reach_mels, seed: as for ``SpeechWindows``.
+        frames, batch, around, seed: as for ``SpeechWindows``.
     """
 
     def __init__(
@@ -184,11 +186,11 @@ class PhoneWindows:
         noises: Noises,
         frames: int,
         batch: int,
-        reach_mels: int,
+        around: tuple[int, int],
         seed: int,
     ) -> None:
         self._made, self._real, self._noise = made or real, real, noises
-        self._frames, self._batch, self._reach, self._seed = frames, batch, reach_mels, seed
+        self._frames, self._batch, self._around, self._seed = frames, batch, around, seed
 
     def __call__(self, number: int) -> Batch:
         rng = np.random.default_rng([self._seed, number, 1])
@@ -200,24 +202,24 @@ class PhoneWindows:
         total = len(clip.mel) // MELS_PER_FRAME
         first = int(rng.integers(0, max(1, total - self._frames // 2)))
         count = max(1, min(total - first, self._frames))
-        mel, frames = _stretched(clip.mel, first, count, self._reach, rng, 0.25)
+        mel, frames = _stretched(clip.mel, first, count, self._around[1], rng, 0.25)
         frames = min(frames, self._frames)
         places = (np.arange(frames * MELS_PER_FRAME) + 0.5) * count / frames + first * MELS_PER_FRAME
         classes = np.full(self._frames * MELS_PER_FRAME, UNKNOWN, np.int64)
         classes[: len(places)] = clip.classes[places.astype(int).clip(0, len(clip.classes) - 1)]
         mel = augment.heard(mel, self._noise(len(mel), rng), rng)
-        sound = mel[: frames * MELS_PER_FRAME + self._reach]
-        return {"phone_mel": _frame(sound, self._frames, self._reach), "classes": classes}
+        sound = mel[: frames * MELS_PER_FRAME + self._around[1]]
+        return {"phone_mel": _frame(sound, self._frames, self._around), "classes": classes}
 
 
 class CaptureWindows:
-    """Batches of motion capture: ``take_mel [B, 2 * reach + 4T, 80]``, ``coefficients`` and ``known [B, T, C]``, and
-    ``distance [B, T]`` between the lips (``face.closure``).
+    """Batches of motion capture: ``take_mel [B, before + 4T + after, 80]``, ``coefficients`` and ``known [B, T, C]``,
+    and ``distance [B, T]`` between the lips (``face.closure``).
 
     Args:
         takes: recordings with coefficients.
         columns: which coefficients.
-        noises, frames, batch, reach_mels, seed: as for ``PhoneWindows``.
+        noises, frames, batch, around, seed: as for ``PhoneWindows``.
     """
 
     def __init__(
@@ -227,11 +229,11 @@ class CaptureWindows:
         noises: Noises,
         frames: int,
         batch: int,
-        reach_mels: int,
+        around: tuple[int, int],
         seed: int,
     ) -> None:
         self._takes, self._columns, self._noise = takes, list(columns), noises
-        self._frames, self._batch, self._reach, self._seed = frames, batch, reach_mels, seed
+        self._frames, self._batch, self._around, self._seed = frames, batch, around, seed
         values = np.concatenate([take.values[:, self._columns] for take in takes])
         self._scale = values.std(0) + 0.01
 
@@ -242,7 +244,7 @@ class CaptureWindows:
     def _window(self, take: Take, rng: augment.Rng) -> Row:
         first = int(rng.integers(0, max(1, len(take) - self._frames)))
         count = min(len(take) - first, self._frames)
-        mel, frames = _stretched(take.mel, first, count, self._reach, rng, 0.15)
+        mel, frames = _stretched(take.mel, first, count, self._around[1], rng, 0.15)
         columns = (take.values[:, self._columns] / self._scale, lip_distance(take.values), take.found)
         rows = np.column_stack(columns)[first : first + count]
         rows = augment.resample(rows.astype(np.float32), frames)[: self._frames]
@@ -250,9 +252,9 @@ class CaptureWindows:
         part = np.zeros((self._frames, len(self._columns) + 2), np.float32)
         part[: len(rows)] = rows
         known = (part[:, -1:] > 0.5) & take.channels[self._columns]
-        sound = mel[: len(rows) * MELS_PER_FRAME + self._reach]
+        sound = mel[: len(rows) * MELS_PER_FRAME + self._around[1]]
         return {
-            "take_mel": _frame(sound, self._frames, self._reach),
+            "take_mel": _frame(sound, self._frames, self._around),
             "coefficients": part[:, :-2],
             "distance": part[:, -2],
             "known": known.astype(np.float32),

@@ -11,6 +11,7 @@ import numpy as np
 
 from kouxing import weights
 from kouxing.arkit import COEFFICIENTS, EMOTIONS
+from kouxing.audio.encoder import around
 from kouxing.audio.features import SILENT_MEL, MelStream
 from kouxing.infer.blinks import Blinks
 from kouxing.infer.mouth import look_ahead_ms
@@ -48,8 +49,8 @@ class Expression:
         self.dimensions: dict[str, Any] = self.card["dimensions"]
         ear = self.dimensions["ear"]
         self.rate_hz = Fraction(self.dimensions["rate_hz"])
-        self.context_mels = int(ear["reach"]) * MELS_PER_FRAME
-        self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.context_mels)
+        self.before_mels, self.after_mels = around(ear)
+        self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.after_mels)
         self.style_width = int(self.dimensions["style"])
 
     def read_style(self, track: CoefficientTrack) -> Float:
@@ -88,10 +89,10 @@ class ExpressionStream:
         ear, size = expression.dimensions["ear"], expression.dimensions
         self._ear = np.zeros((ear.get("members", 1) * ear["layers"], 1, ear["hidden"]), np.float32)
         self._state = np.zeros((1, 1, size["hidden"]), np.float32)
-        self._mel = self._quiet(expression.context_mels)
+        self._mel = self._quiet(expression.before_mels)
         self._sound = MelStream()
         # A row waits for this much sound after its own frame anyway.
-        self._rest = Rest(expression.context_mels // MELS_PER_FRAME)
+        self._rest = Rest(expression.after_mels // MELS_PER_FRAME)
         self._heard = self._given = 0
 
     def push(
@@ -115,13 +116,14 @@ class ExpressionStream:
         self._rest.finish()
         rows = -(-self._heard // SAMPLES_PER_FRAME)
         rest = self._sound.finish()
-        held = len(self._mel) + len(rest) - self._expression.context_mels
-        wanted = (rows - self._given) * MELS_PER_FRAME + self._expression.context_mels
+        held = len(self._mel) + len(rest) - self._expression.before_mels
+        wanted = (rows - self._given) * MELS_PER_FRAME + self._expression.after_mels
         return self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
 
     def _run(self, mel: Float) -> Float:
         self._mel = np.concatenate([self._mel, mel])
-        context, made = 2 * self._expression.context_mels, [np.zeros((0, len(COEFFICIENTS)), np.float32)]
+        context = self._expression.before_mels + self._expression.after_mels
+        made = [np.zeros((0, len(COEFFICIENTS)), np.float32)]
         while (steps := min(AT_ONCE, (len(self._mel) - context) // MELS_PER_FRAME)) > 0:
             times = (self._given + np.arange(steps)) / float(self._expression.rate_hz)
             given = {

@@ -227,7 +227,7 @@ class ExpressionStep(nn.Module):
     def forward(
         self, mel: Tensor, emotion: Tensor, style: Tensor, ear: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """T steps from ``mel [1, 2 * context_mels + 4 * T, 80]``: ``[1, T, 52]`` and both next states."""
+        """T steps from ``mel [1, context_mels + 4 * T, 80]``: ``[1, T, 52]`` and both next states."""
         heard, ear = listen(self.encoder, mel, ear)
         values, shut, state = self.model(heard, emotion, style, state)
         return self.finished(values, shut, emotion, heard_distance(self.encoder, heard)), ear, state

@@ -25,7 +25,8 @@ class SpeechDimensions:
         width: channels of the convolutions.
         hidden: units of each GRU layer.
         layers: GRU layers.
-        reach: video frames that the convolutions see before and behind the current one (the look-ahead).
+        reach: video frames that the convolutions see on each side of their middle.
+        earlier: mel frames by which that middle lies before the video frame: so much less is looked ahead.
         features: D, features out per video frame.
         members: encoders of this shape whose features are averaged (``Ears``).
     """
@@ -37,11 +38,22 @@ class SpeechDimensions:
     reach: int = 5
     features: int = 16
     members: int = 1
+    earlier: int = 0
+
+    @property
+    def before_mels(self) -> int:
+        """Mel frames of the past that are kept between chunks."""
+        return self.reach * MELS_PER_FRAME + self.earlier
+
+    @property
+    def after_mels(self) -> int:
+        """Mel frames behind a video frame's own four that are waited for: the look-ahead."""
+        return self.reach * MELS_PER_FRAME - self.earlier
 
     @property
     def context_mels(self) -> int:
-        """Mel frames of the past that are kept between chunks, and of the future that are waited for."""
-        return self.reach * MELS_PER_FRAME
+        """Both together."""
+        return self.before_mels + self.after_mels
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -50,7 +62,7 @@ class SpeechDimensions:
 class SpeechEncoder(nn.Module):
     """Convolutions over a window of ``2 * reach + 1`` video frames, then a causal GRU.
 
-    The convolutions use no padding: a chunk is preceded by ``2 * context_mels`` mel frames of context, so whole and
+    The convolutions use no padding: a chunk is preceded by ``context_mels`` mel frames of context, so whole and
     chunked output are equal by construction.
     """
 
@@ -82,7 +94,7 @@ class SpeechEncoder(nn.Module):
         """Features of the video frames in the middle of ``mel``.
 
         Args:
-            mel: ``[B, context_mels + 4 * T + context_mels, bands]``: past context, T video frames, look-ahead.
+            mel: ``[B, before_mels + 4 * T + after_mels, bands]``: past context, T video frames, look-ahead.
             state: ``[layers, B, hidden]`` from the chunk before, or ``initial_state``.
 
         Returns:

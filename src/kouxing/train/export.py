@@ -107,11 +107,11 @@ def export_speech(model: SpeechEncoder | Ears, about: dict[str, Any], folder: Pa
     """Save ``speech``; returns the largest difference to PyTorch."""
     model = model.cpu().eval()
     _round_to_half(model)
-    mel = torch.randn(1, 2 * model.dimensions.context_mels + 3 * MELS_PER_FRAME, model.dimensions.bands)
+    mel = torch.randn(1, model.dimensions.context_mels + 3 * MELS_PER_FRAME, model.dimensions.bands)
     state = torch.randn_like(model.initial_state(1))
     axes = {"mel": {1: "mels"}, "features": {1: "frames"}}
     onnx_bytes = halve(_export(model, (mel, state), ["mel", "state"], ["features", "next_state"], dynamic_axes=axes))
-    longer = torch.randn(1, 2 * model.dimensions.context_mels + 50 * MELS_PER_FRAME, model.dimensions.bands)
+    longer = torch.randn(1, model.dimensions.context_mels + 50 * MELS_PER_FRAME, model.dimensions.bands)
     with torch.no_grad():
         wanted = [x.numpy() for x in model(longer, state)]
     worst = _compare(onnx_bytes, {"mel": longer.numpy(), "state": state.numpy()}, wanted, "speech")

@@ -81,7 +81,7 @@ def export_expression(
     step, size, ear = ExpressionStep(encoder, model), model.dimensions, encoder.dimensions
 
     def inputs(steps: int) -> tuple[torch.Tensor, ...]:
-        mel = torch.randn(1, 2 * ear.context_mels + steps * MELS_PER_FRAME, ear.bands)
+        mel = torch.randn(1, ear.context_mels + steps * MELS_PER_FRAME, ear.bands)
         emotion = torch.rand(1, steps, size.emotions).softmax(-1)
         return (
             mel, emotion, torch.randn(1, steps, size.style).tanh(), encoder.initial_state(1), model.initial_state(1)

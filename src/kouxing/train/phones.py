@@ -104,9 +104,10 @@ def hear_classes(model: Listener, mel: np.ndarray) -> np.ndarray:
     """The likeliest mouth class of each mel frame ``[4 * (M // 4)]`` of ``mel [M, 80]``."""
     model.eval()
     device = next(model.parameters()).device
-    quiet = np.full((model.encoder.dimensions.context_mels, MEL_BANDS), SILENT_MEL, np.float32)
+    size = model.encoder.dimensions
     whole = len(mel) // MELS_PER_FRAME * MELS_PER_FRAME
-    _, logits, _ = model(torch.from_numpy(np.concatenate([quiet, mel[:whole], quiet]))[None].to(device))
+    heard = np.pad(mel[:whole], ((size.before_mels, size.after_mels), (0, 0)), constant_values=SILENT_MEL)
+    _, logits, _ = model(torch.from_numpy(heard)[None].to(device))
     return np.asarray(logits[0].argmax(-1).cpu().numpy())
 
 
@@ -129,8 +130,9 @@ def pretrain(
         out: run folder.
         device, schedule, report: see ``train.loop.train``.
     """
-    reach = model.encoder.dimensions.context_mels
-    windows = PhoneWindows(phones.made, phones.real, Noises(footage), FRAMES, schedule.batch, reach, schedule.seed)
+    size = model.encoder.dimensions
+    around = (size.before_mels, size.after_mels)
+    windows = PhoneWindows(phones.made, phones.real, Noises(footage), FRAMES, schedule.batch, around, schedule.seed)
     config = {
         "model": "phones",
         "dimensions": model.encoder.dimensions.as_dict(),

@@ -60,6 +60,8 @@ PRESETS = {
         steps=1000, batch=32, rate=1e-3, warmup=100, validate_every=100, decay=0.05, ema=0.995, precision="bf16-mixed"
     )
 }
+LIVE = SpeechDimensions(earlier=15)
+"""For streams: 97.5 ms of look-ahead (``infer.mouth.look_ahead_ms``) instead of 247.5."""
 ANCHOR_STEPS = 300
 """Steps of the model that tells who is in step: trained on studio clips and single words only."""
 
@@ -137,8 +139,8 @@ def predict(model: nn.Module, clip: Footage) -> np.ndarray:
     assert isinstance(encoder, SpeechEncoder | Ears)
     encoder.eval()
     device = next(encoder.parameters()).device
-    quiet = np.full((encoder.dimensions.context_mels, MEL_BANDS), SILENT_MEL, np.float32)
-    mel = torch.from_numpy(np.concatenate([quiet, clip.mel, quiet]))[None].to(device)
+    around = (encoder.dimensions.before_mels, encoder.dimensions.after_mels)
+    mel = torch.from_numpy(np.pad(clip.mel, (around, (0, 0)), constant_values=SILENT_MEL))[None].to(device)
     features, _ = encoder(mel, encoder.initial_state(1))
     return np.asarray(features[0].float().cpu().numpy(), np.float32)
 
@@ -152,19 +154,21 @@ class _Stage:
     held_out: list[Footage]
     device: str
     report: Callable[[str], None]
+    dimensions: SpeechDimensions
 
     def windows(self, footage: list[Footage], schedule: Schedule, late: dict[str, int]) -> Callable[[int], Batch]:
-        reach, noises = SpeechDimensions().context_mels, Noises(footage)
+        size, noises = self.dimensions, Noises(footage)
+        around = (size.before_mels, size.after_mels)
         parts: list[Callable[[int], Batch]] = [
-            SpeechWindows(footage, FRAMES, schedule.batch, reach, schedule.seed, late)
+            SpeechWindows(footage, FRAMES, schedule.batch, around, schedule.seed, late)
         ]
         if self.spoken is not None:
             count = max(1, round(schedule.batch * PHONE_SHARE))
-            parts.append(PhoneWindows(self.spoken.made, self.spoken.real, noises, FRAMES, count, reach, schedule.seed))
+            parts.append(PhoneWindows(self.spoken.made, self.spoken.real, noises, FRAMES, count, around, schedule.seed))
         if self.takes:
             count = max(1, round(schedule.batch * TAKE_SHARE))
             columns = [PLACE[name] for name in HELPERS]
-            parts.append(CaptureWindows(self.takes, columns, noises, FRAMES, count, reach, schedule.seed))
+            parts.append(CaptureWindows(self.takes, columns, noises, FRAMES, count, around, schedule.seed))
         return together(parts)
 
     def run(
@@ -185,16 +189,17 @@ class _Stage:
         return best
 
 
-def fresh(seed: int = 0) -> Listener:
+def fresh(seed: int = 0, dimensions: SpeechDimensions | None = None) -> Listener:
     """An untrained encoder with its helping heads."""
     torch.manual_seed(seed)
-    return Listener(SpeechEncoder(SpeechDimensions()), len(MOUTHS), len(HELPERS))
+    return Listener(SpeechEncoder(dimensions or SpeechDimensions()), len(MOUTHS), len(HELPERS))
 
 
 def main(
     data: Path,
     out: Path,
     *,
+    live: bool = False,
     device: str = "cpu",
     schedule: Schedule = PRESETS["speech"],
     report: Callable[[str], None] = print,
@@ -209,6 +214,7 @@ def main(
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their card
             (``KOUXING_WEIGHTS=out`` uses them).
+        live: hear no further ahead than ``LIVE`` does, for streams; what dubs may wait hears more.
         device: see ``train.loop.train``.
         schedule: instead of the preset's; stages before the last take no more steps than it has.
         report: where progress lines go.
@@ -218,8 +224,9 @@ def main(
     """
     footage = load_footage(data, "train")
     spoken = phones.load(data, report)
-    stage = _Stage(spoken, mocap_takes(data, "train"), load_footage(data, "val"), device, report)
-    start = fresh(schedule.seed)
+    dimensions = LIVE if live else SpeechDimensions()
+    stage = _Stage(spoken, mocap_takes(data, "train"), load_footage(data, "val"), device, report, dimensions)
+    start = fresh(schedule.seed, dimensions)
     if spoken is not None:
         lesson = replace(
             phones.SCHEDULE,
@@ -279,9 +286,19 @@ def load(run: Path) -> SpeechEncoder | Ears:
         raise DataError(f"{run}: no trained speech encoder ({BEST}); run `kouxing train speech --out {run}` first")
     given = load_file(path)
     count = 1 + max((int(name.split(".")[1]) for name in given if name.startswith("members.")), default=-1)
-    model = Ears([SpeechEncoder(SpeechDimensions()) for _ in range(count)]) if count else fresh().encoder
+    members = [SpeechEncoder(_dimensions(run)) for _ in range(max(1, count))]
+    model = Ears(members) if count else members[0]
     load_tensors(model, path)
     return model.eval()
+
+
+def _dimensions(run: Path) -> SpeechDimensions:
+    """One encoder's sizes, by the card beside it."""
+    card = run / "speech.json"
+    if not card.exists():
+        return SpeechDimensions()
+    told = json.loads(card.read_text(encoding="utf-8"))["dimensions"]
+    return SpeechDimensions(**{**told, "members": 1})
 
 
 def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str], None] = print) -> Ears:
@@ -316,7 +333,7 @@ def save(
 ) -> None:
     """Export the model of run folder ``out`` into it, with its card."""
     units = {
-        "mel": "[1, 4T + 2 * 4 * reach, 80] log power, 100 Hz",
+        "mel": "[1, before + 4T + after, 80] log power, 100 Hz; before, after = 4 * reach +- earlier",
         "features": "[1, T, 16] mouth geometry (face.geometry), 25 Hz, 0 = lips closed and relaxed",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
