@@ -35,11 +35,11 @@ from kouxing.errors import DataError, KouxingError  # noqa: E402
 from kouxing.eval import known_words, visemes  # noqa: E402
 from kouxing.eval.outside import RHUBARB, VALIDATOR, Node, read_cues  # noqa: E402
 from kouxing.export import gltf  # noqa: E402
-from kouxing.infer.animate import METHODS, load, voice  # noqa: E402
+from kouxing.infer.animate import load, voice  # noqa: E402
 from kouxing.infer.mouth import look_ahead_ms  # noqa: E402
 from kouxing.text.phones import MOUTHS  # noqa: E402
 from kouxing.types import CoefficientTrack, Float  # noqa: E402
-from kouxing.units import FRAME_HZ, MEL_BANDS, MELS_PER_FRAME, SAMPLE_HZ  # noqa: E402
+from kouxing.units import FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ  # noqa: E402
 
 HEAD = Path(__file__).parents[1] / "src/kouxing/assets/head.glb"
 TIMED_S = 20
@@ -130,7 +130,7 @@ def rivals(options: argparse.Namespace, node: Node) -> dict[str, float]:
     """Judge all ways, print the table, give the figures."""
     from kouxing.data.animate import load_takes
     from kouxing.data.footage import cache_folder
-    from kouxing.eval.animate import GROUPS, loudness, samples_of, speaker
+    from kouxing.eval.animate import GROUPS, LIVE, loudness, samples_of, speaker
 
     takes = [take for take in load_takes(options.data, options.split) if take.group in GROUPS]
     if not takes:
@@ -138,8 +138,8 @@ def rivals(options: argparse.Namespace, node: Node) -> dict[str, float]:
     samples = {take.name: samples_of(options.data, take) for take in takes}
     longest = max(samples.values(), key=len)
     ways: dict[str, Way] = {}
-    for method in METHODS:
-        model = load(method)
+    models = {"expression": load("expression"), LIVE: load("expression", live=True), "mouth": load("mouth")}
+    for method, model in models.items():
         speak = speaker(model)
         made = {name: speak(sound) for name, sound in samples.items()}
         ways[method] = Way(made, True, voice(model).look_ahead_ms, timed(speak, longest))

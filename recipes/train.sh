@@ -18,6 +18,10 @@ for seed in 0 1 2; do kouxing train speech --data "$data" --seed "$seed" --out "
 kouxing train ears --data "$data" --run runs/speech-0 --run runs/speech-1 --run runs/speech-2 --out runs/speech
 kouxing train mouth --data "$data" --out runs/mouth
 kouxing train expression --data "$data" --speech runs/speech --out runs/expression
+# For live streams: ears that look 97.5 ms ahead instead of 247.5.
+for seed in 0 1 2 4; do kouxing train speech --data "$data" --live --seed "$seed" --out "runs/live-$seed"; done
+kouxing train ears --data "$data" --run runs/live-0 --run runs/live-1 --run runs/live-2 --run runs/live-4 --out runs/live
+kouxing train expression --data "$data" --speech runs/live --out runs/expression-live
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
 kouxing train lips --data "$data" --speech runs/speech --preset fine --start runs/lips-fast/best.safetensors --out runs/lips-fine
 # Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. 10 minutes a run on one core.

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from kouxing.arkit import EMOTIONS, PLACE
-from kouxing.face.closure import PER_CROP_PX, lip_distance
+from kouxing.face.closure import CLOSED_DISTANCE, PER_CROP_PX, TYPICAL_DISTANCE, lip_distance
 from kouxing.face.geometry import opening
 from kouxing.models.expression import (
     STATISTICS,
+    Closing,
     Expression,
     ExpressionDimensions,
     ExpressionStep,
-    Gate,
     follow,
     heard_distance,
     listen,
@@ -26,7 +26,7 @@ from kouxing.units import MELS_PER_FRAME
 
 SIZE = ExpressionDimensions(heard=9, width=8, hidden=7, style=3, speakers=4)
 EAR = SpeechDimensions(width=6, hidden=5, reach=2)
-GATE = Gate(under=0.05, more=0.02, width=0.02)
+CLOSING = Closing(under=0.05, more=0.02)
 
 
 def expression(**changes: int) -> Expression:
@@ -49,7 +49,7 @@ def test_chunks_equal_the_whole(lengths: list[int]) -> None:
     torch.manual_seed(1)
     encoder = SpeechEncoder(EAR).eval()
     model = expression(heard=EAR.width + EAR.hidden)
-    step, steps, context = ExpressionStep(encoder, model, GATE), sum(lengths), EAR.context_mels
+    step, steps, context = ExpressionStep(encoder, model, CLOSING), sum(lengths), EAR.context_mels
     mel = torch.randn(1, context + steps * MELS_PER_FRAME, EAR.bands)
     emotion, style = control(steps, 1)
     whole, *last = step(mel, emotion, style, encoder.initial_state(1), model.initial_state(1))
@@ -67,7 +67,7 @@ def test_chunks_equal_the_whole(lengths: list[int]) -> None:
 @torch.no_grad()
 def test_the_future_beyond_the_encoders_look_ahead_leaves_the_past_alone() -> None:
     encoder, model = SpeechEncoder(EAR).eval(), expression(heard=EAR.width + EAR.hidden)
-    step, steps, known, context = ExpressionStep(encoder, model, GATE), 16, 7, EAR.context_mels
+    step, steps, known, context = ExpressionStep(encoder, model, CLOSING), 16, 7, EAR.context_mels
     mel = torch.randn(1, context + steps * MELS_PER_FRAME, EAR.bands)
     emotion, style = control(steps, 1)
     states = encoder.initial_state(1), model.initial_state(1)
@@ -114,7 +114,7 @@ def test_the_ablation_changes_the_graph() -> None:
         with torch.no_grad():
             model.readout[2].bias[-1] = 9.0
             states = encoder.initial_state(1), model.initial_state(1)
-            made.append(ExpressionStep(encoder, model, GATE)(mel, emotion, style, *states)[0])
+            made.append(ExpressionStep(encoder, model, CLOSING)(mel, emotion, style, *states)[0])
     assert not torch.allclose(*made)
 
 
@@ -175,9 +175,16 @@ def test_what_the_jaw_cannot_close_the_lips_do() -> None:
     assert abs(float(lip_distance(shut.numpy())[0])) < 1e-5
 
 
-def test_lips_are_drawn_shut_near_the_limit_and_a_probability_moves_it() -> None:
-    distance = torch.tensor([0.0, 0.04, 0.05, 0.06, 0.2])
-    even = GATE.share(distance, torch.full((5,), 0.5))
-    torch.testing.assert_close(even, torch.tensor([1.0, 1.0, 0.5, 0.0, 0.0]))
-    sure, unlikely = GATE.share(distance, torch.ones(5)), GATE.share(distance, torch.zeros(5))
-    assert sure[3] == 1 and unlikely[2] == 0 and sure[4] == 0
+def test_small_distances_become_closed_ones_and_their_order_stays() -> None:
+    distance = torch.linspace(-0.05, 0.4, 400)
+    even = torch.full((400,), 0.5)
+    made = CLOSING.distance(distance, even)
+    assert (made.diff() > 0).all() and made.diff().max() < 4 * float(distance.diff().max())
+    assert ((made < CLOSED_DISTANCE) == (distance < CLOSING.under)).all()
+    # Pressed and wide open lips stay as they are.
+    kept = (distance <= 0) | (distance >= TYPICAL_DISTANCE)
+    torch.testing.assert_close(made[kept], distance[kept])
+    sure, unlikely = CLOSING.distance(distance, torch.ones(400)), CLOSING.distance(distance, torch.zeros(400))
+    assert ((sure < CLOSED_DISTANCE) == (distance < 0.07)).all()
+    # Never under what counts as closed.
+    assert ((unlikely < CLOSED_DISTANCE) == (distance < CLOSED_DISTANCE)).all()

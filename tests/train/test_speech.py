@@ -43,13 +43,13 @@ def test_a_late_clip_is_found_by_ear(tmp_path: Path) -> None:
     lines: list[str] = []
     stage = speech._Stage(None, [], words[:2], "cpu", lines.append, speech.LIVE)
     schedule = Schedule(steps=40, batch=8, rate=3e-3, warmup=5, validate_every=40, ema=0.9)
-    steps = speech.who_is_in_step(stage, speech.fresh(), [*words, good, bad], tmp_path, schedule)
+    steps = speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), [*words, good, bad], tmp_path, schedule)
     assert set(steps) == {"good", "bad"}
     assert steps["good"].late == 0 and steps["bad"].late == 3 and steps["bad"].best > steps["bad"].as_is + 0.1
     # Found once, then read.
     assert json.loads((tmp_path / "steps.json").read_text(encoding="utf-8"))["bad"]["late"] == 3
     lines.clear()
-    assert speech.who_is_in_step(stage, speech.fresh(), [*words, good, bad], tmp_path, schedule) == steps
+    assert speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), [*words, good, bad], tmp_path, schedule) == steps
     assert not lines
 
 

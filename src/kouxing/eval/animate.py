@@ -29,7 +29,7 @@ from kouxing.eval.known_words import classes_of, near_bilabials
 from kouxing.eval.metrics import correlation
 from kouxing.eval.report import plain, write_text
 from kouxing.face.closure import CLOSED_DISTANCE, CLOSED_SHARE
-from kouxing.infer.animate import METHODS, load, voice
+from kouxing.infer.animate import load, voice
 from kouxing.infer.animator import Animator
 from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
@@ -49,8 +49,11 @@ MEASURES = {
     "jitter": ("jitter / real", 2),
     "mae": ("mouth coefficients, mean absolute error", 3),
 }
-WEIGHTS = {"expression": ("expression", "expression_style"), "mouth": ("mouth",)}
-"""What each method loads."""
+LIVE = "expression live"
+WAYS = {"expression": "", LIVE: "live_", "mouth": "mouth_"}
+"""Ways of animating, and what stands before the names of their figures."""
+WEIGHTS = {LIVE: ("expression_live", "expression_live_style"), "mouth": ("mouth",)}
+"""What each way that streams loads."""
 STREAM_S = 20
 """Speech over which the streams' delay is timed."""
 HEARD_S = Fraction(1, COEFFICIENT_HZ)
@@ -129,7 +132,7 @@ def evaluate(
     ablated: Path | None = None,
     progress: Progress | None = None,
 ) -> AnimateReport:
-    """Judge ``expression`` and ``mouth`` on a split.
+    """Judge ``expression``, as files get it and as live streams do, and ``mouth`` on a split.
 
     Args:
         data: data folder (``data.manifest``).
@@ -148,8 +151,8 @@ def evaluate(
         raise DataError(f"{data}: no clip of split {split!r} has coefficients to compare with")
     spoken = {clip.id: clip.language for clip in read_manifest(data, split)}
     samples = {take.name: samples_of(data, take) for take in takes}
-    models = {method: load(method) for method in METHODS}
-    ways = {method: speaker(model) for method, model in models.items()}
+    models = {"expression": load("expression"), LIVE: load("expression", live=True), "mouth": load("mouth")}
+    ways = {way: speaker(model) for way, model in models.items()}
     if ablated is not None:
         ways["without closure loss"] = speaker(load("expression", ablated))
     made: dict[str, dict[str, Float]] = {}
@@ -166,7 +169,7 @@ def evaluate(
     near = _near_bilabials(data, takes)
     found = {way: findings(takes, rows, spoken, thresholds.get(way), near) for way, rows in made.items()}
     longest = samples[max(samples, key=lambda name: len(samples[name]))]
-    figures = figures_of(found) | streaming(METHODS[0], models[METHODS[0]], longest)
+    figures = figures_of(found) | streaming(LIVE, models[LIVE], longest)
     figures |= {f"mouth_{name}": value for name, value in streaming("mouth", models["mouth"], longest).items()}
     folder = out or OUT
     told = {"split": split, "figures": figures, "ways": {way: asdict(one) for way, one in found.items()}}
@@ -322,10 +325,11 @@ def samples_of(data: Path, take: Take) -> Float:
 
 
 def figures_of(ways: dict[str, Findings]) -> dict[str, float]:
-    """The figures by which the product states its quality: ``expression``'s, and ``mouth``'s with its name before."""
-    ours, mouth, loud = ways["expression"].measures, ways["mouth"].measures, ways["loudness"].measures
+    """The figures by which the product states its quality, each way's with its name before (``WAYS``)."""
+    loud = ways["loudness"].measures
     told: dict[str, float] = {}
-    for before, found in (("", ours), ("mouth_", mouth)):
+    for way, before in WAYS.items():
+        found = ways[way].measures
         told |= {
             f"{before}r_grid": _of(found, "grid", "r"),
             f"{before}r_wild": _of(found, "wild", "r"),
@@ -337,7 +341,7 @@ def figures_of(ways: dict[str, Findings]) -> dict[str, float]:
             f"{before}lag_ms": _of(found, "grid", "lag_ms"),
             f"{before}jitter_ratio": _of(found, "grid", "jitter"),
         }
-        jaw = ways["expression" if not before else "mouth"].correlations.get("mocap", {}).get("jawOpen", math.nan)
+        jaw = ways[way].correlations.get("mocap", {}).get("jawOpen", math.nan)
         told[f"{before}r_mocap_zh"] = jaw
     told["closure_f1_baseline_grid"] = _of(loud, "grid", "f1")
     told["closure_f1_baseline_wild"] = _of(loud, "wild", "f1")
@@ -402,7 +406,7 @@ def plot(takes: Sequence[Take], made: dict[str, dict[str, Float]], path: Path) -
         frames = min(len(take), 8 * FRAME_HZ)
         times = np.arange(frames) / FRAME_HZ
         axis.fill_between(times, 0, np.where(take.found, take.gap, np.nan)[:frames], color="0.85", label="real")
-        for way in METHODS:
+        for way in WAYS:
             opened = np.maximum(lip_distance(made[way][take.name]), 0)[:frames] / TYPICAL_DISTANCE
             axis.plot(times[: len(opened)], opened, label=way, linewidth=1.2)
         axis.axhline(CLOSED_SHARE, color="0.6", linewidth=0.6, linestyle=":")

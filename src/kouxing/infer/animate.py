@@ -87,21 +87,21 @@ class Voice:
     look_ahead_ms: float
 
 
-def load(method: str, folder: Path | None = None) -> Mouth | Expression:
+def load(method: str, folder: Path | None = None, live: bool = False) -> Mouth | Expression:
     """A model, of which any number of streams may be made.
 
     Args:
         method: one of ``METHODS``.
         folder: where its weights lie; the shipped ones (or ``KOUXING_WEIGHTS``) by default.
+        live: for a stream: the ``expression`` that looks no further than 100 ms ahead (``mouth`` never does).
 
     Raises:
         OptionError: no such method.
         WeightError: weights are missing or damaged.
     """
-    models: dict[str, type[Mouth] | type[Expression]] = {"expression": Expression, "mouth": Mouth}
-    if method not in models:
+    if method not in METHODS:
         raise OptionError(f"--method {method}: choose one of {', '.join(METHODS)}")
-    return models[method](threads=1, folder=folder)
+    return Mouth(threads=1, folder=folder) if method == "mouth" else Expression(threads=1, folder=folder, live=live)
 
 
 def voice(model: Mouth | Expression, moods: Sequence[Mood] = (), style: CoefficientTrack | None = None) -> Voice:

@@ -16,7 +16,7 @@ BEGINNING, FAINT_DB = 5 * FRAME_HZ, -40.0
 """In its first 5 s a stream may not have heard speech yet: what stays under this is taken for the room."""
 SHORTEST = int(np.ceil(SHORT_S * FRAME_HZ))
 """Frames of a pause in which lips rest; shorter ones are part of speech."""
-SHUT_UNDER, OPEN_OVER = 0.11, 0.15
+SHUT_UNDER, OPEN_OVER = 0.07, 0.12
 """Lip distances: in silence lips touch under the first; over the second they are heard open (noise, a whisper) and stay
 as they are."""
 

@@ -14,10 +14,9 @@ from torch.nn import functional as F
 
 from kouxing.arkit import COEFFICIENTS, EMOTIONS, PLACE
 from kouxing.face import geometry
-from kouxing.face.closure import PER_CROP_PX, distance_weights
+from kouxing.face.closure import CLOSED_DISTANCE, PER_CROP_PX, TYPICAL_DISTANCE, distance_weights
 from kouxing.face.emotions import offsets
 from kouxing.models.layers import start_small
-from kouxing.models.mouth import drawn_shut
 from kouxing.models.speech import Ears, SpeechEncoder
 
 REST = -3.0
@@ -28,26 +27,30 @@ them than about strangers; its opening, learned from far more variety, is the be
 
 
 @dataclass(frozen=True)
-class Gate:
-    """Where lips are drawn together: a model that follows the mean never quite closes them.
+class Closing:
+    """Brings lips together where they are heard near: a model that follows the mean never quite closes them.
+
+    Distances are stretched away from ``TYPICAL_DISTANCE``, which stays, until ``under`` becomes ``CLOSED_DISTANCE``;
+    what lies below falls with its square. No step and no order is lost, so that the curve's shape stays.
 
     Attributes:
-        under: lip distance heard by the encoder (``heard_distance``) under which they touch.
+        under: lip distance under which lips count as closed.
         more: how much farther up a certain probability of touching moves that, an even one not at all.
-        width: over which distance they are drawn together.
     """
 
     under: float
     more: float
-    width: float
 
-    def share(self, distance: Tensor, shut: Tensor) -> Tensor:
-        """How far the lips are drawn together, 0..1, at ``distance`` and probability ``shut``, of one shape."""
-        limit = self.under + 2 * self.more * (shut - 0.5)
-        return ((limit + self.width / 2 - distance) / self.width).clamp(0, 1)
+    def distance(self, distance: Tensor, shut: Tensor) -> Tensor:
+        """What a lip distance becomes at the probability ``shut``; both of one shape."""
+        limit = (self.under + 2 * self.more * (shut - 0.5)).clamp(min=CLOSED_DISTANCE)
+        steep = (TYPICAL_DISTANCE - CLOSED_DISTANCE) / (TYPICAL_DISTANCE - limit)
+        stretched = TYPICAL_DISTANCE - steep * (TYPICAL_DISTANCE - distance)
+        near = CLOSED_DISTANCE * (distance.clamp(min=0) / limit).square() + distance.clamp(max=0)
+        return torch.where(distance < limit, near, distance.minimum(stretched))
 
 
-GATE = Gate(under=0.073, more=0.02, width=0.02)
+CLOSING = Closing(under=0.08, more=0.02)
 """Chosen on ``val`` and on held-out training speakers (docs/log.md): the distance tells strangers' closed lips better
 than the learned probability alone, which is too sure of them."""
 STATISTICS = 2 * len(COEFFICIENTS)
@@ -214,15 +217,15 @@ class ExpressionStep(nn.Module):
     Args:
         encoder: whose trunk hears.
         model: what follows it.
-        gate: where lips touch.
+        closing: where lips touch.
         share: how far a neutral face's lips follow what the encoder itself hears of their distance.
     """
 
     def __init__(
-        self, encoder: SpeechEncoder | Ears, model: Expression, gate: Gate = GATE, share: float = EAR_SHARE
+        self, encoder: SpeechEncoder | Ears, model: Expression, closing: Closing = CLOSING, share: float = EAR_SHARE
     ) -> None:
         super().__init__()
-        self.encoder, self.model, self.gate, self.share = encoder, model, gate, share
+        self.encoder, self.model, self.closing, self.share = encoder, model, closing, share
 
     def forward(
         self, mel: Tensor, emotion: Tensor, style: Tensor, ear: Tensor, state: Tensor
@@ -236,7 +239,10 @@ class ExpressionStep(nn.Module):
         """Coefficients ``[B, T, 52]`` of the model with the encoder's opening, and lips that touch."""
         # Strong emotions open the jaw by themselves.
         values = follow(values, distance.clamp(min=0), self.share * emotion[..., 0])
-        return drawn_shut(values, self.gate.share(distance, shut)) if self.model.dimensions.shuts else values
+        if not self.model.dimensions.shuts:
+            return values
+        own = values @ torch.from_numpy(distance_weights()).to(values)
+        return follow(values, self.closing.distance(own, shut), torch.ones_like(own))
 
 
 class StyleReader(nn.Module):

@@ -72,6 +72,8 @@ def export_expression(
 ) -> float:  # fmt: skip
     """Save ``expression`` (with its encoder's trunk inside) and ``expression_style``; returns the largest difference.
 
+    With an encoder for streams, ``expression_live`` and ``expression_live_style``.
+
     Raises:
         WeightError: ONNX and PyTorch differ by more than ``TOLERANCE``; nothing is saved.
     """
@@ -99,10 +101,11 @@ def export_expression(
     told = {
         **size.as_dict(),
         "ear": ear.as_dict(),
-        "gate": asdict(step.gate),
+        "closing": asdict(step.closing),
         "ear_share": step.share,
         "rate_hz": FRAME_HZ,
     }
-    weights.save("expression", graph, {**about, "dimensions": told}, folder)
-    weights.save("expression_style", reader, {**about, "dimensions": told}, folder)
+    name = "expression_live" if ear.earlier else "expression"
+    weights.save(name, graph, {**about, "dimensions": told}, folder)
+    weights.save(f"{name}_style", reader, {**about, "dimensions": told}, folder)
     return worst

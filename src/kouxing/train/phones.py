@@ -20,7 +20,7 @@ from kouxing.errors import OptionError
 from kouxing.models.speech import Listener
 from kouxing.text.phones import CLASS, MOUTHS
 from kouxing.train.loop import Batch, Figures, Schedule, train
-from kouxing.units import MEL_BANDS, MELS_PER_FRAME
+from kouxing.units import MELS_PER_FRAME
 
 SCHEDULE = Schedule(
     steps=900, batch=32, rate=1e-3, warmup=100, validate_every=150, decay=0.03, ema=0.99, precision="bf16-mixed"

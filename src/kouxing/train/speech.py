@@ -28,7 +28,6 @@ from kouxing.train import phones
 from kouxing.train.card import about, further_sources
 from kouxing.train.export import export_speech
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train, write_aside
-from kouxing.units import MEL_BANDS
 
 WEIGHTS = {
     "geometry": 1.0,
