@@ -11,7 +11,7 @@ from kouxing.data.manifest import Clip
 from kouxing.data.mouths import Mouths
 from kouxing.data.spoiled import spoil
 from kouxing.data.sync_augment import heard, music, noisy, seen
-from kouxing.data.sync_filter import Limits, judge_clip, read_verdicts, write_verdicts
+from kouxing.data.sync_filter import Belief, judge_clip, read_verdicts, write_verdicts
 from kouxing.data.sync_windows import SyncWindows, WindowRules, judged
 from kouxing.errors import DataError
 from kouxing.face.offset import similarities
@@ -103,20 +103,24 @@ def rows(frames: int, seed: int = 0) -> np.ndarray:
     return (raw / np.linalg.norm(raw, axis=1, keepdims=True)).astype(np.float32)
 
 
+BELIEF = Belief((0.0, 0.0, 0.0, 10.0, 0.0, -3.0))
+"""Goes by the similarity at the best lag alone."""
+
+
 def test_verdicts() -> None:
     mouth, spoken = rows(120), np.ones(120, bool)
-    good = judge_clip("good", similarities(mouth, mouth), spoken)
+    good = judge_clip("good", similarities(mouth, mouth), spoken, BELIEF)
     assert good.kept and good.late == 0 and not good.reason
-    late = judge_clip("late", similarities(mouth, np.roll(mouth, 5, 0)), spoken)
+    late = judge_clip("late", similarities(mouth, np.roll(mouth, 5, 0)), spoken, BELIEF)
     assert late.kept and late.late == 5
-    wrong = judge_clip("wrong", similarities(mouth, rows(120, 3)), spoken, limits=Limits(lead=10))
+    wrong = judge_clip("wrong", similarities(mouth, rows(120, 3)), spoken, BELIEF)
     assert not wrong.kept and wrong.reason == "low confidence" and wrong.late == 0
     drifting = np.concatenate([mouth[:65], np.roll(mouth, 9, 0)[65:]])
-    found = judge_clip("drifts", similarities(mouth, drifting), spoken)
+    found = judge_clip("drifts", similarities(mouth, drifting), spoken, BELIEF)
     assert not found.kept and found.reason == "drifts"
-    far = judge_clip("far", similarities(mouth, np.roll(mouth, 15, 0)), spoken)
+    far = judge_clip("far", similarities(mouth, np.roll(mouth, 15, 0)), spoken, BELIEF)
     assert not far.kept and far.reason == "too far off"
-    silent = judge_clip("silent", similarities(mouth, mouth), ~spoken)
+    silent = judge_clip("silent", similarities(mouth, mouth), ~spoken, BELIEF)
     assert not silent.kept and silent.reason == "hardly anybody speaks"
 
 
@@ -124,8 +128,8 @@ def test_the_second_manifest_is_read_back(tmp_path: Path) -> None:
     mouth, spoken = rows(80), np.ones(80, bool)
     clips = {name: clip(name).clip for name in ("a", "b")}
     made = [
-        judge_clip("a", similarities(mouth, np.roll(mouth, -3, 0)), spoken),
-        judge_clip("b", similarities(mouth, mouth), ~spoken),
+        judge_clip("a", similarities(mouth, np.roll(mouth, -3, 0)), spoken, BELIEF),
+        judge_clip("b", similarities(mouth, mouth), ~spoken, BELIEF),
     ]
     write_verdicts(tmp_path / "set2.csv", clips, made)
     again = read_verdicts(tmp_path / "set2.csv")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from fake_data import make_data
 from kouxing import weights
 from kouxing.cli import app as cli
 from kouxing.data.mouths import load_mouths
-from kouxing.data.spoiled import Spoil
+from kouxing.data.spoiled import Spoil, foreign
 from kouxing.data.sync_filter import Verdict, read_verdicts
 from kouxing.data.sync_windows import WindowRules
 from kouxing.errors import DataError, WeightError
@@ -25,7 +26,7 @@ from kouxing.infer.discriminator import Discriminator
 from kouxing.losses.sync import Falses
 from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.models.sync import SyncDimensions
-from kouxing.train import sync
+from kouxing.train import sync, sync_filter
 from kouxing.train.export_sync import export_sync
 from kouxing.train.loop import Schedule
 from kouxing.train.sync_task import Growth, SyncTask, embed, history
@@ -47,8 +48,10 @@ def test_three_stages_and_what_comes_of_them(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("KOUXING_CACHE", str(tmp_path / "cache"))
     data, run = make_data(tmp_path / "set", frames=80), tmp_path / "run"
     monkeypatch.setattr(sync, "calibrate", lambda *_: (Calibration(8.0, (0.5, 0.1, 0.1, 0.1, -1.0)), 0.1))
-    monkeypatch.setattr(sync, "filter_clips", lambda _, mouths, limits=None: [
-        Verdict(one.clip.id, True, 2 * place, 2.0 * place, 0.1, 3.0, "") for place, one in enumerate(mouths)
+    monkeypatch.setattr(sync_filter, "FOLDS", 2)
+    monkeypatch.setattr(sync_filter, "MEMBERS", 1)
+    monkeypatch.setattr(sync_filter, "filter_clips", lambda _, belief, mouths: [
+        Verdict(one.clip.id, True, 2 * place, 2.0 * place, 0.1, 0.9, "") for place, one in enumerate(mouths)
     ])  # fmt: skip
     sync.main(data, run, recipe=recipe(), baseline=True, spoiled=True, report=quiet)
     for name in ("filter.png", "margin.png", "set2.csv", "spoiled.json", "sync_mouth.onnx", "sync_speech.json"):
@@ -97,11 +100,40 @@ def test_it_learns_what_moves_together(tmp_path: Path, monkeypatch: pytest.Monke
     assert rows[-1]["val/auc_wild"] > 0.9 and rows[-1]["val/gap"] > 0.3
     # The margin was raised because validation held it, one step at a time.
     assert rows[0]["margin"] == pytest.approx(0.05) and rows[-1]["margin"] > rows[0]["margin"]
+    # The filter learns on other clips what their own sound looks like.
+    judge = pupil.judge
+    crew = sync_filter.Crew(((judge,),) * sync_filter.FOLDS)
+    belief = sync_filter.learn_belief(crew, [made(f"v{seed}", 200 + seed) for seed in range(6)])
     moved = [held[0], held[1].shifted(6)]
-    verdicts = sync.filter_clips(pupil.judge, moved)
-    assert [verdict.late for verdict in verdicts] == [0, 6] and all(verdict.kept for verdict in verdicts)
-    kept, late = sync.second_set(moved, verdicts)
+    rng = np.random.default_rng(0)
+    strange = [foreign(one, [*held, *mouths], rng) for one in mouths[:4]]
+    verdicts = sync_filter.filter_clips(crew, belief, [*moved, *strange])
+    assert [verdict.late for verdict in verdicts[:2]] == [0, 6] and all(verdict.kept for verdict in verdicts[:2])
+    assert sum(not verdict.kept for verdict in verdicts[2:]) >= 3
+    kept, late = sync_filter.second_set(moved, verdicts)
     assert len(kept) == 2 and late == {"h2": 6}
+    with pytest.raises(DataError, match="says nothing of clip m7"):
+        sync_filter.second_set([mouths[7]], verdicts)
+
+
+def test_nobody_judges_a_clip_that_it_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_filter, "MEMBERS", 1)
+    heard: dict[str, list[str]] = {}
+
+    def note(name: str, stage: Any, start: Any, mouths: Any, held: Any, out: Path, late: Any, **_: Any) -> Any:
+        heard[out.name] = [one.clip.id for one in mouths]
+        return start
+
+    monkeypatch.setattr(sync_filter, "run_stage", note)
+    mouths = [made(f"m{seed}", seed) for seed in range(12)]
+    crew = sync_filter.train_crew(sync.RECIPE["one"], sync.fresh, mouths, [], tmp_path, report=quiet)
+    assert len(crew.members) == sync_filter.FOLDS and len(heard) == sync_filter.FOLDS
+    for fold in range(sync_filter.FOLDS):
+        own = {one.clip.id for one in mouths if sync_filter.fold_of(one) == fold}
+        assert own and set(heard[f"{fold}-0"]) == {one.clip.id for one in mouths} - own
+    # Every discriminator starts from another seed.
+    first = [crew.members[fold][0].mouth.state_dict() for fold in range(2)]
+    assert any(not torch.equal(first[0][name], first[1][name]) for name in first[0])
 
 
 def test_margin_stays_where_validation_does_not_hold_it(tmp_path: Path) -> None:
@@ -144,7 +176,7 @@ def test_spoiled_figures() -> None:
         verdict("e", True, 0), verdict("f", False, 0),
     ]  # fmt: skip
     # Clip c was three frames late to begin with.
-    told = sync.spoiled_figures(mouths, found, done, {"c": verdict("c", True, 3)})
+    told = sync_filter.spoiled_figures(mouths, found, done, {"c": verdict("c", True, 3)})
     assert told["filter_dropped"] == told["filter_realigned"] == told["filter_kept"] == 0.5
 
 

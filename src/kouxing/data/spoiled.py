@@ -36,7 +36,7 @@ def spoil(mouths: Sequence[Mouths], seed: int = 0, share: float = SHARE) -> tupl
     for number, place in enumerate(chosen):
         clip = mouths[place]
         if number % 2 == 0:
-            result[place] = _foreign(clip, mouths, rng)
+            result[place] = foreign(clip, mouths, rng)
             done[clip.clip.id] = Spoil(wrong=True)
         else:
             late = int(rng.integers(NEAREST, FARTHEST + 1)) * int(rng.choice([-1, 1]))
@@ -45,7 +45,8 @@ def spoil(mouths: Sequence[Mouths], seed: int = 0, share: float = SHARE) -> tupl
     return result, done
 
 
-def _foreign(clip: Mouths, mouths: Sequence[Mouths], rng: np.random.Generator) -> Mouths:
+def foreign(clip: Mouths, mouths: Sequence[Mouths], rng: np.random.Generator) -> Mouths:
+    """The clip with the sound of another speaker, of another clip at least, out of ``mouths``."""
     others = [o for o in mouths if o.clip.speaker != clip.clip.speaker and len(o) >= len(clip)]
     others = others or [o for o in mouths if o.clip.id != clip.clip.id and len(o) >= len(clip)] or [clip]
     other = others[rng.integers(len(others))]

@@ -19,6 +19,18 @@ DRIFTS = 2.0
 """Frames by which the offsets of a clip's parts may differ from the whole clip's."""
 DRIFTING = 0.3
 """Share of the parts that differ by more, from which on a clip is dropped."""
+SURE_LEAD = 5.0
+"""Lead in log-odds from which on a part's offset counts there."""
+
+
+IN_STEP = 3.0
+"""Log-odds that lags within a frame have before anything is heard: most footage is in step (docs/log.md)."""
+FARTHEST = 13
+"""Frames; clips that are farther off are dropped."""
+STILL, SHORT_STILL = 0.5, 2.0
+"""Frames; clips that are less off are left where they are. Offsets of clips under two seconds are less exact."""
+FEWEST_PARTS_S = 4
+"""Drift is looked for in clips of this length."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +43,7 @@ class Verdict:
         late: frames by which its sound is late; kept clips are moved by that much.
         offset: the same between frames; NaN where none is told.
         confidence: LSE-C.
-        lead: log-odds of the best lag over all that are not beside it.
+        chance: that the sound is this picture's own; 0 where none is told.
         reason: why it is dropped; empty where it is kept.
     """
 
@@ -40,62 +52,77 @@ class Verdict:
     late: int
     offset: float
     confidence: float
-    lead: float
+    chance: float
     reason: str
 
 
 @dataclass(frozen=True)
-class Limits:
-    """From where on clips are kept.
+class Belief:
+    """From what the similarities of a clip look like to the chance that its sound is its own.
 
     Attributes:
-        lead: log-odds of the best lag over all that are not beside it.
-        short_lead: the same for clips under two seconds.
-        per_frame: what a frame of offset takes off their lead: a single word tells little, and most are in step.
-        farthest: frames; clips that are farther off are dropped.
-        dead: frames; clips that are less off are left where they are.
-        short_dead: the same for clips under two seconds, whose offsets are less exact.
+        weights: of ``clues``, the constant last; fitted on held-out clips with their own and with foreign sound.
+        limit: chance from which on a clip is kept; of clips under two seconds, ``short_limit``.
     """
 
-    lead: float = 10.0
-    short_lead: float = 2.0
-    per_frame: float = 0.25
-    farthest: int = 13
-    dead: float = 0.5
-    short_dead: float = 2.0
+    weights: tuple[float, ...]
+    limit: float = 0.5
+    short_limit: float = 0.5
+
+    def chance(self, told: Float) -> float:
+        """Of ``clues``."""
+        logit = float(np.dot(told, self.weights[:-1]) + self.weights[-1])
+        return float(1 / (1 + np.exp(-np.clip(logit, -50, 50))))
 
 
-def judge_clip(
-    name: str, sims: Float, spoken: Bool, calibration: Calibration | None = None, limits: Limits | None = None
-) -> Verdict:
+def clues(found: Offset, sims: Float, spoken: Bool) -> Float:
+    """What tells a clip's own sound from another's: ``[5] float32``.
+
+    Lead in log-odds of the best lag over all that are not beside it, and the same per spoken frame; confidence (LSE-C);
+    mean similarity at the best lag, and how far that is above the mean over lags.
+    """
+    heard = max(1, int(spoken[: len(sims)].sum()))
+    lead = float(np.expm1(features(found.evidence, found.curve, heard)[0]))
+    level = np.nanmean(sims, axis=0)
+    best = level[int(found.evidence.argmax())]
+    return np.array(
+        [np.log1p(lead), lead / heard, found.confidence * np.sqrt(heard), best, best - level.mean()], np.float32
+    )
+
+
+def heard_offset(sims: Float, spoken: Bool, calibration: Calibration | None = None) -> Offset:
+    """``find_offset`` with ``IN_STEP``."""
+    return find_offset(sims, spoken, calibration, IN_STEP)
+
+
+def judge_clip(name: str, sims: Float, spoken: Bool, belief: Belief, calibration: Calibration | None = None) -> Verdict:
     """Decide on one clip.
 
     Args:
         name: its id.
-        sims: ``[T, 2 * reach + 1]`` (``face.offset.similarities``).
+        sims: ``[T, 2 * reach + 1]`` (``face.offset.similarities``), best of discriminators that have not seen the clip.
         spoken: ``[T]``, frames in which the sound is not silent.
-        calibration: of the discriminator.
-        limits: from where on clips are kept.
+        belief: from where on clips are kept.
+        calibration: of the discriminators.
     """
-    limits = limits or Limits()
-    found = find_offset(sims, spoken, calibration)
+    found = heard_offset(sims, spoken, calibration)
     if found.abstained:
         return Verdict(name, False, 0, found.frames, found.confidence, 0.0, found.abstained)
-    lead = _lead(found)
     late, short = round(found.frames), len(sims) < 2 * FRAME_HZ
-    dead = limits.short_dead if short else limits.dead
+    still = SHORT_STILL if short else STILL
+    chance = belief.chance(clues(found, sims, spoken))
 
     def told(kept: bool, reason: str = "") -> Verdict:
-        moved = late if kept and abs(found.frames) >= dead else 0
-        return Verdict(name, kept, moved, round(found.frames, 2), round(found.confidence, 4), round(lead, 2), reason)
+        moved = late if kept and abs(found.frames) >= still else 0
+        return Verdict(name, kept, moved, round(found.frames, 2), round(found.confidence, 4), round(chance, 4), reason)
 
-    if (lead - limits.per_frame * abs(late) < limits.short_lead) if short else lead < limits.lead:
+    if chance < (belief.short_limit if short else belief.limit):
         return told(False, "low confidence")
-    if abs(late) > limits.farthest:
+    if abs(late) > FARTHEST:
         return told(False, "too far off")
-    if len(sims) >= 4 * FRAME_HZ:
+    if len(sims) >= FEWEST_PARTS_S * FRAME_HZ:
         _, parts = drift(sims, 2 * FRAME_HZ, FRAME_HZ, spoken, calibration)
-        sure = [part for part in parts if not part.abstained and _lead(part) >= limits.lead / 2]
+        sure = [part for part in parts if not part.abstained and _lead(part) >= SURE_LEAD]
         if sure and np.mean([abs(part.frames - found.frames) > DRIFTS for part in sure]) > DRIFTING:
             return told(False, "drifts")
     return told(True)
@@ -124,7 +151,7 @@ def read_verdicts(path: Path) -> list[Verdict]:
         return [
             Verdict(
                 row["id"], row["kept"] == "True", int(row["late"]), float(row["offset"]), float(row["confidence"]),
-                float(row["lead"]), row["reason"],
+                float(row["chance"]), row["reason"],
             )
             for row in csv.DictReader(file)
         ]  # fmt: skip

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from kouxing.data.mouths import Mouths, load_mouths
-from kouxing.data.spoiled import Spoil, spoil
-from kouxing.data.sync_filter import Limits, Verdict, judge_clip, read_verdicts, write_verdicts
-from kouxing.data.sync_windows import SyncWindows, WindowRules
+from kouxing.data.sync_filter import read_verdicts
+from kouxing.data.sync_windows import WindowRules
 from kouxing.data.whisper import RATE, WhisperEar, with_states
 from kouxing.errors import DataError
 from kouxing.eval.sync_calibration import Embedded, calibration_error, fit, samples
-from kouxing.face.offset import Calibration, similarities
-from kouxing.losses.sync import Falses
+from kouxing.face.offset import Calibration
 from kouxing.models import syncx
 from kouxing.models.sync import Discriminator, Judges, Pupil, SyncDimensions
 from kouxing.train import sync_plots
 from kouxing.train.card import about
 from kouxing.train.export_sync import export_sync
-from kouxing.train.loop import BEST, Schedule, best_figures, train, write_aside
-from kouxing.train.sync_task import WEIGHTS, Growth, SyncTask, embed, history, measured
+from kouxing.train.loop import BEST, Schedule, best_figures, write_aside
+from kouxing.train.sync_filter import SET_TWO, SPOILED, STEEPNESS, Crew, filtered, find_spoiled, train_crew
+from kouxing.train.sync_stage import Stage, run_stage
+from kouxing.train.sync_task import Growth, embed, history, measured
 from kouxing.units import CROP_PX
 
 GEOMETRY = 16
 """Numbers of mouth geometry (``face.geometry``) that the helping heads tell."""
-STEEPNESS = 8.0
-"""Logits per unit of cosine by which lags are weighed (docs/log.md)."""
-SET_TWO, SPOILED = "set2.csv", "spoiled.json"
 STAGES = ("one", "two", "three")
 RECIPE_COMMAND = "kouxing train sync --data DATA --speech SPEECH --out runs/sync"
 UNITS = {
@@ -42,25 +38,6 @@ UNITS = {
     "mel": "[1, 4T, 80] log power, 100 Hz",
     "vectors": "[1, T - 2 * reach, D] unit vectors, 25 Hz; cosine = similarity",
 }
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One row of the recipe; the rows differ where the stages do.
-
-    Attributes:
-        schedule: cadence.
-        rules: how windows are drawn.
-        falses: which pairs count as false.
-        growth: how the margin grows.
-        filtered: trains on set 2.
-    """
-
-    schedule: Schedule
-    rules: WindowRules = field(default_factory=WindowRules)
-    falses: Falses = field(default_factory=Falses)
-    growth: Growth = field(default_factory=Growth)
-    filtered: bool = True
 
 
 _SCHEDULE = Schedule(
@@ -110,53 +87,6 @@ def fresh(seed: int = 0, speech: Path | None = None, dimensions: SyncDimensions 
     return pupil
 
 
-def run_stage(
-    name: str,
-    stage: Stage,
-    start: Pupil,
-    mouths: Sequence[Mouths],
-    held_out: Sequence[Mouths],
-    out: Path,
-    late: Mapping[str, int],
-    *,
-    device: str = "cpu",
-    report: Callable[[str], None] = print,
-) -> Pupil:
-    """Train one stage from ``start`` (or go on with it) in ``out``; returns its best averaged weights."""
-    # What a stage before returned are averaged weights, which were not learning.
-    start.requires_grad_(True)
-    if stage.growth.start is not None:
-        start.margin.fill_(stage.growth.start)
-    windows = SyncWindows(mouths, stage.schedule.batch, stage.rules, stage.schedule.seed, late)
-    task = SyncTask(start, windows, held_out, stage.falses, stage.growth)
-    told = {key: value for key, value in asdict(stage).items() if key != "schedule"}
-    config = {
-        "model": f"sync, stage {name}", "dimensions": start.judge.dimensions.as_dict(), "weights": WEIGHTS,
-        "clips": len(mouths), "late": dict(late), **told,
-    }  # fmt: skip
-    report(f"stage {name}: {len(mouths)} clips, {len(late)} of them moved in time")
-    best = train(task, stage.schedule, out, device, config, report)
-    assert isinstance(best, Pupil)
-    return best.cpu()
-
-
-def filter_clips(
-    model: Discriminator | Judges, mouths: Sequence[Mouths], limits: Limits | None = None
-) -> list[Verdict]:
-    """What discriminator 1 says of every clip."""
-    calibration = Calibration(STEEPNESS)
-    return [judge_clip(o.clip.id, similarities(*embed(model, o)), ~o.silent, calibration, limits) for o in mouths]
-
-
-def second_set(mouths: Sequence[Mouths], verdicts: Sequence[Verdict]) -> tuple[list[Mouths], dict[str, int]]:
-    """Data set 2: the kept clips, and by how much the sound of some of them is late."""
-    told = {verdict.id: verdict for verdict in verdicts}
-    kept = [one for one in mouths if told[one.clip.id].kept]
-    if not kept:
-        raise DataError("the filter of stage 1 kept no clip; train stage 1 for more steps")
-    return kept, {one.clip.id: told[one.clip.id].late for one in kept if told[one.clip.id].late}
-
-
 def main(
     data: Path,
     out: Path,
@@ -167,13 +97,15 @@ def main(
     recipe: Mapping[str, Stage] | None = None,
     baseline: bool = False,
     spoiled: bool = False,
+    set_two: Path | None = None,
     device: str = "cpu",
     report: Callable[[str], None] = print,
 ) -> Discriminator:
     """Train on ``data``'s train split; the same command resumes.
 
-    ``out/one``, ``out/two`` and ``out/three`` hold discriminators 1, 2 and 3, ``out/set2.csv`` what the filter decided;
-    ``out`` itself the weights as ONNX with their cards (``KOUXING_WEIGHTS=out`` uses them).
+    ``out/one``, ``out/two`` and ``out/three`` hold discriminators 1, 2 and 3; ``out/filter`` those of stage 1 that
+    judge clips which they have not seen, ``out/set2.csv`` what they decided; ``out`` itself the weights as ONNX with
+    their cards (``KOUXING_WEIGHTS=out`` uses them).
 
     Args:
         data: data folder.
@@ -184,8 +116,9 @@ def main(
         resnext: safetensors of torchvision's ``resnext50_32x4d`` that its mouth encoder starts from.
         recipe: instead of ``RECIPE``.
         baseline: also train the same network in one stage (``out/onestage``).
-        spoiled: also train stage 1 on clips of which a fifth is spoiled, and tell what the filter finds
+        spoiled: also train the filter on clips of which a fifth is spoiled, and tell what it finds
             (``out/spoiled``, ``out/spoiled.json``).
+        set_two: what another run's filter decided (its ``set2.csv``), instead of a filter of its own.
         device: see ``train.loop.train``.
         report: where progress lines go.
 
@@ -196,19 +129,24 @@ def main(
     mouths, held_out = load_mouths(data, "train"), load_mouths(data, "val")
     out.mkdir(parents=True, exist_ok=True)
     seed, states = recipe["one"].schedule.seed, 0
+    if set_two is not None and not (out / SET_TWO).exists():
+        shutil.copyfile(set_two, out / SET_TWO)
     if whisper is not None:
         ear = WhisperEar(whisper)
         report(f"syncx: Whisper's states of {len(mouths) + len(held_out)} clips")
         mouths, held_out = with_states(data, mouths, ear), with_states(data, held_out, ear)
         states = ear.states
 
-    def beginner() -> Pupil:
+    def beginner(seed: int) -> Pupil:
         return fresh_x(states, seed, resnext) if states else fresh(seed, speech)
 
-    pupil = beginner()
+    def crew() -> Crew:
+        return train_crew(recipe["one"], beginner, mouths, held_out, out / "filter", device=device, report=report)
+
+    pupil = beginner(seed)
     pupil = run_stage("one", recipe["one"], pupil, mouths, held_out, out / "one", {}, device=device, report=report)
     export_stage(pupil, data, out / "one")
-    kept, late = filtered(pupil.judge, mouths, out, report)
+    kept, late = filtered(crew, mouths, held_out, out, report)
     for name in ("two", "three"):
         pupil = run_stage(name, recipe[name], pupil, kept, held_out, out / name, late, device=device, report=report)
         export_stage(pupil, data, out / name)
@@ -217,9 +155,10 @@ def main(
     judge = pupil.judge
     finish(judge, held_out, data, out, best_figures(out / "three"), report)
     if spoiled:
-        find_spoiled(mouths, held_out, out, recipe["one"], beginner(), read_verdicts(out / SET_TWO), device, report)
+        honest = read_verdicts(out / SET_TWO)
+        find_spoiled(recipe["one"], beginner, mouths, held_out, out, honest, device=device, report=report)
     if baseline:
-        stage, pupil = one_stage(recipe), beginner()
+        stage, pupil = one_stage(recipe), beginner(seed)
         folder = out / "onestage"
         pupil = run_stage("onestage", stage, pupil, mouths, held_out, folder, {}, device=device, report=report)
         export_stage(pupil, data, out / "onestage")
@@ -248,69 +187,6 @@ def export_stage(pupil: Pupil, data: Path, folder: Path) -> None:
         return
     figures = {name.removeprefix("val/"): v for name, v in best_figures(folder).items() if name != "step"}
     export_sync(copy.deepcopy(pupil.judge), None, about(data, RECIPE_COMMAND, UNITS, figures), folder)
-
-
-def filtered(
-    model: Discriminator | Judges, mouths: Sequence[Mouths], out: Path, report: Callable[[str], None]
-) -> tuple[list[Mouths], dict[str, int]]:
-    """Set 2, decided once and kept in ``out``."""
-    path = out / SET_TWO
-    if not path.exists():
-        verdicts = filter_clips(model, mouths)
-        sync_plots.verdicts(verdicts, out / "filter.png")
-        write_verdicts(path, {one.clip.id: one.clip for one in mouths}, verdicts)
-    verdicts = read_verdicts(path)
-    kept, late = second_set(mouths, verdicts)
-    report(f"filter: {len(kept)} of {len(mouths)} clips kept, {len(late)} of them moved in time")
-    return kept, late
-
-
-def find_spoiled(
-    mouths: Sequence[Mouths],
-    held_out: Sequence[Mouths],
-    out: Path,
-    stage: Stage,
-    pupil: Pupil,
-    honest: Sequence[Verdict],
-    device: str,
-    report: Callable[[str], None],
-) -> dict[str, float]:
-    """Train stage 1 on partly spoiled clips and tell what the filter finds; kept in ``out/spoiled.json``."""
-    changed, done = spoil(mouths, stage.schedule.seed)
-    pupil = run_stage("spoiled", stage, pupil, changed, held_out, out / "spoiled", {}, device=device, report=report)
-    verdicts = filter_clips(pupil.judge, changed)
-    write_verdicts(out / "spoiled.csv", {one.clip.id: one.clip for one in changed}, verdicts)
-    figures = spoiled_figures(changed, verdicts, done, {verdict.id: verdict for verdict in honest})
-    (out / SPOILED).write_text(json.dumps(figures, indent=1), encoding="utf-8")
-    report("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
-    return figures
-
-
-def spoiled_figures(
-    mouths: Sequence[Mouths], verdicts: Sequence[Verdict], done: Mapping[str, Spoil], honest: Mapping[str, Verdict]
-) -> dict[str, float]:
-    """Shares of wrong clips dropped, moved ones re-aligned within a frame, and good ones kept; overall and by group.
-
-    Args:
-        mouths: the clips.
-        verdicts: the filter's, in their order.
-        done: what was spoiled, by id.
-        honest: verdicts on the clips as they are: a clip's own offset adds to the planted one.
-    """
-    shares: dict[str, list[bool]] = {}
-    for one, verdict in zip(mouths, verdicts, strict=True):
-        group = "words" if one.clip.seconds < 2 else one.clip.part
-        own, what = honest.get(one.clip.id), done[one.clip.id]
-        if what.wrong:
-            name, good = "dropped", not verdict.kept
-        elif what.late:
-            already = own.late if own is not None and own.kept else 0
-            name, good = "realigned", verdict.kept and abs(verdict.offset - what.late - already) <= 1.5
-        else:
-            name, good = "kept", verdict.kept
-        for key in (f"filter_{name}", f"filter_{name}_{group}"):
-            shares.setdefault(key, []).append(good)
-    return {name: sum(values) / len(values) for name, values in sorted(shares.items())}
 
 
 def calibrate(model: Discriminator | Judges, held_out: Sequence[Mouths]) -> tuple[Calibration, float]:

@@ -54,15 +54,15 @@ def margins(stages: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> 
 
 
 def verdicts(found: Sequence[Verdict], path: Path) -> None:
-    """Histograms of offsets and of leads, kept and dropped clips apart."""
+    """Histograms of offsets and of chances, kept and dropped clips apart."""
     figure, axes = _axes(2)
     sides = {"kept": [v for v in found if v.kept], "dropped": [v for v in found if not v.kept]}
     told = [[v.offset for v in side if np.isfinite(v.offset)] for side in sides.values()]
     axes[0][0].hist(told, bins=np.arange(-15.5, 16.5), stacked=True, label=list(sides), log=True)
     axes[0][0].set(xlabel="offset, frames (sound late: positive)", ylabel="clips")
-    leads = [[np.log10(max(v.lead, 0.01)) for v in side] for side in sides.values()]
-    axes[0][1].hist(leads, bins=np.linspace(-2, 3, 41), stacked=True, label=list(sides))
-    axes[0][1].set(xlabel="log10 of the best lag's lead (log-odds)", ylabel="clips")
+    chances = [[v.chance for v in side] for side in sides.values()]
+    axes[0][1].hist(chances, bins=np.linspace(0, 1, 41), stacked=True, label=list(sides), log=True)
+    axes[0][1].set(xlabel="chance that the sound is the picture's own", ylabel="clips")
     for chart in axes[0]:
         chart.legend()
     _keep(figure, path)

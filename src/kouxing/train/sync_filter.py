@@ -1,0 +1,224 @@
+"""The filter between stages 1 and 2: discriminators of stage 1 judge the clips that they have not seen.
+
+One that was trained on a clip has learned what is wrong there by heart (docs/log.md).
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kouxing.data.mouths import Mouths
+from kouxing.data.spoiled import Spoil, foreign, spoil
+from kouxing.data.sync_filter import Belief, Verdict, clues, heard_offset, judge_clip, read_verdicts, write_verdicts
+from kouxing.errors import DataError
+from kouxing.eval.sync_calibration import fit
+from kouxing.face.offset import Calibration, similarities
+from kouxing.models.sync import Discriminator, Pupil
+from kouxing.train import sync_plots
+from kouxing.train.sync_stage import Stage, run_stage
+from kouxing.train.sync_task import embed
+from kouxing.types import Float
+from kouxing.units import FRAME_HZ
+
+STEEPNESS = 8.0
+"""Logits per unit of cosine by which lags are weighed (docs/log.md)."""
+SET_TWO, SPOILED = "set2.csv", "spoiled.json"
+FOLDS, MEMBERS = 3, 2
+"""Parts of the clips that a discriminator of the filter does not see, one at a time; and how many judge each clip."""
+FOREIGN = 5
+"""Foreign sounds a held-out clip, to learn from what they look like."""
+KEEP = 0.98
+"""Share of held-out clips with their own sound that is kept."""
+_CALIBRATION = Calibration(STEEPNESS)
+
+
+@dataclass(frozen=True)
+class Crew:
+    """Discriminators of stage 1.
+
+    Attributes:
+        members: by the fold that they have not seen.
+    """
+
+    members: tuple[tuple[Discriminator, ...], ...]
+
+    def similarities(self, clip: Mouths, fold: int) -> Float:
+        """``[T, 2 * reach + 1]``, the mean of those who have not seen ``fold``."""
+        told = [similarities(*embed(member, clip)) for member in self.members[fold]]
+        return np.asarray(np.mean(told, axis=0), np.float32)
+
+
+def fold_of(clip: Mouths) -> int:
+    """The same for the same clip, whatever else is in the set."""
+    return zlib.crc32(clip.clip.id.encode()) % FOLDS
+
+
+def train_crew(
+    stage: Stage,
+    beginner: Callable[[int], Pupil],
+    mouths: Sequence[Mouths],
+    held_out: Sequence[Mouths],
+    out: Path,
+    *,
+    device: str = "cpu",
+    report: Callable[[str], None] = print,
+) -> Crew:
+    """Train stage 1 ``FOLDS * MEMBERS`` times, each time without one fold.
+
+    Args:
+        stage: how.
+        beginner: an untrained discriminator by its seed.
+        mouths: training clips.
+        held_out: clips to choose by.
+        out: a folder for the runs.
+        device, report: see ``train.loop.train``.
+    """
+    members = []
+    for fold in range(FOLDS):
+        seen = [one for one in mouths if fold_of(one) != fold] or list(mouths)
+        row = []
+        for member in range(MEMBERS):
+            seed = stage.schedule.seed + 10 * fold + 100 * member
+            folder = out / f"{fold}-{member}"
+            own = stage.seeded(seed)
+            pupil = run_stage(
+                f"one without fold {fold}", own, beginner(seed), seen, held_out, folder, {}, device=device,
+                report=report,
+            )  # fmt: skip
+            row.append(pupil.judge)
+        members.append(tuple(row))
+    return Crew(tuple(members))
+
+
+def learn_belief(crew: Crew, held_out: Sequence[Mouths], seed: int = 0) -> Belief:
+    """Fit from what a clip's own sound is told, and from where on clips are kept, on held-out clips."""
+    rng = np.random.default_rng(seed)
+    rows: list[Float] = []
+    own: list[bool] = []
+    short: list[bool] = []
+    for clip in held_out:
+        for again in range(1 + FOREIGN):
+            heard = foreign(clip, held_out, rng) if again else clip
+            for fold in range(FOLDS):
+                sims, spoken = crew.similarities(heard, fold), ~heard.silent
+                found = heard_offset(sims, spoken, _CALIBRATION)
+                if not found.abstained:
+                    rows.append(clues(found, sims, spoken))
+                    own.append(not again)
+                    short.append(len(sims) < 2 * FRAME_HZ)
+    if not any(own):
+        raise DataError("no held-out clip is long enough to learn from what its own sound looks like")
+    table, right, brief = np.stack(rows), np.array(own), np.array(short)
+    middle, spread = table.mean(0), table.std(0) + 1e-6
+    weights = np.array(fit((table - middle) / spread, right, STEEPNESS).weights)
+    plain = (*(weights[:-1] / spread), weights[-1] - float((weights[:-1] * middle / spread).sum()))
+    belief = Belief(tuple(float(value) for value in plain))
+    chances = np.array([belief.chance(row) for row in table])
+
+    def limit(which: np.ndarray) -> float:
+        good = chances[right & which] if (right & which).any() else chances[right]
+        return float(np.quantile(good, 1 - KEEP))
+
+    return Belief(belief.weights, limit(~brief), limit(brief))
+
+
+def filter_clips(crew: Crew, belief: Belief, mouths: Sequence[Mouths]) -> list[Verdict]:
+    """What discriminators that have not seen a clip say of it."""
+    return [
+        judge_clip(one.clip.id, crew.similarities(one, fold_of(one)), ~one.silent, belief, _CALIBRATION)
+        for one in mouths
+    ]
+
+
+def filtered(
+    crew: Callable[[], Crew],
+    mouths: Sequence[Mouths],
+    held_out: Sequence[Mouths],
+    out: Path,
+    report: Callable[[str], None],
+) -> tuple[list[Mouths], dict[str, int]]:
+    """Set 2, decided once and kept in ``out``: the clips, and by how much the sound of some of them is late.
+
+    Args:
+        crew: trains or loads the discriminators; asked where nothing is decided yet.
+        mouths: set 1.
+        held_out: clips to learn from.
+        out: run folder.
+        report: where the counts go.
+    """
+    path = out / SET_TWO
+    if not path.exists():
+        judges = crew()
+        verdicts = filter_clips(judges, learn_belief(judges, held_out), mouths)
+        sync_plots.verdicts(verdicts, out / "filter.png")
+        write_verdicts(path, {one.clip.id: one.clip for one in mouths}, verdicts)
+    kept, late = second_set(mouths, read_verdicts(path))
+    report(f"filter: {len(kept)} of {len(mouths)} clips kept, {len(late)} of them moved in time")
+    return kept, late
+
+
+def second_set(mouths: Sequence[Mouths], verdicts: Sequence[Verdict]) -> tuple[list[Mouths], dict[str, int]]:
+    """Data set 2: the kept clips, and by how much the sound of some of them is late."""
+    told = {verdict.id: verdict for verdict in verdicts}
+    missing = [one.clip.id for one in mouths if one.clip.id not in told]
+    if missing:
+        raise DataError(f"{SET_TWO} says nothing of clip {missing[0]}; it was made from other data, remove it")
+    kept = [one for one in mouths if told[one.clip.id].kept]
+    if not kept:
+        raise DataError("the filter of stage 1 kept no clip; train stage 1 for more steps")
+    return kept, {one.clip.id: told[one.clip.id].late for one in kept if told[one.clip.id].late}
+
+
+def find_spoiled(
+    stage: Stage,
+    beginner: Callable[[int], Pupil],
+    mouths: Sequence[Mouths],
+    held_out: Sequence[Mouths],
+    out: Path,
+    honest: Sequence[Verdict],
+    *,
+    device: str = "cpu",
+    report: Callable[[str], None] = print,
+) -> dict[str, float]:
+    """Train the filter on clips of which a fifth is spoiled, and tell what it finds; kept in ``out/spoiled.json``."""
+    changed, done = spoil(mouths, stage.schedule.seed)
+    crew = train_crew(stage, beginner, changed, held_out, out / "spoiled", device=device, report=report)
+    verdicts = filter_clips(crew, learn_belief(crew, held_out), changed)
+    write_verdicts(out / "spoiled.csv", {one.clip.id: one.clip for one in changed}, verdicts)
+    figures = spoiled_figures(changed, verdicts, done, {verdict.id: verdict for verdict in honest})
+    (out / SPOILED).write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    report("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+    return figures
+
+
+def spoiled_figures(
+    mouths: Sequence[Mouths], verdicts: Sequence[Verdict], done: Mapping[str, Spoil], honest: Mapping[str, Verdict]
+) -> dict[str, float]:
+    """Shares of wrong clips dropped, moved ones re-aligned within a frame, and good ones kept; overall and by group.
+
+    Args:
+        mouths: the clips.
+        verdicts: the filter's, in their order.
+        done: what was spoiled, by id.
+        honest: verdicts on the clips as they are: a clip's own offset adds to the planted one.
+    """
+    shares: dict[str, list[bool]] = {}
+    for one, verdict in zip(mouths, verdicts, strict=True):
+        group = "words" if one.clip.seconds < 2 else one.clip.part
+        own, what = honest.get(one.clip.id), done[one.clip.id]
+        if what.wrong:
+            name, good = "dropped", not verdict.kept
+        elif what.late:
+            already = own.late if own is not None and own.kept else 0
+            name, good = "realigned", verdict.kept and abs(verdict.offset - what.late - already) <= 1.5
+        else:
+            name, good = "kept", verdict.kept
+        for key in (f"filter_{name}", f"filter_{name}_{group}"):
+            shares.setdefault(key, []).append(good)
+    return {name: sum(values) / len(values) for name, values in sorted(shares.items())}
