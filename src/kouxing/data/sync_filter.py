@@ -23,6 +23,8 @@ SURE_LEAD = 5.0
 """Lead in log-odds from which on a part's offset counts there."""
 
 
+LEAST = 0.08
+"""Chance from which on a clip is kept. Foreign sounds are five to one where chances are learned: 0.3 at even odds."""
 IN_STEP = 3.0
 """Log-odds that lags within a frame have before anything is heard: most footage is in step (docs/log.md)."""
 FARTHEST = 13
@@ -62,12 +64,9 @@ class Belief:
 
     Attributes:
         weights: of ``clues``, the constant last; fitted on held-out clips with their own and with foreign sound.
-        limit: chance from which on a clip is kept; of clips under two seconds, ``short_limit``.
     """
 
     weights: tuple[float, ...]
-    limit: float = 0.5
-    short_limit: float = 0.5
 
     def chance(self, told: Float) -> float:
         """Of ``clues``."""
@@ -116,7 +115,7 @@ def judge_clip(name: str, sims: Float, spoken: Bool, belief: Belief, calibration
         moved = late if kept and abs(found.frames) >= still else 0
         return Verdict(name, kept, moved, round(found.frames, 2), round(found.confidence, 4), round(chance, 4), reason)
 
-    if chance < (belief.short_limit if short else belief.limit):
+    if chance < LEAST:
         return told(False, "low confidence")
     if abs(late) > FARTHEST:
         return told(False, "too far off")

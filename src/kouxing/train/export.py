@@ -85,6 +85,43 @@ def halve(serialised: bytes) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def quarter(serialised: bytes) -> bytes:
+    """Store large weights as int8 with a scale per output channel, the rest as ``halve``; arithmetic stays float32."""
+    model = onnx.load_from_string(serialised)
+    nodes = []
+    for tensor in list(model.graph.initializer):
+        if tensor.data_type != TensorProto.FLOAT or len(tensor.dims) < 2 or np.prod(tensor.dims) < SMALLEST:
+            continue
+        name, values = tensor.name, numpy_helper.to_array(tensor)
+        # The exporter turns some matrices round: channels lie along the axis that was rounded.
+        steps, scale = min((_steps(values, axis) for axis in (0, 1)), key=lambda made: made[2])[:2]
+        tensor.CopyFrom(numpy_helper.from_array(steps, f"{name}.steps"))
+        model.graph.initializer.append(numpy_helper.from_array(scale, f"{name}.scale"))
+        nodes.append(helper.make_node("Cast", [f"{name}.steps"], [f"{name}.wide"], to=TensorProto.FLOAT))
+        nodes.append(helper.make_node("Mul", [f"{name}.wide", f"{name}.scale"], [name]))
+    nodes.extend(model.graph.node)
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    return halve(bytes(model.SerializeToString()))
+
+
+def _steps(values: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Whole steps of -127..127 along an axis, their scale, and the largest error."""
+    others = tuple(place for place in range(values.ndim) if place != axis)
+    scale = np.maximum(np.abs(values).max(axis=others, keepdims=True), 1e-12).astype(np.float32) / np.float32(127)
+    steps = np.round(values / scale).astype(np.int8)
+    return steps, scale, float(np.abs(steps * scale - values).max())
+
+
+def _round_to_steps(model: nn.Module) -> None:
+    """The weights that ``quarter`` will store, so that the comparison is of the same numbers."""
+    with torch.no_grad():
+        for value in model.state_dict().values():
+            if value.dtype == torch.float32 and value.ndim >= 2 and value.numel() >= SMALLEST:
+                steps, scale, _ = _steps(value.numpy(), 0)
+                value.copy_(torch.from_numpy(steps * scale))
+
+
 def _compare(serialised: bytes, inputs: dict[str, np.ndarray], wanted: list[np.ndarray], what: str) -> float:
     """Largest difference between ONNX Runtime and PyTorch; refuses more than ``TOLERANCE``."""
     session = onnxruntime.InferenceSession(serialised, providers=["CPUExecutionProvider"])

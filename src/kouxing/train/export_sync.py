@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kouxing import weights
 from kouxing.face.offset import Calibration
 from kouxing.models.sync import Discriminator, Judges
-from kouxing.train.export import _compare, _export, _round_to_half, halve
+from kouxing.train.export import _compare, _export, _round_to_half, _round_to_steps, quarter
 from kouxing.units import MELS_PER_FRAME
 
 
@@ -36,6 +36,7 @@ def export_sync(
     """
     model = model.cpu().eval()
     _round_to_half(model)
+    _round_to_steps(model)
     size = model.dimensions
     mouth, speech = _Mouths(model.mouth), model.speech
 
@@ -48,8 +49,8 @@ def export_sync(
     axes = {"vectors": {1: "rows"}}
     seen_axes, heard_axes = {"pictures": {1: "frames"}, **axes}, {"mel": {1: "mels"}, **axes}
     graphs = {
-        "sync_mouth": halve(_export(mouth, (pictures(9),), ["pictures"], ["vectors"], dynamic_axes=seen_axes)),
-        "sync_speech": halve(_export(speech, (mel(9),), ["mel"], ["vectors"], dynamic_axes=heard_axes)),
+        "sync_mouth": quarter(_export(mouth, (pictures(9),), ["pictures"], ["vectors"], dynamic_axes=seen_axes)),
+        "sync_speech": quarter(_export(speech, (mel(9),), ["mel"], ["vectors"], dynamic_axes=heard_axes)),
     }
     longer, sound = pictures(40), mel(40)
     with torch.no_grad():

@@ -22,9 +22,8 @@ from kouxing.face.offset import Calibration, similarities
 from kouxing.models.sync import Discriminator, Pupil
 from kouxing.train import sync_plots
 from kouxing.train.sync_stage import Stage, run_stage
-from kouxing.train.sync_task import embed
+from kouxing.train.sync_task import embed_mouths, embed_speech
 from kouxing.types import Float
-from kouxing.units import FRAME_HZ
 
 STEEPNESS = 8.0
 """Logits per unit of cosine by which lags are weighed (docs/log.md)."""
@@ -33,8 +32,6 @@ FOLDS, MEMBERS = 3, 2
 """Parts of the clips that a discriminator of the filter does not see, one at a time; and how many judge each clip."""
 FOREIGN = 5
 """Foreign sounds a held-out clip, to learn from what they look like."""
-KEEP = 0.98
-"""Share of held-out clips with their own sound that is kept."""
 _CALIBRATION = Calibration(STEEPNESS)
 
 
@@ -48,10 +45,19 @@ class Crew:
 
     members: tuple[tuple[Discriminator, ...], ...]
 
-    def similarities(self, clip: Mouths, fold: int) -> Float:
-        """``[T, 2 * reach + 1]``, the mean of those who have not seen ``fold``."""
-        told = [similarities(*embed(member, clip)) for member in self.members[fold]]
-        return np.asarray(np.mean(told, axis=0), np.float32)
+    def similarities(self, clip: Mouths, fold: int, sounds: Sequence[Mouths] = ()) -> list[Float]:
+        """``[T, 2 * reach + 1]``, the mean of those who have not seen ``fold``.
+
+        Args:
+            clip: whose pictures are seen.
+            fold: of the clip.
+            sounds: with the sound of each of these; by default with its own.
+        """
+        told = []
+        for member in self.members[fold]:
+            seen = embed_mouths(member, clip.pictures)
+            told.append([similarities(seen, embed_speech(member, one.mel)) for one in sounds or [clip]])
+        return [np.asarray(np.mean(parts, axis=0), np.float32) for parts in zip(*told, strict=True)]
 
 
 def fold_of(clip: Mouths) -> int:
@@ -97,41 +103,32 @@ def train_crew(
 
 
 def learn_belief(crew: Crew, held_out: Sequence[Mouths], seed: int = 0) -> Belief:
-    """Fit from what a clip's own sound is told, and from where on clips are kept, on held-out clips."""
+    """Learn on held-out clips, with their own and with foreign sounds, by what a clip's own sound is told."""
     rng = np.random.default_rng(seed)
     rows: list[Float] = []
     own: list[bool] = []
-    short: list[bool] = []
     for clip in held_out:
-        for again in range(1 + FOREIGN):
-            heard = foreign(clip, held_out, rng) if again else clip
-            for fold in range(FOLDS):
-                sims, spoken = crew.similarities(heard, fold), ~heard.silent
+        sounds = [clip, *(foreign(clip, held_out, rng) for _ in range(FOREIGN))]
+        for fold in range(FOLDS):
+            for place, sims in enumerate(crew.similarities(clip, fold, sounds)):
+                spoken = ~sounds[place].silent
                 found = heard_offset(sims, spoken, _CALIBRATION)
                 if not found.abstained:
                     rows.append(clues(found, sims, spoken))
-                    own.append(not again)
-                    short.append(len(sims) < 2 * FRAME_HZ)
+                    own.append(not place)
     if not any(own):
         raise DataError("no held-out clip is long enough to learn from what its own sound looks like")
-    table, right, brief = np.stack(rows), np.array(own), np.array(short)
+    table, right = np.stack(rows), np.array(own)
     middle, spread = table.mean(0), table.std(0) + 1e-6
     weights = np.array(fit((table - middle) / spread, right, STEEPNESS).weights)
     plain = (*(weights[:-1] / spread), weights[-1] - float((weights[:-1] * middle / spread).sum()))
-    belief = Belief(tuple(float(value) for value in plain))
-    chances = np.array([belief.chance(row) for row in table])
-
-    def limit(which: np.ndarray) -> float:
-        good = chances[right & which] if (right & which).any() else chances[right]
-        return float(np.quantile(good, 1 - KEEP))
-
-    return Belief(belief.weights, limit(~brief), limit(brief))
+    return Belief(tuple(float(value) for value in plain))
 
 
 def filter_clips(crew: Crew, belief: Belief, mouths: Sequence[Mouths]) -> list[Verdict]:
     """What discriminators that have not seen a clip say of it."""
     return [
-        judge_clip(one.clip.id, crew.similarities(one, fold_of(one)), ~one.silent, belief, _CALIBRATION)
+        judge_clip(one.clip.id, crew.similarities(one, fold_of(one))[0], ~one.silent, belief, _CALIBRATION)
         for one in mouths
     ]
 
