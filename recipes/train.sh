@@ -22,9 +22,14 @@ kouxing train expression --data "$data" --speech runs/speech --out runs/expressi
 for seed in 0 1 2 4; do kouxing train speech --data "$data" --live --seed "$seed" --out "runs/live-$seed"; done
 kouxing train ears --data "$data" --run runs/live-0 --run runs/live-1 --run runs/live-2 --run runs/live-4 --out runs/live
 kouxing train expression --data "$data" --speech runs/live --out runs/expression-live
+# Text, speech and mouth pictures together; needs kouxing[text]. Its aligner starts from the phone stage of one encoder.
+kouxing train multimodal --data "$data" --speech runs/speech --phones runs/speech-0 --expression runs/expression --out runs/multimodal
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
 kouxing train lips --data "$data" --speech runs/speech --preset fine --start runs/lips-fast/best.safetensors --out runs/lips-fine
-# Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. 10 minutes a run on one core.
+# Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 six times (15 minutes on one core),
+# the rest takes 8 minutes a run; further runs may take the first one's decisions.
 kouxing train sync --data "$data" --speech runs/speech-0/phones --baseline --spoiled --out runs/sync-0
-kouxing train sync --data "$data" --speech runs/speech-1/phones --seed 1 --out runs/sync-1
-kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --out runs/sync
+for seed in 1 2; do
+    kouxing train sync --data "$data" --speech "runs/speech-$seed/phones" --seed "$seed" --set2 runs/sync-0/set2.csv --out "runs/sync-$seed"
+done
+kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --run runs/sync-2 --out runs/sync

@@ -84,7 +84,7 @@ def test_the_answer_is_hidden_from_the_frame(footage: list[Footage]) -> None:
 
 
 def test_speech_windows(footage: list[Footage]) -> None:
-    windows = SpeechWindows(footage, frames=30, batch=4, reach_mels=20, seed=0)
+    windows = SpeechWindows(footage, frames=30, batch=4, around=(24, 16), seed=0)
     batch = windows(0)
     assert batch["mel"].shape == (4, 40 + 30 * MELS_PER_FRAME, 80) and batch["geometry"].shape == (4, 30, 16)
     assert ((batch["mask"] == 0) | (batch["mask"] == 1)).all() and batch["mask"].sum(1).min() >= 10
