@@ -1,8 +1,12 @@
 # make demo    a talking video in ./kouxing-demo.mp4
+# make demo-live  the live page in your browser: talk to a face
 # make test    lint, types, tests
 # make lint    ruff and mypy alone
 # make format  let ruff rewrite the code
+# make bench-live  the live server's delays, load and soak, into docs/figures/live.json and the README (half an hour)
 # make bench   speed and memory, into docs/figures/dub.json and the README
+# make web     the browser terminal, into src/kouxing/server/web (needs Node 20 with npm)
+# make test-web  its types, unit tests, and tests in a real Chromium
 #
 # Each needs nothing but Python 3.10, 3.11 or 3.12 with pip and venv: everything else goes into ./.venv.
 # Another interpreter: make demo PYTHON=/path/to/python3.11
@@ -23,13 +27,36 @@ PYTHON := $(shell for one in python3 python3.12 python3.11 python3.10; do \
 	$$one -c '$(FITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 endif
 
-.PHONY: help demo test lint format bench check clean
+.PHONY: help demo demo-live web test-web test lint format bench bench-live check clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
 
 demo: $(VENV)/.base check
 	@$(BIN)/kouxing demo
+
+demo-live: $(VENV)/.live check web
+	@$(BIN)/kouxing serve
+
+# The page is built again only when one of its sources changed.
+WEB := src/kouxing/server/web/index.html
+WEB_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -print 2>/dev/null) src/kouxing/assets/head.glb
+
+web: $(WEB)
+
+$(WEB): $(WEB_SOURCES) web/node_modules/.package-lock.json
+	npm --prefix web run --silent build
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { \
+		echo 'make: the browser terminal needs Node 20.19 or later with npm (https://nodejs.org)' >&2; exit 1; }
+	npm --prefix web ci --no-audit --no-fund
+	@touch $@
+
+# Chromium: apt-get install chromium, or CHROMIUM=/path/to/it.
+test-web: $(VENV)/.live web
+	npm --prefix web run --silent test
+	KOUXING_PYTHON=$(abspath $(BIN))/python npm --prefix web run --silent e2e
 
 test: $(VENV)/.test check lint
 	$(BIN)/python -m pytest
@@ -45,6 +72,11 @@ format: $(VENV)/.test
 
 bench: $(VENV)/.test check
 	for one in benchmarks/bench_*.py; do $(BIN)/python $$one; done
+	$(BIN)/python -m kouxing.eval.figures
+
+bench-live: $(VENV)/.test check
+	$(BIN)/python benchmarks/bench_live.py --soak 15
+	$(BIN)/python benchmarks/bench_rendered.py
 	$(BIN)/python -m kouxing.eval.figures
 
 # OpenCV's wheel links against two system libraries that small Debian images lack.
@@ -67,7 +99,11 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) install -qq --constraint constraints.txt --editable .
 	@touch $@
 
+$(VENV)/.live: pyproject.toml constraints.txt | $(VENV)/.base
+	$(PIP) install -qq --constraint constraints.txt --editable '.[live,text]'
+	@touch $@
+
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.base
 	$(PIP) install -qq '$(TORCH)'
-	$(PIP) install -qq --constraint constraints.txt --editable '.[train,text,render,pretrained,dev]'
+	$(PIP) install -qq --constraint constraints.txt --editable '.[train,text,render,pretrained,live,dev]'
 	@touch $@

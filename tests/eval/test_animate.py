@@ -57,7 +57,9 @@ def test_languages_are_counted_and_judged(takes: list[Take]) -> None:
 
 def test_the_report_and_the_readme_show_them(takes: list[Take]) -> None:
     rows = {one.name: one.values for one in takes}
-    ways = {name: findings(takes, rows, SPOKEN, None) for name in ("expression", "expression live", "mouth", "loudness")}
+    ways = {
+        name: findings(takes, rows, SPOKEN, None) for name in ("expression", "expression live", "mouth", "loudness")
+    }
     told = figures_of(ways)
     assert told["clips_lang_en"] == 2 and told["r_lang_zh"] == pytest.approx(1) and told["closure_f1_lang_ko"] == 1
     console = Console(file=io.StringIO(), width=120)

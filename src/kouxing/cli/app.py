@@ -22,7 +22,7 @@ import typer
 from typer.core import TyperGroup
 
 from kouxing import __version__
-from kouxing.cli import animate, avatar, demo, dub, evaluate, prepare, score, track, train
+from kouxing.cli import animate, avatar, demo, dub, evaluate, fit, prepare, score, serve, track, train
 from kouxing.errors import KouxingError
 
 FAULT = 1
@@ -31,6 +31,7 @@ STOPPED = 130
 
 RESUMABLE = {
     "dub": "the same command with --resume goes on where it stopped",
+    "fit": "the same command with --resume goes on where it stopped",
     "prepare": "the same command goes on where it stopped",
     "score": "a job with --results goes on by the same command",
     "train": "the same command goes on from the last checkpoint",
@@ -79,11 +80,13 @@ def _root(
 
 
 app.command("dub")(dub.command)
+app.command("fit")(fit.command)
 app.command("demo")(demo.command)
 app.command("animate")(animate.command)
 app.command("track")(track.command)
 app.command("avatar")(avatar.command)
 app.command("score")(score.command)
+app.command("serve")(serve.command)
 app.command("prepare")(prepare.command)
 app.add_typer(train.app, name="train")
 app.add_typer(evaluate.app, name="evaluate")

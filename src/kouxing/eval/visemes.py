@@ -12,9 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kouxing.arkit import COEFFICIENTS, PLACE
+from kouxing.arkit import COEFFICIENTS
 from kouxing.errors import DataError
 from kouxing.text.phones import MOUTHS
+from kouxing.text.visemes import Cue as Cue
+from kouxing.text.visemes import averaged, pose
 from kouxing.types import Float
 from kouxing.units import MEL_HZ, MELS_PER_FRAME
 
@@ -78,14 +80,6 @@ SMOOTH = 1
 
 
 @dataclass(frozen=True)
-class Cue:
-    """From ``start_s`` on the mouth has this shape (one of ``SHAPES``)."""
-
-    start_s: float
-    shape: str
-
-
-@dataclass(frozen=True)
 class _Rule:
     """One sound: mel frames ``first`` to ``last``, and the shapes in which it can be said."""
 
@@ -124,17 +118,12 @@ def shapes_of_cues(cues: Sequence[Cue], count: int) -> Shapes:
 
 def rows_of(shapes: Shapes) -> Float:
     """Coefficients at video frames, poses cross-faded: ``[ceil(M / 4), 52] float32``."""
-    poses = np.zeros((len(SHAPES), len(COEFFICIENTS)), np.float32)
-    for place, shape in enumerate(SHAPES):
-        for name, value in POSES[shape].items():
-            poses[place, PLACE[name]] = value
     if not len(shapes):
         return np.zeros((0, len(COEFFICIENTS)), np.float32)
-    padded = np.pad(poses[shapes], ((BLEND // 2, BLEND // 2), (0, 0)), mode="edge")
-    sums = np.cumsum(np.concatenate([np.zeros_like(padded[:1]), padded], dtype=np.float64), 0)
-    blended = (sums[BLEND:] - sums[:-BLEND]) / BLEND
+    poses = np.stack([pose(POSES[shape]) for shape in SHAPES])
     # Picture i is taken at i / 25 s, the edge between mel frames 4i - 1 and 4i.
-    return np.asarray(blended[:-1:MELS_PER_FRAME], np.float32)
+    edges = np.arange(len(shapes), dtype=np.float64)
+    return averaged(edges, poses[shapes], edges[::MELS_PER_FRAME], BLEND)
 
 
 def look_ahead_ms(classes_ms: float) -> float:

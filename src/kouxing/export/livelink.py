@@ -76,7 +76,7 @@ def from_csv(content: bytes, where: str) -> CoefficientTrack:
             time += DAY
         if ticks and time <= ticks[-1]:
             raise DataError(
-                f"{where} line {line}: time code {row[0]} does not come after the one before; sort the rows"
+                f"{where} line {line}: time code {row[0].strip()} does not come after the one before; sort the rows"
             )
         ticks.append(time)
         values.append(numbers)
@@ -101,7 +101,7 @@ def _columns(header: list[str], where: str) -> list[int | None]:
     found: dict[str, int] = {}
     for place, name in enumerate(cell.strip().lower() for cell in header):
         if name in found:
-            raise DataError(f"{where}: column {header[place].strip()} occurs twice; remove one")
+            raise DataError(f"{where}: column {header[place].strip()!r} occurs twice; remove one")
         found[name] = place
     wanted = [name.lower() for name in (FIRST[0], *COEFFICIENTS)]
     missing = [name for name in wanted if name not in found and name not in _OPTIONAL]

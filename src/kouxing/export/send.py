@@ -12,7 +12,7 @@ import math
 import socket
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import TracebackType
@@ -157,24 +157,39 @@ class Sender:
         """Free the socket."""
         self._socket.close()
 
-    def packets(self, values: Float, rotations: Float | None, moment: Fraction) -> Sequence[bytes]:
+    def packets(
+        self,
+        values: Float,
+        rotations: Float | None,
+        moment: Fraction,
+        bones: Mapping[str, vmc.Pose] | None = None,
+        root: vmc.Pose | None = None,
+    ) -> Sequence[bytes]:
         """The datagrams of one frame.
 
         Args:
             values: ``[52] float32``. rotations: ``[9]`` radians or None. moment: the frame's time in seconds.
+            bones, root: a captured body, passed on to VMC receivers; Live Link has no place for it.
         """
         if self._began is None:
             self._began = moment
         if self._place.protocol == "vmc":
-            return vmc.messages(values, float(moment - self._began))
+            return vmc.messages(values, float(moment - self._began), bones=bones, root=root)
         frames = moment % DAY_S * self._rate
         frame = math.floor(frames)
         told = livelink.Packet(self._device, self._subject, frame, float(frames - frame), self._rate, values, rotations)
         return [livelink.encode(told)]
 
-    def send(self, values: Float, rotations: Float | None, moment: Fraction) -> bool:
+    def send(
+        self,
+        values: Float,
+        rotations: Float | None,
+        moment: Fraction,
+        bones: Mapping[str, vmc.Pose] | None = None,
+        root: vmc.Pose | None = None,
+    ) -> bool:
         """Send one frame now; False where the system did not take it. Never waits, never raises for the network."""
-        for packet in self.packets(values, rotations, moment):
+        for packet in self.packets(values, rotations, moment, bones, root):
             try:
                 self._socket.send(packet)
                 self.sent.packets += 1

@@ -7,11 +7,11 @@ import numpy as np
 from kouxing import weights
 from kouxing.errors import OptionError
 from kouxing.face.stance import stance
+from kouxing.infer.order import PRESETS
+from kouxing.infer.person import STAGES, Person
 from kouxing.infer.references import References
 from kouxing.types import Bytes, Float
 from kouxing.units import CROP_PX, HALF_PX
-
-PRESETS = ("fast", "fine")
 
 
 class LipsNetwork:
@@ -20,17 +20,20 @@ class LipsNetwork:
     Args:
         preset: ``fast`` or ``fine``.
         threads: CPU threads of each stage; by default those of ``weights.session``.
+        person: whose fitted numbers take the place of the shipped ones, of the same preset.
 
     Raises:
         OptionError: unknown preset.
         WeightError: its weights are missing or damaged.
     """
 
-    def __init__(self, preset: str = "fast", threads: int | None = None) -> None:
+    def __init__(self, preset: str = "fast", threads: int | None = None, person: Person | None = None) -> None:
         if preset not in PRESETS:
             raise OptionError(f"--preset {preset}: choose one of {', '.join(PRESETS)}")
-        self._encode, self.card = weights.session(f"lips_{preset}_references", threads=threads)
-        self._paint, _ = weights.session(f"lips_{preset}_frame", threads=threads)
+        numbers = {stage: person.stage(stage) if person else None for stage in STAGES}
+        names = {stage: f"lips_{preset}_{stage}" for stage in STAGES}
+        self._encode, self.card = weights.session(names["references"], threads=threads, tensors=numbers["references"])
+        self._paint, _ = weights.session(names["frame"], threads=threads, tensors=numbers["frame"])
         self.dimensions = self.card["dimensions"]
         self._memory: dict[str, np.ndarray] = {}
         self._stances = np.zeros((0, 0), np.float32)

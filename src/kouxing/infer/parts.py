@@ -12,6 +12,7 @@ from kouxing.face.paste import paste
 from kouxing.face.track import FaceTracker
 from kouxing.infer.lips import LipsNetwork
 from kouxing.infer.paint import LipsModel, Paste
+from kouxing.infer.person import Person
 from kouxing.infer.scan import Tracker
 from kouxing.infer.speech import FeatureStream
 
@@ -35,15 +36,20 @@ class Parts:
     identity: Callable[[str], dict[str, Any]]
 
 
-def shipped() -> Parts:
-    """The pieces that come with the package."""
+def shipped(person: Person | None = None) -> Parts:
+    """The pieces that come with the package; the network with a person's numbers where one is given."""
+
+    def identity(preset: str) -> dict[str, Any]:
+        told = {name: weights.card(name)["sha256"] for name in weight_names(preset)}
+        return told | ({"person": person.sha256} if person else {})
+
     return Parts(
         tracker=FaceTracker,
         speech=lambda: encoder.SpeechEncoder(threads=1).stream(),
         # Several frames are painted at the same time, so each may keep to one core.
-        lips=lambda preset: LipsNetwork(preset, threads=1),
+        lips=lambda preset: LipsNetwork(preset, threads=1, person=person),
         paste=paste,
-        identity=lambda preset: {name: weights.card(name)["sha256"] for name in weight_names(preset)},
+        identity=identity,
     )
 
 

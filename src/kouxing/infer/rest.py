@@ -60,7 +60,7 @@ class Rest:
             return rows
         distance = lip_distance(rows)
         share = np.clip((OPEN_OVER - distance) / (OPEN_OVER - SHUT_UNDER), 0, 1) * silent
-        return _closed(rows, share * np.maximum(distance, 0))
+        return nearer(rows, share * np.maximum(distance, 0))
 
     def _silent(self, row: int) -> bool:
         known = self._levels[max(0, row - MEMORY - self._first) : row + self._ahead + 1 - self._first]
@@ -84,8 +84,8 @@ def _in_pause(quiet: Bool, place: int) -> bool:
     return not len(after) or int(after[0] - first) >= SHORTEST
 
 
-def _closed(rows: Float, by: Float) -> Float:
-    """Lips nearer by ``[n]``: the jaw goes up, and where it cannot, the lips follow."""
+def nearer(rows: Float, by: Float) -> Float:
+    """Rows ``[n, 52]`` with the lips nearer by ``[n]``: the jaw goes up, and where it cannot, the lips follow."""
     made = rows.copy()
     jaw = np.maximum(rows[:, PLACE["jawOpen"]] - by, 0)
     left = by - (rows[:, PLACE["jawOpen"]] - jaw)

@@ -12,7 +12,9 @@ import sys
 from importlib import import_module
 from typing import Any, BinaryIO
 
-RETRIEVAL = 1
+SYNCHRONOUS = 2
+"""Samples are handed over while ``espeak_Synth`` runs; the library's other way waits for its own thread in steps of
+20 ms, ten times what a sentence takes."""
 PHONEME_EVENTS, PHONEME_IPA = 1, 2
 EVENT_END, EVENT_PHONEME = 0, 7
 RATE, PITCH, RANGE = 1, 3, 4
@@ -52,7 +54,7 @@ class Espeak:
         loader = import_module("espeakng_loader")
         self._library = ctypes.CDLL(loader.get_library_path())
         path = loader.get_data_path().encode()
-        self.rate_hz = self._library.espeak_Initialize(RETRIEVAL, 0, path, PHONEME_EVENTS | PHONEME_IPA)
+        self.rate_hz = self._library.espeak_Initialize(SYNCHRONOUS, 0, path, PHONEME_EVENTS | PHONEME_IPA)
         if self.rate_hz <= 0:
             raise OSError("espeak-ng could not be initialised")
         self._callback = _CALLBACK(self._take)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +20,14 @@ from kouxing.types import Float
 MISSING = "espeak-ng is not installed; run: pip install 'kouxing[text]'"
 COMMAND = (sys.executable, str(Path(__file__).with_name("espeak.py")))
 """By path: the worker needs nothing of the package, not even that it is installed."""
+
+
+class NoVoiceError(OptionError):
+    """espeak-ng has no voice of that name."""
+
+
+class DiedError(OptionError):
+    """The worker process is gone; another one may be started."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +66,7 @@ class Speaker:
     """The worker process; a context manager.
 
     Raises:
-        OptionError: espeak-ng is not installed, or its worker died.
+        OptionError: espeak-ng is not installed; DiedError: its worker died.
     """
 
     def __init__(self) -> None:
@@ -80,14 +89,19 @@ class Speaker:
         """End the worker."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with suppress(OSError):
+                    pipe.close()
         self._process.wait(timeout=10)
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does; another thread's ``speak`` raises then."""
+        self._process.kill()
 
     def speak(self, text: str, voice: Voice = Voice()) -> Spoken:
         """Say ``text``.
 
         Raises:
-            OptionError: no such voice, or the worker died.
+            NoVoiceError: no such voice. DiedError: the worker died. Both are OptionErrors.
         """
         request = {
             "text": text,
@@ -101,11 +115,14 @@ class Speaker:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise OptionError("espeak-ng's worker process died; the text may be at fault") from None
+            raise DiedError("espeak-ng's worker process died; the text may be at fault") from None
         told = self._answer()
         if "error" in told:
-            raise OptionError(f"text to speech, voice {voice.name!r}: {told['error']}")
+            kind = NoVoiceError if "no voice" in told["error"] else OptionError
+            raise kind(f"text to speech, voice {voice.name!r}: {told['error']}")
         raw = self._process.stdout.read(told["bytes"])
+        if len(raw) < told["bytes"]:
+            raise DiedError("espeak-ng's worker process died; the text may be at fault")
         samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768
         return Spoken(samples, told["rate_hz"], tuple(Phone(*one) for one in told["phones"]))
 
@@ -113,6 +130,9 @@ class Speaker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise OptionError("espeak-ng's worker process died; the text may be at fault")
-        answer: dict[str, Any] = json.loads(line)
+            raise DiedError("espeak-ng's worker process died; the text may be at fault")
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError as error:
+            raise DiedError("espeak-ng's worker process died; the text may be at fault") from error
         return answer

@@ -15,8 +15,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from numpy.typing import NDArray
+
 from kouxing import config
 from kouxing.errors import WeightError
+from kouxing.weights import graph
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -57,8 +60,28 @@ def card(name: str, folder: Path | None = None) -> Card:
     return _read_card(_place(name, folder) / f"{name}.json")
 
 
+def content(name: str, folder: Path | None = None) -> bytes:
+    """The ONNX file of weight ``name``, checked against its card.
+
+    Raises:
+        WeightError: missing, damaged or of another version.
+    """
+    place = _place(name, folder)
+    told = _read_card(place / f"{name}.json")
+    path = place / f"{name}.onnx"
+    _check_sum(path, told["sha256"])
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightError(f"weight file {path} cannot be read ({error.strerror}): {_MEND}") from error
+
+
 def session(
-    name: str, providers: Sequence[str] | None = None, threads: int | None = None, folder: Path | None = None
+    name: str,
+    providers: Sequence[str] | None = None,
+    threads: int | None = None,
+    folder: Path | None = None,
+    tensors: Mapping[str, NDArray[Any]] | None = None,
 ) -> tuple[onnxruntime.InferenceSession, Card]:
     """A ready ONNX Runtime session of weight ``name``, and its card.
 
@@ -68,9 +91,11 @@ def session(
             there, with the CPU as fallback.
         threads: CPU threads; by default ``KOUXING_THREADS`` or all cores of the process.
         folder: as for ``card``.
+        tensors: other numbers for tensors of the graph, by name, of the same shapes and types (``weights.graph``).
 
     Raises:
-        WeightError: missing, damaged (its SHA-256 differs from the card's), of another version, or not an ONNX model.
+        WeightError: missing, damaged (its SHA-256 differs from the card's), of another version, or not an ONNX model;
+            or ``tensors`` do not fit it.
     """
     import onnxruntime
 
@@ -84,9 +109,15 @@ def session(
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     wanted = list(providers) if providers is not None else _providers(settings.provider)
+    model: str | bytes = str(path)
+    if tensors:
+        try:
+            model = graph.replaced(content(name, folder), tensors)
+        except ValueError as error:
+            raise WeightError(f"{path}: other tensors do not fit it ({error})") from error
     # ONNX Runtime raises its own classes, none of them exported: all derive from Exception and mean "cannot load".
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=wanted), told
+        return onnxruntime.InferenceSession(model, options, providers=wanted), told
     except Exception as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise WeightError(f"{path} cannot be loaded by ONNX Runtime ({reason}): {_MEND}") from error

@@ -1,0 +1,121 @@
+"""One file job in a process of its own: ``python -m kouxing.server.job_worker``.
+
+The order comes as one JSON line on standard input; progress and the end go as JSON lines to standard output. Files are
+those of the job's folder, under names that the server chose.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from kouxing.config import one_thread_a_library
+
+one_thread_a_library()
+
+from kouxing.errors import KouxingError, MediaError  # noqa: E402
+
+TOLD_EVERY_S = 0.25
+NICE = 10
+"""Live sessions come first."""
+
+Told = Callable[[str, int, "int | None"], None]
+
+
+class Telling:
+    """Progress, a few times a second."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        self._send, self._stage, self._at = send, "", 0.0
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        """``done`` of ``total`` are done in ``stage``."""
+        now = time.monotonic()
+        if stage != self._stage or now - self._at > TOLD_EVERY_S or done == total:
+            self._stage, self._at = stage, now
+            self._send({"stage": stage, "done": done, "total": total})
+
+
+def run(order: dict[str, Any], folder: Path, told: Told) -> list[str]:
+    """Do a job; returns the names of its results in ``folder``.
+
+    Raises:
+        KouxingError: the files or options cannot be.
+    """
+    files = {name: folder / place for name, place in order["files"].items()}
+    _check_length(files, order["most_s"])
+    given: dict[str, Any] = order["options"]
+    if order["kind"] == "dub":
+        from kouxing.infer.dub import dub
+
+        dub(files["face"], files["speech"], folder / "dub.mp4", progress=told, **given)
+        return ["dub.mp4"]
+    if order["kind"] == "score":
+        from kouxing.infer.score import score
+
+        report = score(files["video"], plot=folder / "score.png", progress=told)
+        found = {key: value for key, value in asdict(report).items() if key not in ("video", "fixed")}
+        text = json.dumps(_plain(found), ensure_ascii=False, allow_nan=False)
+        (folder / "score.json").write_text(text, encoding="utf-8")
+        return ["score.json", "score.png"]
+    from kouxing.infer.animate import animate
+
+    name = f"animation.{given.pop('format')}"
+    animate(files["speech"], folder / name, progress=told, **given)
+    return [name]
+
+
+def _check_length(files: dict[str, Path], most_s: float) -> None:
+    from kouxing.media.reader import probe
+
+    for name, path in files.items():
+        found = probe(path)
+        for seconds in (found.sound_seconds, found.seconds):
+            if seconds is not None and seconds > most_s:
+                raise MediaError(f"{name}: longer than {most_s / 60:g} minutes, the most that this server takes")
+
+
+def _plain(value: Any) -> Any:
+    """JSON's types; no NaN."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, (Fraction, float)):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def main() -> int:
+    """Do the order on standard input; returns the exit code."""
+    out = os.dup(1)
+    os.dup2(2, 1)
+
+    def send(told: dict[str, Any]) -> None:
+        os.write(out, json.dumps(told, ensure_ascii=False).encode() + b"\n")
+
+    if hasattr(os, "nice"):
+        with contextlib.suppress(OSError):
+            os.nice(NICE)
+    order = json.loads(sys.stdin.readline())
+    folder = Path(order["folder"])
+    try:
+        send({"results": run(order, folder, Telling(send))})
+    except KouxingError as error:
+        # Where the files lie is nobody's business.
+        send({"error": str(error).replace(f"{folder}{os.sep}", "")})
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""How much one server, one session and one connection may take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kouxing.server.protocol import HEADER, MOST_SAMPLES
+
+
+@dataclass(frozen=True)
+class Limits:
+    """All bounds of the live server; queues have no others.
+
+    Attributes:
+        sessions: at the same time.
+        connections: WebSockets at the same time, watching terminals included.
+        hello_s: in which the hello must come.
+        keep_s: that a session lives on without a terminal, and that its output is kept for a resume.
+        wait_s: that a session made over HTTP waits for its first terminal.
+        queue_s: sound that waits for its turn.
+        lead_s: that output may run ahead of real time.
+        stall_s: without sound from a speaking client; then silence is heard.
+        over_s: of such silence; then the sound has ended.
+        message_bytes: a WebSocket message.
+        messages_hz: messages a second from one client, over ``burst_s``.
+        burst_s: see there.
+        text_chars: a text to speak.
+        texts: texts that wait for their turn.
+        terminal_frames: that wait for a slow terminal.
+        ping_s: between pings of a WebSocket. pong_s: for their answers; a machine that is busy may take some.
+        upload_bytes: all files of a job together.
+        upload_s: length of a job's video or sound.
+        upload_idle_s: in which the next piece of an upload must come.
+        jobs: file jobs that wait or run.
+        jobs_running: at the same time.
+        job_s: that a job may run.
+        job_keep_s: that a finished job's files are kept.
+    """
+
+    sessions: int = 64
+    connections: int = 256
+    hello_s: float = 5.0
+    keep_s: float = 10.0
+    wait_s: float = 60.0
+    queue_s: float = 30.0
+    lead_s: float = 0.5
+    stall_s: float = 0.15
+    over_s: float = 0.5
+    message_bytes: int = 65_536
+    messages_hz: float = 400.0
+    burst_s: float = 2.0
+    text_chars: int = 2_000
+    texts: int = 16
+    terminal_frames: int = 512
+    ping_s: float = 5.0
+    pong_s: float = 10.0
+    upload_bytes: int = 500_000_000
+    upload_s: float = 1_200.0
+    upload_idle_s: float = 20.0
+    jobs: int = 8
+    jobs_running: int = 1
+    job_s: float = 7_200.0
+    job_keep_s: float = 3_600.0
+
+    def __post_init__(self) -> None:
+        if self.message_bytes < HEADER.size + 2 * MOST_SAMPLES:
+            raise ValueError(f"message_bytes must hold a second of sound, got {self.message_bytes}")
+
+
+class Bucket:
+    """Lets through ``rate`` a second in the long run, and ``depth`` at once.
+
+    Args:
+        rate: per second. depth: most at once. now: present time in seconds.
+    """
+
+    def __init__(self, rate: float, depth: float, now: float) -> None:
+        self._rate, self._depth, self._held, self._seen = rate, depth, depth, now
+
+    def take(self, now: float, amount: float = 1.0) -> bool:
+        """Whether ``amount`` may pass now; then it is counted."""
+        self._held = min(self._depth, self._held + (now - self._seen) * self._rate)
+        self._seen = now
+        if self._held < amount:
+            return False
+        self._held -= amount
+        return True

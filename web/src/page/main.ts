@@ -1,0 +1,113 @@
+/** The terminal page: joins stage, session and controls. */
+import "./style.css";
+import { Stage } from "../avatar/stage";
+import { Jobs } from "../client/jobs";
+import { Live } from "../client/live";
+import { Avatars } from "./avatars";
+import { capture } from "./capture";
+import { Controls } from "./controls";
+import { Dock } from "./dock";
+import { $, announce, group, notice } from "./dom";
+import { jobPanels } from "./jobs";
+import { theme } from "./theme";
+
+/** `#token=…&watch=…`: what stands behind # never leaves the browser. */
+const wishes = new URLSearchParams(location.hash.slice(1));
+const server = new URL(".", location.href).href;
+
+const live = new Live({
+  server,
+  hello: { ...(wishes.has("watch") ? { watch: wishes.get("watch") as string } : {}) },
+  ...(wishes.has("token") ? { token: wishes.get("token") as string } : {}),
+});
+
+function main(): void {
+  theme();
+  tabs();
+  $("notice-close").addEventListener("click", () => ($("notice").hidden = true));
+  status();
+  jobPanels(new Jobs(server, () => live.hello.token));
+  let stage: Stage;
+  try {
+    stage = new Stage($<HTMLCanvasElement>("canvas"), (into) => live.sample(into), wishes.get("quality") === "best");
+  } catch (error) {
+    console.error(error);
+    $("loading").textContent = "This browser cannot draw in 3D (no WebGL). Try another one, or switch on hardware acceleration.";
+    live.connect();
+    return;
+  }
+  const avatars = new Avatars(stage);
+  const dock = new Dock(live);
+  new Controls(live, stage);
+  capture(live);
+  view(stage);
+  dropping(avatars, dock);
+  void avatars.first();
+  live.connect();
+  // For tests and the curious: what the avatar shows now.
+  Object.assign(window, { kouxing: { live, stage } });
+}
+
+function status(): void {
+  live.on("state", ({ state, refusal }) => {
+    $("status").dataset["state"] = state;
+    const words = { connecting: "Connecting", live: "Live", broken: "Connecting again", closed: "Not connected" }[state];
+    $("status-text").textContent = words;
+    if (state === "closed" && refusal !== null) {
+      if (refusal.code === "token") askToken();
+      else notice(refusal.message);
+    }
+  });
+  live.on("error", ({ message }) => notice(message));
+}
+
+function askToken(): void {
+  const dialog = $<HTMLDialogElement>("token-dialog");
+  if (dialog.open) return;
+  dialog.showModal();
+  $("token-form").onsubmit = () => {
+    live.restart({ token: $<HTMLInputElement>("token").value.trim() });
+    $<HTMLInputElement>("token").value = "";
+  };
+}
+
+function tabs(): void {
+  const all = [...document.querySelectorAll<HTMLElement>("[role=tab]")];
+  const set = group(all, "aria-selected", (tab) => {
+    set(tab);
+    for (const one of all) $(one.getAttribute("aria-controls") as string).hidden = one !== tab;
+  });
+}
+
+function view(stage: Stage): void {
+  $("front").addEventListener("click", () => stage.frame());
+  $("canvas").addEventListener("keydown", (event) => {
+    const turn = { ArrowLeft: [-6, 0], ArrowRight: [6, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] }[event.key];
+    if (turn === undefined) return;
+    event.preventDefault();
+    stage.turn(turn[0] as number, turn[1] as number);
+  });
+}
+
+function dropping(avatars: Avatars, dock: Dock): void {
+  const stage = $("stage");
+  document.addEventListener("dragover", (event) => {
+    event.preventDefault();
+    stage.classList.toggle("over", event.target instanceof Node && !($("panel-live").hidden && !stage.contains(event.target)));
+  });
+  document.addEventListener("dragleave", (event) => {
+    if (event.relatedTarget === null) stage.classList.remove("over");
+  });
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    stage.classList.remove("over");
+    const file = event.dataTransfer?.files[0];
+    if (file === undefined) return;
+    if (/\.(glb|vrm)$/i.test(file.name)) void avatars.take(file);
+    else if (/^(audio|video)\//.test(file.type)) void dock.play(file);
+    else notice("Drop an avatar (.glb, .vrm) or a sound.");
+    announce(`${file.name} dropped.`);
+  });
+}
+
+main();
