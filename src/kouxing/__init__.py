@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from kouxing.infer.score_report import ScoreReport as ScoreReport
     from kouxing.infer.track import TrackReport as TrackReport
     from kouxing.infer.track import track as track
+    from kouxing.train.fit import FitReport as FitReport
+    from kouxing.train.fit import fit as fit
 
 __version__ = "0.1.0"
 
@@ -32,6 +34,8 @@ _PLACES = {
     "demo": "kouxing.infer.demo",
     "dub": "kouxing.infer.dub",
     "DubReport": "kouxing.infer.order",
+    "fit": "kouxing.train.fit",
+    "FitReport": "kouxing.train.fit",
     "prepare": "kouxing.infer.prepare.run",
     "PrepareReport": "kouxing.infer.prepare.run",
     "score": "kouxing.infer.score",
@@ -45,6 +49,7 @@ _PLACES = {
 __all__ = [
     "AvatarReport",
     "DubReport",
+    "FitReport",
     "ManyReport",
     "PrepareReport",
     "ScoreReport",
@@ -53,6 +58,7 @@ __all__ = [
     "avatar",
     "demo",
     "dub",
+    "fit",
     "prepare",
     "score",
     "score_many",

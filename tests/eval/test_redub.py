@@ -13,7 +13,7 @@ from fake_media import make_video
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.errors import DataError
 from kouxing.eval import metrics
-from kouxing.eval.judge import _masks, _self_rows, fit
+from kouxing.eval.judge import _masks, fit, own_rows
 from kouxing.eval.redub import GroundTruth, Studio
 from kouxing.face.paste import paste
 from kouxing.face.track import FaceTracker
@@ -83,7 +83,7 @@ def test_crop_paste_and_tracker_alone_keep_a_real_mouth() -> None:
     studio = Studio(parts, "fast")
     scene = studio.load(folder, real)
     made = studio.redub(scene, np.zeros((len(scene), 16), np.float32), GroundTruth())
-    row = _self_rows("truth", scene, made, studio.follow(made))
+    row = own_rows("truth", scene, made, studio.follow(made))
     assert row["truth_r"] > 0.95
     assert row["truth_lag"] == 0
     assert row["truth_outside"] == 0

@@ -527,3 +527,29 @@ def test_parts_double_is_what_the_pipeline_asks_for():
     parts = fake_parts()
     assert isinstance(parts.tracker(0), scan_module.Resumable) and isinstance(parts.speech(), Loudness)
     assert parts.paste is fake_paste
+
+
+def test_auto_opens_quiet_speech_and_tells_how_far(media, tmp_path):
+    loud = load_sound(media / "speech2.wav", 16_000).samples
+    import av
+
+    def write(path, samples):
+        with av.open(str(path), "w") as out:
+            stream = out.add_stream("pcm_s16le", rate=16_000, layout="mono")
+            frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], "s16", "mono")
+            frame.rate = 16_000
+            out.mux(stream.encode(frame) + stream.encode(None))
+
+    write(tmp_path / "quiet.wav", loud * 0.01)
+    tones = {}
+    for name, mouth in (("one", 1.0), ("auto", "auto")):
+        lips = FlatLips()
+        parts = fake_parts(lips=lambda preset, lips=lips: lips)
+        out = tmp_path / f"{name}.mp4"
+        report = dub(media / "face.mp4", tmp_path / "quiet.wav", out, mouth=mouth, parts=parts)
+        tones[name] = max(float(window[5, 0]) for window in lips.windows)
+        assert report.mouth == mouth and (report.opening == 1.0) == (mouth == 1.0)
+    # ``Loudness`` follows the sound: raised to ordinary speech it says more.
+    assert tones["auto"] > 1.5 * tones["one"]
+    with pytest.raises(OptionError, match="or auto"):
+        dub(media / "face.mp4", tmp_path / "quiet.wav", tmp_path / "x.mp4", mouth="wide", parts=fake_parts())

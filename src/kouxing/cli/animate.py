@@ -21,7 +21,13 @@ class Method(str, Enum):
 
 
 def command(
-    speech: Annotated[Path, typer.Argument(metavar="SPEECH", help="Sound file, or a video whose sound is taken.")],
+    speech: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[SPEECH]", show_default=False,
+            help="Sound file, or a video whose sound is taken. May be left out where --text or --mouth-video tell all.",
+        ),
+    ] = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -49,6 +55,17 @@ def command(
     explain: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Picture (.png) of what the model mouth attended to.")
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--text", "--transcript", metavar="TEXT|FILE",
+            help="What is said: helps where SPEECH is noisy or has holes. A text, or .txt, .srt, .TextGrid, .align.",
+        ),
+    ] = None,
+    language: Annotated[str, typer.Option(metavar="CODE", help="The text's language, as espeak-ng has it.")] = "en",
+    mouth_video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Video of the speaker's face, saying the same: it leads.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace outputs that are there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object; no progress.")] = False,
 ) -> None:  # fmt: skip
@@ -66,6 +83,9 @@ def command(
             avatar=avatar,
             send=send,
             explain=explain,
+            text=text,
+            language=language,
+            mouth_video=mouth_video,
             overwrite=force,
             progress=report,
         )

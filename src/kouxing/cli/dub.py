@@ -28,13 +28,31 @@ class Preset(str, Enum):
     fine = "fine"
 
 
+def _number_or_auto(text: str) -> str:
+    """Refuse what is neither, with the parser's own words."""
+    if text != "auto":
+        try:
+            float(text)
+        except ValueError:
+            raise typer.BadParameter(f"{text!r} is no number; give one from 0 to 3, or auto") from None
+    return text
+
+
 def command(
     face: Annotated[
         Path, typer.Argument(metavar="FACE", help="Video or photo of the person, any format FFmpeg reads.")
     ],
     speech: Annotated[Path, typer.Argument(metavar="SPEECH", help="Sound file, or a video whose sound is taken.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The video to write (.mp4).")],
-    mouth: Annotated[float, typer.Option(metavar="X", help="How far the mouth opens; 1.0 as the speech asks.")] = 1.0,
+    mouth: Annotated[
+        str,
+        typer.Option(
+            metavar="X|auto",
+            callback=_number_or_auto,
+            help="How far the mouth opens; 1.0 as the speech asks. auto: quiet or mumbled speech opens it as clear "
+            "speech does.",
+        ),
+    ] = "1.0",
     face_index: Annotated[
         int,
         typer.Option(
@@ -52,6 +70,22 @@ def command(
     preset: Annotated[
         Preset, typer.Option(metavar="fast|fine", help="fast: real time on 2 CPU cores. fine: a better picture.")
     ] = Preset.fast,
+    person: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Person file of `kouxing fit` (.kx), in place of the network.")
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--text",
+            "--transcript",
+            metavar="TEXT|FILE",
+            help="What is said: helps where SPEECH is noisy or has holes. A text, or .txt, .srt, .TextGrid, .align.",
+        ),
+    ] = None,
+    language: Annotated[str, typer.Option(metavar="CODE", help="The text's language, as espeak-ng has it.")] = "en",
+    mouth_video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Video of a face saying SPEECH: its lips are followed.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a job that was stopped.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the output if it is there.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object; no progress.")] = False,
@@ -65,10 +99,14 @@ def command(
             face,
             speech,
             out,
-            mouth=mouth,
+            mouth=mouth if mouth == "auto" else float(mouth),
             face_index=face_index,
             length=length.value,
             preset=preset.value,
+            person=person,
+            text=text,
+            language=language,
+            mouth_video=mouth_video,
             resume=resume,
             overwrite=force,
             progress=report,

@@ -54,6 +54,54 @@ def lips(
     _tell(found, {"preset": found.preset, "split": found.split}, words, figures, json)
 
 
+@app.command("opening")
+def opening(
+    data: Data,
+    preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="Which network.")] = Preset.fast,
+    split: Split = "test",
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many clips of each part of the split.")
+    ] = None,
+    out: Out = None,
+    figures: Figures = None,
+    json: Json = False,
+) -> None:
+    """Dub clips at --mouth 0.4 to 1.8, and quiet and mumbled speech with --mouth auto; tell how far mouths open."""
+    from kouxing.eval.opening import evaluate
+
+    with progress(silent=json) as report:
+        found = evaluate(data, preset.value, split, limit, out, progress=_of_clips(report))
+    words = ["opening", "--data", str(data), "--preset", preset.value, "--split", split]
+    words += [] if limit is None else ["--limit", str(limit)]
+    _tell(found, {"preset": found.preset, "split": found.split}, words, figures, json)
+
+
+@app.command("lipreading")
+def lipreading(
+    data: Data,
+    run: Annotated[
+        Path, typer.Option(metavar="DIR", help="Run folder of `train lipreader`; not one that trained the network.")
+    ],
+    preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="Which network.")] = Preset.fast,
+    split: Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")] = "test-person",
+    limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="At most so many clips.")] = None,
+    out: Out = None,
+    figures: Figures = None,
+    json: Json = False,
+) -> None:
+    """Dub clips whose words are known; a lip reader reads the real and the dubbed mouths. Needs kouxing[train]."""
+    from kouxing.cli.train import check_installed
+
+    check_installed()
+    from kouxing.eval.lipreading import evaluate
+
+    with progress(silent=json) as report:
+        found = evaluate(data, run, preset.value, split, limit, out, progress=_of_clips(report))
+    words = ["lipreading", "--data", str(data), "--run", str(run), "--preset", preset.value, "--split", split]
+    words += [] if limit is None else ["--limit", str(limit)]
+    _tell(found, {"split": found.split}, words, figures, json)
+
+
 @app.command("animate")
 def animate(
     data: Data,
@@ -95,6 +143,38 @@ def sync(
         found = evaluate(data, split, out, run, progress=_of_clips(report))
     words = ["sync", "--data", str(data), "--split", split]
     words += [] if run is None else ["--run", str(run)]
+    _tell(found, {"split": found.split}, words, figures, json)
+
+
+@app.command("multimodal")
+def multimodal(
+    data: Data,
+    split: Split = "test",
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Run folder of `train multimodal`: its weights are judged, else the shipped ones."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many clips of each part of the split.")
+    ] = None,
+    faces: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Also paint N clips and judge them beside `lips`; a minute each.")
+    ] = 0,
+    out: Out = None,
+    figures: Figures = None,
+    json: Json = False,
+) -> None:
+    """Judge every subset of text, sound and mouth pictures in clean, noisy and broken sound, and the aligner."""
+    from kouxing.eval.multimodal import evaluate
+
+    with progress(silent=json) as report:
+        found = evaluate(data, split, out, weights=run, limit=limit, faces=faces, progress=_of_clips(report))
+    words = ["multimodal", "--data", str(data), "--split", split]
+    words += [] if run is None else ["--run", str(run)]
+    words += [] if limit is None else ["--limit", str(limit)]
+    words += ["--faces", str(faces)] if faces else []
     _tell(found, {"split": found.split}, words, figures, json)
 
 

@@ -48,7 +48,7 @@ def speech(
     dry_run: DryRun = False,
 ) -> None:
     """Train the speech encoder: log-mel to mouth geometry. The same command goes on where it stopped."""
-    _check_installed()
+    check_installed()
     from kouxing.train import speech as recipe
 
     schedule = _changed(recipe.PRESETS["speech"], steps=steps, batch=batch, precision=precision, seed=seed)
@@ -70,7 +70,7 @@ def ears(
     out: Out = None,
 ) -> None:
     """Average several trained speech encoders (other seeds) into one."""
-    _check_installed()
+    check_installed()
     from kouxing.train import speech as recipe
 
     _check_file(data / "manifest.csv", "--data", data)
@@ -98,7 +98,7 @@ def coefficients(
 
     DATA's tracks must hold `blendshapes`. The same command goes on where it stopped.
     """
-    _check_installed()
+    check_installed()
     from kouxing.train import coefficients as recipe
 
     schedule = _changed(recipe.SCHEDULE, steps=steps, batch=batch, precision=precision, seed=seed)
@@ -130,6 +130,17 @@ def lips(
         Path | None,
         typer.Option(metavar="DIR", help="Run folder of `kouxing train sync`: its discriminator, frozen, as a loss."),
     ] = None,
+    lipreader: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder of `kouxing train lipreader`: its reader, frozen, as a loss."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LOSS=X", help="Weight of one loss instead of the table's, 0 leaves it out; repeatable."),
+    ] = None,
+    gan_from: Annotated[
+        float, typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Critics (--weight gan=X) come in after so much.")
+    ] = 0.5,
     device: Device = "cpu",
     steps: Steps = None,
     batch: Batch = None,
@@ -138,13 +149,16 @@ def lips(
     dry_run: DryRun = False,
 ) -> None:
     """Train the network that paints mouths. The same command goes on where it stopped."""
-    _check_installed()
+    check_installed()
     from kouxing.train import lips as recipe
 
     schedule = _changed(recipe.PRESETS[preset.value], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or RUNS / f"lips-{preset.value}"
+    weights = recipe.loss_table(_weights(weight or []))
+    losses = {"vgg19": vgg19, "judge": judge, "lipreader": lipreader}
+    more: dict[str, Any]
     if dry_run:
-        more = {"preset": preset.value, "speech": speech, "start": start, "vgg19": vgg19, "judge": judge}
+        more = {"preset": preset.value, "speech": speech, "start": start, **losses, "weights": weights}
         _show("lips", data, folder, device, schedule, more)
         return
     _check_file(data / "manifest.csv", "--data", data)
@@ -152,10 +166,11 @@ def lips(
     for option, path in (("--start", start), ("--vgg19", vgg19)):
         if path is not None and not path.is_file():
             raise OptionError(f"{option} {path}: no such file")
-    if judge is not None:
-        _check_file(judge / "best.safetensors", "--judge", judge)
-    networks: dict[str, Any] = {"speech": speech, "start": start, "vgg19": vgg19, "judge": judge}
-    recipe.main(data, folder, preset=preset.value, device=device, schedule=schedule, **networks)
+    for option, run in (("--judge", judge), ("--lipreader", lipreader)):
+        if run is not None:
+            _check_file(run / "best.safetensors", option, run)
+    more = {"speech": speech, "start": start, **losses, "weights": weights, "gan_from": gan_from}
+    recipe.main(data, folder, preset=preset.value, device=device, schedule=schedule, **more)
     typer.echo(str(folder))
 
 
@@ -183,6 +198,10 @@ def sync(
     spoiled: Annotated[
         bool, typer.Option("--spoiled", help="Also spoil a fifth of the clips and tell what the filter finds.")
     ] = False,
+    set_two: Annotated[
+        Path | None,
+        typer.Option("--set2", metavar="FILE", help="set2.csv of another run, instead of a filter of its own."),
+    ] = None,
     device: Device = "cpu",
     steps: Annotated[int | None, typer.Option(min=1, metavar="N", help="Steps of each stage.")] = None,
     batch: Batch = None,
@@ -191,7 +210,7 @@ def sync(
     dry_run: DryRun = False,
 ) -> None:
     """Train the sync discriminator in three stages, the filter between. The same command goes on where it stopped."""
-    _check_installed()
+    check_installed()
     from kouxing.train import sync as recipe
 
     changes = {"steps": steps, "batch": batch, "precision": precision, "seed": seed}
@@ -211,10 +230,40 @@ def sync(
         raise OptionError("--resnext goes with --whisper: both are of syncx")
     if resnext is not None and not resnext.is_file():
         raise OptionError(f"--resnext {resnext}: no such file")
+    if set_two is not None and not set_two.is_file():
+        raise OptionError(f"--set2 {set_two}: no such file")
     recipe.main(
         data, folder, speech=None if speech is None else speech / "best.safetensors", whisper=whisper,
-        resnext=resnext, recipe=stages, baseline=baseline, spoiled=spoiled, device=device,
+        resnext=resnext, recipe=stages, baseline=baseline, spoiled=spoiled, set_two=set_two, device=device,
     )  # fmt: skip
+    typer.echo(str(folder))
+
+
+@app.command("lipreader")
+def lipreader(
+    data: Data,
+    out: Out = None,
+    device: Device = "cpu",
+    steps: Steps = None,
+    batch: Batch = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the lip reader: mouth pictures to phones, on clips whose words are known (GRID's names, align/ID.align).
+
+    A frozen loss of `train lips --lipreader`; with another --seed, its judge. The same command goes on.
+    """
+    check_installed()
+    from kouxing.train import lipreader as recipe
+
+    schedule = _changed(recipe.SCHEDULE, steps=steps, batch=batch, precision=precision, seed=seed)
+    folder = out or RUNS / "lipreader"
+    if dry_run:
+        _show("lipreader", data, folder, device, schedule, {})
+        return
+    _check_file(data / "manifest.csv", "--data", data)
+    recipe.main(data, folder, device=device, schedule=schedule)
     typer.echo(str(folder))
 
 
@@ -227,7 +276,7 @@ def judges(
     out: Out = None,
 ) -> None:
     """Join several trained sync discriminators (other seeds) into one."""
-    _check_installed()
+    check_installed()
     from kouxing.train import sync as recipe
 
     _check_file(data / "manifest.csv", "--data", data)
@@ -259,7 +308,7 @@ def mouth(
     dry_run: DryRun = False,
 ) -> None:
     """Train `mouth`: speech to mouth coefficients, streaming. The --no- options leave a part out, as a comparison."""
-    _check_installed()
+    check_installed()
     from kouxing.models.mouth import MouthDimensions
     from kouxing.train import mouth as recipe
 
@@ -305,7 +354,7 @@ def expression(
     dry_run: DryRun = False,
 ) -> None:
     """Train `expression`: speech, emotion and style to all coefficients. The same command goes on where it stopped."""
-    _check_installed()
+    check_installed()
     from kouxing.train import expression as recipe
 
     schedule = _changed(recipe.PRESETS["expression"], steps=steps, batch=batch, precision=precision, seed=seed)
@@ -327,7 +376,68 @@ def expression(
     typer.echo(str(folder))
 
 
-def _check_installed() -> None:
+@app.command("multimodal")
+def multimodal(
+    data: Data,
+    speech: Annotated[
+        Path, typer.Option(metavar="DIR", help="Run folder of the speech encoder that ships (`train ears`).")
+    ] = Path("runs/speech"),
+    phones: Annotated[
+        Path, typer.Option(metavar="DIR", help="Run folder of `train speech`: the aligner starts from its phone stage.")
+    ] = Path("runs/speech-0"),
+    expression: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR", help="Run folder of `train expression` on the same encoder; it speaks what has no face."
+        ),
+    ] = Path("runs/expression"),
+    joins: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="modulation; concatenation or contrastive as a comparison (after the first run)."
+        ),
+    ] = "modulation",
+    out: Out = None,
+    device: Device = "cpu",
+    steps: Steps = None,
+    batch: Batch = None,
+    precision: Precision = None,
+    seed: Seed = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Train `multimodal`: text, speech and mouth pictures, any of them, to one mouth; and the aligner of texts.
+
+    The same command goes on where it stopped.
+    """
+    check_installed()
+    from kouxing.models.multimodal import JOINS
+    from kouxing.train import multimodal as recipe
+
+    if joins not in JOINS:
+        raise OptionError(f"--joins {joins}: choose one of {', '.join(JOINS)}")
+    schedule = _changed(recipe.PRESETS["multimodal"], steps=steps, batch=batch, precision=precision, seed=seed)
+    folder = out or RUNS / ("multimodal" if joins == "modulation" else f"multimodal-{joins}")
+    if dry_run:
+        more = {"speech": speech, "phones": phones, "expression": expression, "joins": joins}
+        _show("multimodal", data, folder, device, schedule, more)
+        return
+    _check_file(data / "manifest.csv", "--data", data)
+    _check_file(speech / "best.safetensors", "--speech", speech)
+    _check_file(phones / "phones" / "best.safetensors", "--phones", phones)
+    _check_file(expression / "best.safetensors", "--expression", expression)
+    recipe.main(
+        data, folder, speech=speech, phone_stage=phones, expression=expression, joins=joins, device=device,
+        schedule=schedule,
+    )  # fmt: skip
+    typer.echo(str(folder))
+
+
+def check_installed() -> None:
+    """Refuse, in one line, what PyTorch is missing for.
+
+    Raises:
+        OptionError: a package of kouxing[train] is missing.
+    """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
         raise OptionError(f"training needs {', '.join(missing)}: install it with pip install 'kouxing[train]'")
@@ -336,6 +446,18 @@ def _check_installed() -> None:
 def _check_file(path: Path, option: str, folder: Path) -> None:
     if not path.is_file():
         raise OptionError(f"{option} {folder}: has no {path.name}; give the folder that holds it")
+
+
+def _weights(texts: list[str]) -> dict[str, float]:
+    """``LOSS=X`` texts."""
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise OptionError(f"--weight {text}: give it as LOSS=NUMBER") from None
+    return found
 
 
 def _changed(schedule: Any, **changes: Any) -> Any:

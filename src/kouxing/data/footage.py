@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -135,6 +136,11 @@ def _read(path: Path, clip: Clip) -> Footage | None:
         if "rejected" in file:
             return None
         stored = {name: file[name] for name in file.files}
+    return unpacked(stored, clip)
+
+
+def unpacked(stored: dict[str, Any], clip: Clip) -> Footage:
+    """Footage of what the cache keeps of a clip (``prepare_clip``)."""
     bounds = stored.pop("offsets")
     data = stored.pop("jpeg")
     jpegs = tuple(data[first:last] for first, last in zip(bounds[:-1], bounds[1:], strict=True))
@@ -167,7 +173,7 @@ def prepare_clip(data: Path, clip: Clip) -> dict[str, np.ndarray]:
     lips = apply(matrices, track.lips[:frames])
     points = apply(matrices, anchors)
     width = np.linalg.norm(points[:, EDGE_RIGHT] - points[:, EDGE_LEFT], axis=-1)
-    encoded = [_jpeg(crop_face(image, matrix).image) for image, matrix in zip(images, matrices, strict=False)]
+    encoded = [encode_crop(crop_face(image, matrix).image) for image, matrix in zip(images, matrices, strict=False)]
     silent = np.ones(frames, bool)
     heard = silent_frames(sound.samples, SAMPLE_HZ)[:frames]
     silent[: len(heard)] = heard
@@ -186,7 +192,8 @@ def prepare_clip(data: Path, clip: Clip) -> dict[str, np.ndarray]:
     }
 
 
-def _jpeg(image: Bytes) -> Bytes:
+def encode_crop(image: Bytes) -> Bytes:
+    """One crop as the cache keeps it (``Footage.crop`` gives it back)."""
     kept, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     if not kept:
         raise DataError("a crop could not be encoded as JPEG")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from kouxing.data import augment
 from kouxing.data.footage import Footage
+from kouxing.data.grid import Word, phones_of
 from kouxing.data.references import APART, REFERENCES, choose
 from kouxing.data.speech import shares
 from kouxing.face.crop import apply
@@ -29,6 +32,8 @@ OUTLINE = (*range(2, 7), *range(14, 19))
 """Places in ``JAW_POINTS`` at the sides of the jaw, which head turns move much and speech little."""
 NUDGED_SHARE = 0.5
 """How often references are moved a little apart from the frame: more head poses than the footage has."""
+WORD_SHARE = 0.8
+"""How often a run is laid around a word, where words are known."""
 STANCE_NOISE = 0.004
 """Spread of a tracker's noise in stances (half a crop pixel): they must not tell more than the head's turn."""
 
@@ -80,6 +85,8 @@ class LipsSamples:
         window: F.
         spacing: of the audio feature selector.
         seed: source of chance.
+        words: clip id -> what is said, for the lip-reading loss.
+        plain: no change of light and no single picture as reference: one person's own footage is as it is.
     """
 
     def __init__(
@@ -92,9 +99,12 @@ class LipsSamples:
         window: int,
         spacing: int,
         seed: int,
+        words: Mapping[str, Sequence[Word]] | None = None,
+        plain: bool = False,
     ) -> None:
         self._footage, self._predicted = footage, predicted
         self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
+        self._words, self._plain = words, plain
         self._shares = shares(footage, grid=0.2, words=0.2)
 
     def __call__(self, number: int) -> Batch:
@@ -106,7 +116,8 @@ class LipsSamples:
             mel ``[clips, 4 * S, 80]``, above ``[N, 3, 8, 256]`` (the rows over the lower half that a mouth picture
             shows), stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop),
             places ``[N, R, 50, 4]``: points of lips and jaw in the frame (x, y) and where they lie in each reference,
-            in halves of the crop from its middle.
+            in halves of the crop from its middle; with ``words`` also phones ``[clips, P]`` said in the run, and counts
+            ``[clips]``.
         """
         rng = np.random.default_rng([self._seed, number])
         rows = [self._sample(int(i), rng) for i in rng.choice(len(self._footage), self._clips, p=self._shares)]
@@ -114,17 +125,17 @@ class LipsSamples:
 
     def _sample(self, place: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
         clip = self._footage[place]
-        starts = np.flatnonzero(clip.found[: len(clip) - self._run + 1])
-        first = int(rng.choice(starts))
+        first = self._first(clip, rng)
         frames = list(range(first, min(first + self._run, len(clip))))
         usable = clip.found & (np.abs(np.arange(len(clip)) - first) >= min(APART, len(clip) // 4))
         chosen = choose(clip.aperture, clip.pose, clip.pose[first], usable, rng=rng, count=REFERENCES)
-        if rng.random() < ONE_PICTURE_SHARE:
+        if rng.random() < ONE_PICTURE_SHARE and not self._plain:
             chosen = [int(rng.choice(chosen))] * REFERENCES
         turn = augment.small_affine(rng)
         apart = rng.random() < NUDGED_SHARE
         turns = np.stack([turn] * len(frames) + [augment.nudged(turn, rng) if apart else turn for _ in chosen])
-        images = augment.light([clip.crop(i) for i in frames + chosen], rng)
+        images = [clip.crop(i) for i in frames + chosen]
+        images = images if self._plain else augment.light(images, rng)
         images = [augment.moved(image, way) for image, way in zip(images, turns, strict=True)]
         targets, references = images[: len(frames)], images[len(frames) :]
         lips = apply(turn, clip.lips[frames])
@@ -149,7 +160,38 @@ class LipsSamples:
                 :, None
             ],
             "lips": lips / HALF_PX,
+            **self._said(clip.clip.id, first),
         }
+
+    def _first(self, clip: Footage, rng: np.random.Generator) -> int:
+        """Where a run begins; where words are known, mostly so that one of them lies inside."""
+        starts = np.flatnonzero(clip.found[: len(clip) - self._run + 1])
+        whole = [word for word in (self._words or {}).get(clip.clip.id, ()) if self._fits(word, starts)]
+        if whole and rng.random() < WORD_SHARE:
+            word = whole[int(rng.integers(len(whole)))]
+            assert word.first is not None and word.last is not None
+            around = starts[(starts < word.first) & (starts + self._run > word.last)]
+            return int(rng.choice(around))
+        return int(rng.choice(starts))
+
+    def _fits(self, word: Word, starts: np.ndarray) -> bool:
+        if word.first is None or word.last is None:
+            return False
+        return bool(((starts < word.first) & (starts + self._run > word.last)).any())
+
+    def _said(self, name: str, first: int) -> dict[str, np.ndarray]:
+        """Phones of the words that lie inside the run that begins at ``first``, with a frame on either side."""
+        if self._words is None:
+            return {}
+        inside = tuple(
+            word
+            for word in self._words.get(name, ())
+            if word.first is not None and word.last is not None and first < word.first and word.last < first + self._run
+        )
+        said = phones_of(inside)[: self._run]
+        phones = np.zeros((1, self._run), np.int64)
+        phones[0, : len(said)] = said
+        return {"phones": phones, "counts": np.array([len(said)])}
 
     @staticmethod
     def _tracked(clip: Footage, rng: np.random.Generator) -> Float:

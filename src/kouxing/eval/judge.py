@@ -83,11 +83,11 @@ def judge_clip(scene: Scene, cross: Spoken | None, wrong: Spoken | None, studio:
     row |= _orientation(own, features)
     made = studio.redub(scene, features)
     track = studio.follow(made)
-    row |= _self_rows("self", scene, made, track) | _silence("self", track, own, row["closed_threshold"])
+    row |= own_rows("self", scene, made, track) | _silence("self", track, own, row["closed_threshold"])
     row |= _silence("truth", scene.track, own, row["closed_threshold"])
     for name, baseline in (("copy", CopyReference()), ("truth", GroundTruth())):
         other = studio.redub(scene, features, baseline)
-        row |= _self_rows(name, scene, other, studio.follow(other))
+        row |= own_rows(name, scene, other, studio.follow(other))
     crossed: list[VideoFrame] = []
     if cross:
         crossed = studio.redub(scene, studio.hear(cross.samples)[: len(cross.aperture)])
@@ -124,7 +124,7 @@ def _orientation(own: Spoken, features: Float) -> Row:
     }
 
 
-def _self_rows(name: str, scene: Scene, made: list[VideoFrame], track: FaceTrack) -> Row:
+def own_rows(name: str, scene: Scene, made: list[VideoFrame], track: FaceTrack) -> Row:
     """Everything that needs the real picture of the same moment."""
     real, opened = metrics.aperture(scene.track), metrics.aperture(track)
     lag = metrics.best_lag(opened, real)

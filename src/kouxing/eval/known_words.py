@@ -7,7 +7,6 @@ word times (speaker s1) sentences begin and end within 0.08 s of where they shou
 from __future__ import annotations
 
 import csv
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dct
 
+from kouxing.data import grid
 from kouxing.data.animate import Take
 from kouxing.data.phones import clip_of
 from kouxing.text.phones import CLASS, Phone, mouth_classes
@@ -22,17 +22,6 @@ from kouxing.text.speak import Speaker, Voice
 from kouxing.types import Bool, Float
 from kouxing.units import MEL_HZ, MELS_PER_FRAME
 
-SENTENCE = re.compile(r"(?:^|_)([blps])([bgrw])([abiw])([a-vx-z])([z1-9])([anps])$")
-"""GRID's file names: command, colour, preposition, letter, digit, adverb (Cooke and others 2006)."""
-WORDS: tuple[dict[str, str], ...] = (
-    {"b": "bin", "l": "lay", "p": "place", "s": "set"},
-    {"b": "blue", "g": "green", "r": "red", "w": "white"},
-    {"a": "at", "b": "by", "i": "in", "w": "with"},
-    {},
-    {"z": "zero", "1": "one", "2": "two", "3": "three", "4": "four", "5": "five", "6": "six", "7": "seven",
-     "8": "eight", "9": "nine"},
-    {"a": "again", "n": "now", "p": "please", "s": "soon"},
-)  # fmt: skip
 PAUSE_S = 0.3
 CEPSTRA = 20
 NEAR = 3
@@ -75,12 +64,8 @@ def near_bilabials(classes: NDArray[np.int64]) -> Bool:
 
 def sentence(source: str) -> str | None:
     """The words that a GRID file's path tells, as espeak-ng says them well; None where it is no such name."""
-    found = next((one for part in Path(source).parts if (one := SENTENCE.search(Path(part).stem))), None)
-    if found is None:
-        return None
-    return " ".join(
-        words.get(letter, f"{letter.upper()}.") for words, letter in zip(WORDS, found.groups(), strict=True)
-    )
+    words = grid.sentence(source)
+    return None if words is None else " ".join(word if len(word) > 1 else f"{word.upper()}." for word in words)
 
 
 def aligned(mel: Float, spoken_mel: Float, phones: Sequence[Phone]) -> NDArray[np.int64]:

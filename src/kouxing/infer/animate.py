@@ -23,6 +23,8 @@ from kouxing.infer.animator import Animator, RowStream
 from kouxing.infer.emotion import Mood, emotion_at, read_mood
 from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
+from kouxing.infer.multimodal import Multimodal
+from kouxing.infer.multimodal_animate import Modalities, join, load_samples
 from kouxing.media.aside import aside
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
 from kouxing.media.reader import probe, read_sound
@@ -30,6 +32,8 @@ from kouxing.types import CoefficientTrack, Float
 from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
 
 METHODS = ("expression", "mouth")
+JOINED = "multimodal"
+"""The method where a text or a mouth video is given too."""
 ENDINGS = (".csv", ".json", ".glb", ".mp4")
 LONGEST_S = 3 * 60 * 60
 """Coefficients of longer speech would not fit into a reasonable file or memory (3 hours are 135 MB of rows)."""
@@ -125,7 +129,7 @@ def voice(model: Mouth | Expression, moods: Sequence[Mood] = (), style: Coeffici
 
 
 def animate(
-    speech: str | Path,
+    speech: str | Path | None,
     out: str | Path | Sequence[str | Path] = (),
     *,
     method: str = "expression",
@@ -134,13 +138,16 @@ def animate(
     avatar: str | Path | None = None,
     send: str | None = None,
     explain: str | Path | None = None,
+    text: str | Path | None = None,
+    language: str = "en",
+    mouth_video: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> AnimateReport:
     """Turn speech into face animation, 60 rows a second.
 
     Args:
-        speech: sound, or a video whose sound is taken.
+        speech: sound, or a video whose sound is taken; None where ``text`` or ``mouth_video`` stand alone.
         out: what to write, by ending: ``.csv`` (Live Link Face), ``.json``, ``.glb`` (the avatar, animated), ``.mp4``
             (a preview of it).
         method: ``expression`` (the whole face, emotions) or ``mouth`` (mouth and jaw, the shortest delay).
@@ -149,6 +156,9 @@ def animate(
         avatar: a GLB with ARKit's 52 morph targets for ``.glb`` and ``.mp4``; the bundled head by default.
         send: ``vmc://host:port`` or ``livelink://host:port``; sends live at 60 frames a second, after the files.
         explain: a PNG of what the model attended to (``mouth``).
+        text: what is said, or a transcript (``text.transcripts``): it helps where speech is noisy.
+        language: espeak-ng's name of the text's language.
+        mouth_video: the face of the speaker, saying the same: its lips are followed.
         overwrite: replace files that are there.
         progress: called with (stage, done, total or None); stages are ``listen``, ``draw``, ``send``.
 
@@ -159,7 +169,9 @@ def animate(
         OutputError: a file cannot be written or is there already; or nobody listened where it was sent.
         WeightError: weights are missing or damaged.
     """
-    source = Path(speech)
+    given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
+    _check_modalities(speech, given, method, bool(emotion) or style is not None or explain is not None)
+    source = None if speech is None else Path(speech)
     goals = [Path(out)] if isinstance(out, (str, Path)) else [Path(one) for one in out]
     if not goals and send is None and explain is None:
         raise OptionError("nothing to make: name a file with --out or an address with --send")
@@ -174,11 +186,17 @@ def animate(
         if body:
             gltf.animate(body, CoefficientTrack(np.zeros((2, len(COEFFICIENTS)), np.float32)), str(chosen or HEAD))
         sender = stack.enter_context(Sender(place)) if place is not None else None
-        speaker = voice(load(method), moods, tracks.read(Path(style)).at() if style is not None else None)
-        track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
+        if given:
+            track, spent, warnings = _join(source, given, progress or _silent)
+            attention, speaker, method, wait_ms = None, None, JOINED, 1000 * len(track) / COEFFICIENT_HZ
+        else:
+            assert source is not None
+            speaker = voice(load(method), moods, tracks.read(Path(style)).at() if style is not None else None)
+            track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
+            warnings, wait_ms = (), speaker.look_ahead_ms
         for goal in goals:
             _write(goal, track, body, head, source, str(chosen or HEAD), progress or _silent)
-        if explain is not None and attention is not None:
+        if explain is not None and attention is not None and speaker is not None:
             _explain(Path(explain), attention, speaker)
         sent = None
         if sender is not None:
@@ -194,10 +212,10 @@ def animate(
         seconds=len(track) / COEFFICIENT_HZ,
         rows=len(track),
         method=method,
-        look_ahead_ms=speaker.look_ahead_ms,
+        look_ahead_ms=wait_ms,
         real_time_factor=spent / max(len(track) / COEFFICIENT_HZ, 1e-6),
         sent=sent,
-        warnings=_warnings(sent),
+        warnings=(*warnings, *_warnings(sent)),
     )
 
 
@@ -205,7 +223,26 @@ def _silent(stage: str, done: int, total: int | None) -> None:
     """Progress that nobody asked for."""
 
 
-def _check(source: Path, goals: Sequence[Path], explain: Path | None, method: str, overwrite: bool) -> None:
+def _check_modalities(speech: str | Path | None, given: Modalities, method: str, more: bool) -> None:
+    if speech is None and not given:
+        raise OptionError("nothing to hear, read or see: give SPEECH, --text or --mouth-video")
+    if given and (method != METHODS[0] or more):
+        raise OptionError(
+            "--text and --mouth-video go with none of --method, --emotion, --style and --explain; leave those out"
+        )
+
+
+def _join(source: Path | None, given: Modalities, told: Progress) -> tuple[CoefficientTrack, float, tuple[str, ...]]:
+    """The whole track from all modalities, seconds that the networks worked, and warnings."""
+    samples = None
+    if source is not None:
+        samples = load_samples(source)
+        _check_samples(source, samples, 0)
+    joined = join(samples, given, Multimodal(threads=1), told)
+    return joined.track(), joined.spent_s, joined.warnings
+
+
+def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, method: str, overwrite: bool) -> None:
     """Complain before any work is done."""
     for goal in goals:
         tracks.check_output(goal, overwrite, ENDINGS)
@@ -216,7 +253,7 @@ def _check(source: Path, goals: Sequence[Path], explain: Path | None, method: st
                 f"--explain shows the attention of the model mouth, and {method} has none; --method mouth"
             )
     for goal in (*goals, *((explain,) if explain else ())):
-        if goal.exists() and source.exists() and goal.samefile(source):
+        if source is not None and goal.exists() and source.exists() and goal.samefile(source):
             raise OutputError(f"{goal}: is the input; choose another output")
     if any(goal.suffix.lower() == ".mp4" for goal in goals):
         from kouxing.infer.render import check
@@ -224,6 +261,10 @@ def _check(source: Path, goals: Sequence[Path], explain: Path | None, method: st
         check()
     if len(set(goals)) < len(goals):
         raise OptionError(f"--out {goals[0]}: the same file is named twice")
+    if source is None:
+        if any(goal.suffix.lower() == ".mp4" for goal in goals):
+            raise OptionError("--out .mp4 is a preview with its sound; give SPEECH, or write .csv, .json or .glb")
+        return
     found = probe(source)
     if not found.has_sound:
         raise NoSoundError(f"{source}: has no sound; give a file with speech")
@@ -309,14 +350,14 @@ class _Watched:
 
 
 def _write(
-    goal: Path, track: CoefficientTrack, body: bytes, head: Path, source: Path, name: str, told: Progress
+    goal: Path, track: CoefficientTrack, body: bytes, head: Path, source: Path | None, name: str, told: Progress
 ) -> None:
     ending = goal.suffix.lower()
     if ending == ".glb":
         made = gltf.animate(body, track, name, source_type=SOURCE_TYPES + ALL_MADE)
         with aside(goal) as part:
             part.write_bytes(made)
-    elif ending == ".mp4":
+    elif ending == ".mp4" and source is not None:
         from kouxing.infer.preview import preview
 
         preview(track, head, goal, source, lambda done, total: told("draw", done, total))

@@ -14,8 +14,10 @@ import numpy as np
 
 from kouxing import __version__, config
 from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OutputError
-from kouxing.infer import references, timeline
+from kouxing.infer import level, multimodal_dub, references, timeline
+from kouxing.infer import person as persons
 from kouxing.infer.job import Job, alone, fingerprint, output_errors
+from kouxing.infer.multimodal_animate import Modalities
 from kouxing.infer.order import DubReport, Order
 from kouxing.infer.paint import Cast, LipsModel, Painted, Painter, cast, crop_of
 from kouxing.infer.parts import Parts, shipped
@@ -53,10 +55,14 @@ def dub(
     speech: str | Path,
     out: str | Path,
     *,
-    mouth: float = 1.0,
+    mouth: float | str = 1.0,
     face_index: int = 0,
     length: str = "video",
     preset: str = "fast",
+    person: str | Path | None = None,
+    text: str | Path | None = None,
+    language: str = "en",
+    mouth_video: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -71,12 +77,17 @@ def dub(
         face: video or picture of the person.
         speech: sound, or a video whose sound is taken.
         out: the MP4 to write: frame rate, times, size and colour format of ``face``.
-        mouth: opening coefficient, 0..3: 1 as spoken, more is wider.
+        mouth: opening coefficient, 0..3: 1 as spoken, more is wider; ``auto``: quiet or mumbled speech opens the mouth
+            like clear speech (``infer.level``).
         face_index: which face, 0 = the largest of the first frame that shows any.
         length: ``video``: as the video (more speech is cut, after less speech the mouth rests); ``speech``: as the
             speech (more video is cut, the last frame of less video is held); ``loop``: as the speech, the video running
             to and fro. A picture always lasts as long as the speech, at 25 fps.
         preset: ``fast`` or ``fine``.
+        person: file of ``fit`` (.kx), fitted for the same preset: its numbers in place of the shipped ones.
+        text: what is said, or a transcript file: with it noisy or broken speech still moves the mouth.
+        language: espeak-ng's name of the text's language.
+        mouth_video: a face saying the same speech: its lips are followed.
         resume: go on with the unfinished job of the same inputs and options; without one, start.
         overwrite: replace ``out`` if it is there.
         progress: called with (stage, done, total or None); stages are ``listen``, ``scan``, ``paint``, ``join``.
@@ -87,12 +98,13 @@ def dub(
         MediaError: an input cannot be read; NoVideoError, NoSoundError where it has no picture, no sound.
         NoFaceError: the footage does not show the face.
         OutputError: ``out`` cannot be written, is there already, or the disk is full.
-        WeightError: weights are missing or damaged.
+        WeightError: weights or the person file are missing or damaged.
     """
     began = time.monotonic()
     order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)
     order.check_out(overwrite or (resume and Job.made(order.out)))
-    parts = parts or shipped()
+    given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
+    parts = parts or _parts(None if person is None else Path(person), preset)
     plan = {
         "face": fingerprint(order.face),
         "speech": fingerprint(order.speech),
@@ -102,6 +114,7 @@ def dub(
         "preset": preset,
         "weights": parts.identity(preset),
         "program": __version__,
+        **multimodal_dub.plan_of(given),
     }
     info = probe(order.face)
     if not info.has_video:
@@ -112,7 +125,7 @@ def dub(
     with alone(order.out):
         job = Job.open(order.out, plan, resume)
         try:
-            run = _Run(order, info, job, parts, lips, progress or _silent)
+            run = _Run(order, info, job, parts, lips, progress or _silent, given)
             return run(began)
         except OutputError as error:
             raise OutputError(f"{error}; the same command with --resume then goes on") from error
@@ -122,6 +135,15 @@ def dub(
             raise
 
 
+def _parts(path: Path | None, preset: str) -> Parts:
+    """The shipped pieces, with a person's numbers where one is given."""
+    if path is None:
+        return shipped()
+    person = persons.load(path)
+    persons.check_preset(path, person, preset)
+    return shipped(person)
+
+
 def _silent(stage: str, done: int, total: int | None) -> None:
     """Progress that nobody asked for."""
 
@@ -129,13 +151,17 @@ def _silent(stage: str, done: int, total: int | None) -> None:
 class _Run:
     """One job from its inputs to its output; each step is kept in the job's folder or quickly made again."""
 
-    def __init__(self, order: Order, info: MediaInfo, job: Job, parts: Parts, lips: LipsModel, told: Progress) -> None:
+    def __init__(
+        self, order: Order, info: MediaInfo, job: Job, parts: Parts, lips: LipsModel, told: Progress,
+        given: Modalities = Modalities(),
+    ) -> None:  # fmt: skip
         self._order = order
         self._info = info
         self._job = job
         self._parts = parts
         self._lips = lips
         self._told = told
+        self._given = given
         self._footage = Footage(order.face, info.is_picture)
         self._warnings: list[str] = []
 
@@ -146,7 +172,9 @@ class _Run:
         people = cast(seen.track, float(rate))
         line = self._lay_out(seen, rate, words)
         self._lips.set_references(self._references(seen, people))
-        painter = Painter(self._lips, self._parts.paste, people, line, words.features, self._order.mouth)
+        wide = _coefficients(words, self._order.mouth)
+        features = words.features * wide[:, None]
+        painter = Painter(self._lips, self._parts.paste, people, line, features, 1.0)
         painted = self._paint(seen, line, painter, rate)
         self._join(line)
         dubbed = int(people.present[line.source].sum())
@@ -162,6 +190,7 @@ class _Run:
             fps=painted / max(time.monotonic() - began, 1e-6),
             preset=self._order.preset,
             mouth=self._order.mouth,
+            opening=float(wide[~words.silent].mean() if not words.silent.all() else wide.mean()),
             length=self._order.length,
             warnings=tuple(self._warnings),
         )
@@ -170,11 +199,7 @@ class _Run:
         """Features of the speech, kept in the job."""
         path = self._order.speech
         if not self._job.has(SPEECH):
-            total = probe(path).sound_seconds
-            samples = None if total is None else int(total * SAMPLE_HZ)
-            words = hear(
-                read_sound(path, SAMPLE_HZ), self._parts.speech(), lambda done: self._told("listen", done, samples)
-            )
+            words = self._joined() if self._given else self._heard()
             if not words.seconds:
                 raise NoSoundError(f"{path}: its sound is 0 s long; give a file with speech")
             arrays = {"features": words.features, "silent": words.silent}
@@ -184,6 +209,22 @@ class _Run:
         if kept["silent"].all():
             self._warnings.append(f"{path}: no speech is heard in it, the mouth stays closed")
         return Speech(kept["features"], kept["silent"], seconds)
+
+    def _heard(self) -> Speech:
+        """By the speech encoder alone."""
+        path = self._order.speech
+        total = probe(path).sound_seconds
+        samples = None if total is None else int(total * SAMPLE_HZ)
+        sound: Iterable[Float] = read_sound(path, SAMPLE_HZ)
+        if self._order.mouth == level.AUTO:
+            sound = level.raised(sound, level.gain(level.measured(read_sound(path, SAMPLE_HZ))))
+        return hear(sound, self._parts.speech(), lambda done: self._told("listen", done, samples))
+
+    def _joined(self) -> Speech:
+        """With a text, a mouth video or both."""
+        words, warnings = multimodal_dub.listen(self._order.speech, self._given, self._told)
+        self._warnings += warnings
+        return words
 
     def _scan(self, speech_seconds: Fraction) -> Scan:
         """Follow the face, in no more of the footage than the output can need."""
@@ -286,6 +327,13 @@ class _Run:
             joined.replace(out)
         self._job.remove()
         self._told("join", 1, 1)
+
+
+def _coefficients(words: Speech, mouth: float | str) -> Float:
+    """Mouth-opening coefficient of each frame of the speech, ``[L]``."""
+    if mouth == level.AUTO:
+        return level.coefficients(words.features, words.silent)
+    return np.full(len(words.features), mouth, np.float32)
 
 
 def _put_back(painter: Painter, painted: Iterable[Painted]) -> Generator[tuple[VideoFrame, Float | None], None, None]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from kouxing.errors import OptionError, OutputError
+from kouxing.infer.level import AUTO
 from kouxing.infer.timeline import LENGTHS
 
 PRESETS = ("fast", "fine")
@@ -28,7 +28,8 @@ class DubReport:
         fps: frames per second of work, from start to end, the scan included; frames that an earlier run had painted
             do not count.
         preset: the network.
-        mouth: opening coefficient.
+        mouth: opening coefficient, or ``auto``.
+        opening: the coefficient's mean over spoken frames.
         length: whose length the output has.
         warnings: what the user should know, a line each.
     """
@@ -40,7 +41,8 @@ class DubReport:
     passed_frames: int
     fps: float
     preset: str
-    mouth: float
+    mouth: float | str
+    opening: float
     length: str
     warnings: tuple[str, ...]
 
@@ -56,15 +58,15 @@ class Order:
     face: Path
     speech: Path
     out: Path
-    mouth: float
+    mouth: float | str
     face_index: int
     length: str
     preset: str
 
     def __post_init__(self) -> None:
         low, high = MOUTH_LIMITS
-        if not (math.isfinite(self.mouth) and low <= self.mouth <= high):
-            raise OptionError(f"--mouth {self.mouth}: give a number from {low:g} to {high:g}")
+        if self.mouth != AUTO and not (isinstance(self.mouth, (int, float)) and low <= self.mouth <= high):
+            raise OptionError(f"--mouth {self.mouth}: give a number from {low:g} to {high:g}, or {AUTO}")
         if self.face_index < 0:
             raise OptionError(f"--face {self.face_index}: faces are counted from 0")
         if self.length not in LENGTHS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 
 from kouxing.errors import DataError
@@ -40,26 +41,37 @@ def read_phones(path: Path) -> tuple[list[Phone], str]:
 
 
 def _textgrid(text: str) -> tuple[list[Phone], str]:
-    """Short and long form alike: only quoted texts and numbers that are values count."""
+    for name, phones in textgrid_tiers(text):
+        if name.lower().startswith("phone"):
+            return phones, _guess(phones)
+    return [], "ipa"
+
+
+def textgrid_tiers(text: str) -> Iterator[tuple[str, list[Phone]]]:
+    """Name and rows of every interval tier of a Praat TextGrid, short and long form alike.
+
+    Raises:
+        ValueError, IndexError, TypeError: it is none.
+    """
     if "ooTextFile" not in text or "TextGrid" not in text:
         raise ValueError("no TextGrid header")
+    # Only quoted texts and numbers that are values count.
     found = _TOKEN.findall(re.sub(r"\[\d*\]", "", text))
     tokens: list[str | float] = [float(number) if number else name or exists for name, exists, number in found]
     # "ooTextFile", "TextGrid", start, end, <exists>, number of tiers
     place = 6
     for _ in range(int(tokens[5])):
-        kind, name, count = tokens[place], str(tokens[place + 1]).lower(), int(tokens[place + 4])
+        kind, name, count = tokens[place], str(tokens[place + 1]), int(tokens[place + 4])
         size = 3 if kind == "IntervalTier" else 2
         rows = tokens[place + 5 : place + 5 + size * count]
         place += 5 + size * count
-        if size == 3 and name.startswith("phone"):
+        if size == 3:
             starts, ends, symbols = rows[0::3], rows[1::3], rows[2::3]
             phones = [
                 Phone(str(one).replace('""', '"'), float(start), float(end))
                 for start, end, one in zip(starts, ends, symbols, strict=True)
             ]
-            return phones, _guess(phones)
-    return [], "ipa"
+            yield name, phones
 
 
 def _guess(phones: list[Phone]) -> str:

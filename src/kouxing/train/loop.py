@@ -101,6 +101,7 @@ def train(
     device: str = "cpu",
     config: dict[str, Any] | None = None,
     report: Callable[[str], None] = print,
+    enough: Callable[[], bool] = lambda: False,
 ) -> nn.Module:
     """Train, or go on where the run folder's checkpoint is; the same command resumes.
 
@@ -111,6 +112,7 @@ def train(
         device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
         config: resolved configuration to keep beside the checkpoint; a resume with another one is refused.
         report: where progress lines go.
+        enough: asked after each validation; True ends the training before its last step.
 
     Returns:
         The averaged model with the best validation score.
@@ -160,6 +162,8 @@ def train(
                     state["best"] = held_out["score"]
                     told = {name: repr(value) for name, value in held_out.items()} | {"step": str(done)}
                     write_aside(folder / BEST, average.state_dict(), told)
+                if enough():
+                    break
             if time.monotonic() - saved > schedule.save_every_s or done == schedule.steps:
                 _save(folder, task.model, average, optimiser, {"step": done, "best": state["best"]})
                 saved = time.monotonic()

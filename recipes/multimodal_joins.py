@@ -1,0 +1,82 @@
+"""Sequential modulation against concatenation and a contrastive shared space: same data, steps and number of weights.
+
+    python recipes/multimodal_joins.py DATA RUNS SPEECH PHONES EXPRESSION [STEPS]
+
+RUNS is the folder that holds `multimodal/` of `kouxing train multimodal`; the others are its options. Prints, on `val`,
+correlation and closure F1 of each subset, clean and at 0 dB, and how much of the voice's loudness and colour (spectral
+slope) a linear map reads from the mouth feature of text and speech. No labelled emotional speech is there to probe.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from kouxing.data.animate import load_takes
+from kouxing.data.multimodal import Clip, MultimodalWindows, Version
+from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions
+from kouxing.train import multimodal as recipe
+from kouxing.train.loop import train
+from kouxing.train.mouth import spread
+from kouxing.train.speech import load as load_speech
+from kouxing.types import Float
+
+PROBED = 150
+
+
+def told(model: Multimodal, clips: list[Clip], versions: list[Version]) -> tuple[Float, Float]:
+    """Mouth features ``[N, D]`` of text and speech, and loudness and slope ``[N, 2]`` of the same frames."""
+    rows, wanted = [], []
+    for clip, version in zip(clips, versions, strict=True):
+        there = (int(clip.text is not None), 1, 0)
+        rows.append(recipe.predict(model, clip, version, there)[2])
+        mel = version.mel.astype(np.float32)
+        half = mel.shape[1] // 2
+        wanted.append(np.stack([mel.mean(1), mel[:, half:].mean(1) - mel[:, :half].mean(1)], 1))
+    return np.concatenate(rows), np.concatenate(wanted)
+
+
+def probe(model: Multimodal, learn: tuple[list[Clip], list[Version]], test: tuple[list[Clip], list[Version]]) -> Float:
+    """R^2 of ridge regression: ``[2]``."""
+    (x, y), (a, b) = told(model, *learn), told(model, *test)
+    middle, scale = x.mean(0), x.std(0) + 1e-3
+    x, a = (np.column_stack([(rows - middle) / scale, np.ones(len(rows))]) for rows in (x, a))
+    weights = np.linalg.solve(x.T @ x + 10 * np.eye(x.shape[1]), x.T @ y)
+    return np.asarray(1 - ((a @ weights - b) ** 2).mean(0) / b.var(0))
+
+
+def main() -> None:
+    data, runs, speech, phone_stage, expression = map(Path, sys.argv[1:6])
+    schedule = replace(recipe.PRESETS["multimodal"], steps=int(sys.argv[6]) if len(sys.argv) > 6 else 250)
+    encoder, (_, ear) = load_speech(speech), recipe.load(runs / "multimodal")
+    clips, versions = recipe.prepare(
+        data, load_takes(data, "train"), encoder, ear, speech=speech, expression=expression, phone_stage=phone_stage,
+        folder=runs / "multimodal", seed=schedule.seed,
+    )  # fmt: skip
+    held_out = recipe.hold_out(data, load_takes(data, "val"), encoder, ear)
+    real = [place for place, clip in enumerate(clips) if clip.pictures is not None]
+    chosen = [real[place] for place in np.random.default_rng(0).permutation(len(real))[:PROBED]]
+    learn = [clips[place] for place in chosen], [versions[0][place] for place in chosen]
+    for joins in JOINS:
+        windows = MultimodalWindows(clips, versions, recipe.FRAMES, schedule.batch, schedule.seed)
+        torch.manual_seed(schedule.seed)
+        model = Multimodal(MultimodalDimensions(joins=joins))
+        task = recipe.MultimodalTask(model, windows, held_out, spread([clip.take for clip in clips]))
+        quick = replace(schedule, validate_every=schedule.steps)
+        best = train(task, quick, runs / f"joins-{joins}", "cpu", {"joins": joins}, lambda line: None)
+        assert isinstance(best, Multimodal)
+        figures = task.validate(best, runs, 0)
+        loud, slope = probe(best, learn, (held_out.clips, held_out.clean))
+        size = sum(value.numel() for value in best.join.parameters())
+        print(joins, f"{size} numbers, loudness R2 {loud:.3f}, slope R2 {slope:.3f}", flush=True)
+        print(
+            "  " + "  ".join(f"{name.removeprefix('val/')} {value:.3f}" for name, value in figures.items()), flush=True
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Text, sound and mouth video, any of them -> a coefficient track, for ``animate``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from kouxing.errors import NoSoundError, OptionError
+from kouxing.infer.blinks import Blinks
+from kouxing.infer.multimodal import Made, Multimodal, check_lengths, place_text
+from kouxing.infer.multimodal_look import Looked, look
+from kouxing.infer.rate import RateChange
+from kouxing.infer.rest import Rest
+from kouxing.media.reader import read_sound
+from kouxing.text.align import same
+from kouxing.text.phones import REST
+from kouxing.text.pronounce import Pronouncer
+from kouxing.text.transcripts import Transcript, read_transcript, words_of
+from kouxing.types import Bool, CoefficientTrack, Float
+from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ
+
+LONGEST_S = 60 * 60
+"""What is heard of an hour fills 150 MB."""
+BLINKS = 0
+
+Progress = Callable[[str, int, "int | None"], None]
+
+
+@dataclass(frozen=True)
+class Modalities:
+    """What ``animate`` and ``dub`` are given beside, or instead of, speech.
+
+    Attributes:
+        text: what is said, or a transcript file.
+        language: espeak-ng's name of the text's language.
+        mouth_video: the same speech, seen.
+    """
+
+    text: str | Path | None = None
+    language: str = "en"
+    mouth_video: Path | None = None
+
+    def __bool__(self) -> bool:
+        return self.text is not None or self.mouth_video is not None
+
+
+@dataclass(frozen=True)
+class Joined:
+    """What came of them.
+
+    Attributes:
+        made: rows at ``FRAME_HZ``, lips at rest where nobody speaks.
+        seconds: of the whole.
+        speaking: ``[T]``: where text or pictures say what the mouth does.
+        spent_s: that the networks took.
+        warnings: what the user should know.
+    """
+
+    made: Made
+    speaking: Bool
+    seconds: float
+    spent_s: float
+    warnings: tuple[str, ...]
+
+    def track(self) -> CoefficientTrack:
+        """60 rows a second, with blinks."""
+        rate = RateChange(Fraction(FRAME_HZ), Fraction(COEFFICIENT_HZ))
+        rows = Blinks(Fraction(FRAME_HZ), BLINKS).add(self.made.coefficients)
+        made = rate.push(rows)
+        total = max(1, int(np.ceil(self.seconds * COEFFICIENT_HZ - 1e-6)))
+        made = np.concatenate([made, rate.finish(total)])[:total]
+        return CoefficientTrack(np.clip(made, 0, 1).astype(np.float32))
+
+
+def join(
+    samples: Float | None, given: Modalities, model: Multimodal, told: Progress = lambda stage, done, total: None
+) -> Joined:
+    """Listen, align, look, and join.
+
+    Args:
+        samples: ``[N]`` speech at ``SAMPLE_HZ``, or None.
+        given: text and mouth video.
+        model: ready.
+        told: progress; stages ``look`` and ``listen``.
+
+    Raises:
+        OptionError: bad text, unknown language, or lengths that differ.
+        MediaError: the mouth video cannot be read. NoFaceError: it shows no face.
+    """
+    transcript = None if given.text is None else read_transcript(given.text)
+    if transcript is not None:
+        with Pronouncer(given.language) as pronouncer:
+            # An unknown language is told before any work.
+            pronouncer.ways(words_of(transcript.text)[0])
+    warnings: list[str] = []
+    looked = None
+    if given.mouth_video is not None:
+        looked = look(given.mouth_video, lambda done, total: told("look", done, total))
+        if samples is not None:
+            check_lengths(len(samples) / SAMPLE_HZ, len(looked) / FRAME_HZ, given.mouth_video)
+        missing = float((~looked.found).mean())
+        if missing > 0.1:
+            warnings.append(f"{given.mouth_video}: no face in {missing:.0%} of its frames")
+    began = time.perf_counter()
+    sound = None if samples is None else model.hear(samples)
+    classes = None
+    if transcript is not None:
+        classes, found = place_text(transcript, given.language, sound)
+        if found is not None and not same(found):
+            warnings.append(_not_said(transcript, looked is not None))
+            classes = None
+    made = model.make(classes=classes, sound=sound, looked=looked)
+    said = speaking(classes, looked, len(made.coefficients))
+    if samples is not None:
+        made = rested(made, samples, said)
+    spent = time.perf_counter() - began
+    frames = len(made.coefficients)
+    told("listen", frames, frames)
+    seconds = frames / FRAME_HZ if samples is None else len(samples) / SAMPLE_HZ
+    return Joined(made, said, seconds, spent, tuple(warnings))
+
+
+def _not_said(transcript: Transcript, seen: bool) -> str:
+    rest = "the sound and the mouth video count" if seen else "the sound counts"
+    return f"{transcript.source}: these words are not heard in the sound; {rest}, the text does not"
+
+
+def speaking(classes: np.ndarray | None, looked: Looked | None, frames: int) -> Bool:
+    """Where text or pictures say what the mouth does, whatever is heard: ``[frames]``."""
+    speaking = np.zeros(frames, bool)
+    if classes is not None:
+        said = np.full(frames * MELS_PER_FRAME, REST)
+        said[: min(len(said), len(classes))] = classes[: len(said)]
+        speaking |= (said.reshape(frames, MELS_PER_FRAME) != REST).any(1)
+    if looked is not None:
+        speaking[: len(looked)] |= looked.found[:frames]
+    return speaking
+
+
+def rested(made: Made, samples: Float, speaking: Bool) -> Made:
+    """Lips shut where the sound is silent and nothing else says otherwise."""
+    rest = Rest(len(made.coefficients))
+    rest.hear(samples)
+    rest.finish()
+    shut = rest.shut(made.coefficients)
+    return Made(np.where(speaking[:, None], made.coefficients, shut), made.geometry, made.joint)
+
+
+def load_samples(source: Path) -> Float:
+    """All of a file's sound, checked.
+
+    Raises:
+        MediaError: it cannot be read; NoSoundError where there is none. OptionError: it is too long.
+    """
+    parts, heard = [], 0
+    for chunk in read_sound(source, SAMPLE_HZ):
+        parts.append(np.asarray(chunk, np.float32))
+        heard += len(chunk)
+        if heard > LONGEST_S * SAMPLE_HZ:
+            raise OptionError(f"{source}: longer than {LONGEST_S // 60} minutes; with --text or --mouth-video cut it")
+    if not heard:
+        raise NoSoundError(f"{source}: its sound is 0 s long; give a file with speech")
+    return np.concatenate(parts)

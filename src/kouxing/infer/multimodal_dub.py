@@ -1,0 +1,55 @@
+"""Text, sound and mouth video together -> the features that ``lips`` paints from, for ``dub``."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from kouxing import weights
+from kouxing.audio.phone_ear import NAME as EAR_NAME
+from kouxing.audio.silence import silent_frames
+from kouxing.infer.job import fingerprint
+from kouxing.infer.multimodal import MOUTH_NAME, NAME, Multimodal
+from kouxing.infer.multimodal_animate import Modalities, Progress, join, load_samples
+from kouxing.infer.speech import Speech, calm
+from kouxing.text.transcripts import read_transcript
+from kouxing.units import SAMPLE_HZ
+
+
+def listen(path: Path, given: Modalities, told: Progress) -> tuple[Speech, tuple[str, ...]]:
+    """What the mouth has to do, and warnings.
+
+    The mouth feature reaches the painter as mouth geometry, in place of what the speech encoder alone hears; the face
+    vector is the painter's own memory of the person, encoded once.
+
+    Args:
+        path: the speech. given: text, mouth video. told: progress.
+
+    Raises:
+        As ``multimodal_animate.join`` and ``load_samples``.
+    """
+    samples = load_samples(path)
+    joined = join(samples, given, Multimodal(threads=1), told)
+    silent = silent_frames(samples, SAMPLE_HZ)
+    frames = len(silent)
+    geometry, said = joined.made.geometry[:frames], joined.speaking[:frames]
+    silent &= ~said
+    return Speech(calm(geometry, silent), silent, Fraction(len(samples), SAMPLE_HZ)), joined.warnings
+
+
+def plan_of(given: Modalities) -> dict[str, Any]:
+    """What of a job's plan these inputs are; empty without any.
+
+    Raises:
+        DataError, OptionError: a bad transcript. MediaError: the video is not there.
+    """
+    if not given:
+        return {}
+    told: dict[str, Any] = {name: weights.card(name)["sha256"] for name in (NAME, MOUTH_NAME, EAR_NAME)}
+    if given.text is not None:
+        cues = read_transcript(given.text).cues
+        told |= {"text": [[cue.text, cue.start_s, cue.end_s] for cue in cues], "language": given.language}
+    if given.mouth_video is not None:
+        told["mouth_video"] = fingerprint(given.mouth_video)
+    return {"multimodal": told}

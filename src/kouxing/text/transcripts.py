@@ -1,0 +1,163 @@
+"""What is said, from a text or a transcript file: .txt, .srt, Praat .TextGrid, GRID .align."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from kouxing.errors import DataError, OptionError
+from kouxing.text.labels import textgrid_tiers
+
+ENDINGS = (".txt", ".srt", ".textgrid", ".align")
+ALIGN_HZ = 25_000
+"""Units of GRID's ``.align`` files."""
+QUIET = re.compile(r"^(|sil|sp|spn|<.*>|\[.*\]|\{.*\}|[#+*_.]+)$", re.IGNORECASE)
+"""What label files write where nobody speaks, or where no word tells what is heard."""
+LARGEST = 4_000_000
+"""Bytes of a transcript: nobody speaks more in the longest sound that is taken."""
+_TIME = re.compile(r"(\d+):(\d{2}):(\d{2})[,.](\d{1,3})\s*-->\s*(\d+):(\d{2}):(\d{2})[,.](\d{1,3})")
+_MARK = re.compile(r"<[^>]*>|\{\\[^}]*\}")
+_WORDS = ("words", "word", "tokens", "token", "tokensalign")
+
+
+@dataclass(frozen=True)
+class Cue:
+    """A stretch of text.
+
+    Attributes:
+        text: what is said.
+        start_s, end_s: between which times; None where nobody knows.
+        exact: the times are those of this one word; else the words lie somewhere in between.
+    """
+
+    text: str
+    start_s: float | None = None
+    end_s: float | None = None
+    exact: bool = False
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Cues in order, at least one word in all of them.
+
+    Attributes:
+        cues: all with times, or a single one without.
+        source: the file, or ``the text``: for messages.
+    """
+
+    cues: tuple[Cue, ...]
+    source: str
+
+    @property
+    def timed(self) -> bool:
+        """The cues tell when they are said."""
+        return self.cues[0].start_s is not None
+
+    @property
+    def text(self) -> str:
+        """All that is said."""
+        return " ".join(cue.text for cue in self.cues)
+
+
+def read_transcript(given: str | Path) -> Transcript:
+    """A transcript from a file, or the text itself.
+
+    Args:
+        given: a path that ends in one of ``ENDINGS``, in capitals or not; anything else is the text.
+
+    Raises:
+        OptionError: no word in it.
+        DataError: the file is missing, too large or not what its ending says.
+    """
+    path = Path(given)
+    ending = path.suffix.lower()
+    if isinstance(given, str) and (ending not in ENDINGS or "\n" in given):
+        return _checked((Cue(" ".join(given.split())),), "the text")
+    readers = {".txt": _plain, ".srt": _subtitles, ".textgrid": _textgrid, ".align": _grid}
+    if ending not in readers:
+        raise DataError(f"{path}: transcripts are read from {', '.join(ENDINGS)}")
+    try:
+        if path.stat().st_size > LARGEST:
+            raise DataError(f"{path}: larger than {LARGEST // 1_000_000} MB; is it a transcript?")
+        cues = readers[ending](path.read_text(encoding=_encoding(path)))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror or error}); give a transcript") from error
+    except (ValueError, IndexError, TypeError) as error:
+        raise DataError(f"{path}: is no {ending} transcript ({' '.join(str(error).split())})") from error
+    return _checked(tuple(cues), str(path))
+
+
+def _encoding(path: Path) -> str:
+    """Praat also writes UTF-16, with a mark at the beginning."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _checked(cues: tuple[Cue, ...], source: str) -> Transcript:
+    spoken = tuple(cue for cue in cues if words_of(cue.text))
+    if not spoken:
+        raise OptionError(f"{source}: has no word in it; give what is said")
+    return Transcript(spoken, source)
+
+
+def words_of(text: str) -> list[str]:
+    """Its words without the punctuation around them; apostrophes and hyphens inside stay."""
+    found = (re.sub(r"^[^\w]+|[^\w]+$", "", word) for word in text.split())
+    return [word for word in found if word and word.strip("_")]
+
+
+def _plain(text: str) -> list[Cue]:
+    return [Cue(" ".join(text.split()))]
+
+
+def _subtitles(text: str) -> list[Cue]:
+    cues = []
+    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
+        lines = block.strip().split("\n")
+        place = next((n for n, line in enumerate(lines) if _TIME.search(line)), None)
+        if place is None:
+            if block.strip():
+                raise ValueError(f"a block without times: {lines[0][:40]!r}")
+            continue
+        found = _TIME.search(lines[place])
+        assert found is not None
+        parts = found.groups()
+        start, end = (
+            (((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(part.ljust(3, "0"))) / 1000
+            for hours, minutes, seconds, part in (parts[:4], parts[4:])
+        )
+        cues.append(Cue(_MARK.sub("", " ".join(lines[place + 1 :])).strip(), start, end))
+    return _in_order(cues)
+
+
+def _textgrid(text: str) -> list[Cue]:
+    """The tier of words if there is one, else the first tier with any text: utterances."""
+    tiers = [(name, rows) for name, rows in textgrid_tiers(text) if "phon" not in name.lower()]
+    named = [rows for name, rows in tiers if name.lower() in _WORDS or name.lower().endswith("- words")]
+    spoken = [rows for _, rows in tiers if any(not QUIET.match(row.symbol) for row in rows)]
+    chosen = (named or spoken or [[]])[0]
+    cues = [Cue(row.symbol.strip(), row.start_s, row.end_s) for row in chosen if not QUIET.match(row.symbol.strip())]
+    if named or all(len(words_of(cue.text)) == 1 for cue in cues):
+        cues = [Cue(cue.text, cue.start_s, cue.end_s, exact=True) for cue in cues]
+    return _in_order(cues)
+
+
+def _grid(text: str) -> list[Cue]:
+    cues = []
+    for line in text.splitlines():
+        if not line.strip():
+            continue
+        start, end, word = line.split()
+        if not QUIET.match(word):
+            cues.append(Cue(word, int(start) / ALIGN_HZ, int(end) / ALIGN_HZ, exact=True))
+    return _in_order(cues)
+
+
+def _in_order(cues: list[Cue]) -> list[Cue]:
+    before = 0.0
+    for cue in cues:
+        if cue.start_s is None or cue.end_s is None or not before <= cue.start_s + 1e-3 or cue.end_s <= cue.start_s:
+            raise ValueError(f"times of {cue.text[:40]!r} are not in order")
+        before = cue.start_s
+    return cues

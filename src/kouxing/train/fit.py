@@ -1,0 +1,262 @@
+"""``fit``: the shipped ``lips`` network learns one person from minutes of footage (methods.md section 4, Promise).
+
+What learns is ``PART`` (by measurement: docs/log.md); it stops when held-out seconds get no better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kouxing import __version__, weights
+from kouxing.data.lips import LipsSamples, region
+from kouxing.errors import KouxingError, OptionError, OutputError, UnsureError
+from kouxing.infer import person
+from kouxing.infer.job import Job, alone, fingerprint, output_errors
+from kouxing.infer.order import PRESETS
+from kouxing.infer.parts import weight_names
+from kouxing.models.lips import Lips
+from kouxing.train import restore
+from kouxing.train.fit_footage import GOOD_S, MOST_S, Taken, Told, take
+from kouxing.train.lips import WEIGHTS, LipsTask, held_out_sample
+from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
+from kouxing.units import FRAME_HZ
+
+PART = ("frame_encoder.", "reference_encoder.", "fusion.", "enter.", "blocks.", "where.", "paint_out.", "turn.")
+"""Parameters whose names begin so are trained."""
+SCHEDULE = Schedule(steps=400, batch=8, rate=3e-4, warmup=20, floor=0.05, ema=0.98, validate_every=50, save_every_s=30)
+PATIENCE = 3
+"""Validations without a better one that end the training."""
+RUN = 2
+JUDGED = 48
+"""Held-out frames that are looked at."""
+LEAST_GAIN_DB = 0.05
+INSIDE = 0.6
+"""Of the weight map: what counts as face."""
+FITTED = {
+    **{name: WEIGHTS[name] for name in ("gradient", "difference", "indecision", "warp")},
+    "reconstruction": 8.0,
+    "texture": 8.0,
+}
+"""The loss table without what needs networks that do not ship; closeness counts for more (docs/log.md)."""
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """What came out.
+
+    Attributes:
+        out: the person file.
+        preset: the network that was fitted.
+        seconds: footage that shows the face.
+        before_db, after_db: PSNR of the lower face on held-out seconds, shipped and fitted.
+        steps: of the optimiser.
+        minutes: from start to end; of a resumed job only the last part.
+        warnings: what the user should know, a line each.
+    """
+
+    out: Path
+    preset: str
+    seconds: float
+    before_db: float
+    after_db: float
+    steps: int
+    minutes: float
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON values."""
+        return {**asdict(self), "out": str(self.out), "warnings": list(self.warnings)}
+
+
+@dataclass
+class FitTask(LipsTask):
+    """As ``LipsTask``, judged by the lower face's PSNR on the person's own held-out seconds."""
+
+    taken: Sequence[Taken] = ()
+    told: Told = lambda stage, done, total: None
+    steps: int = 1
+    since_best: int = 0
+    best: float = -np.inf
+
+    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
+        self.told("fit", round(progress * self.steps) + 1, self.steps)
+        return super().step(model, batch, progress)
+
+    @torch.no_grad()
+    def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        score = self.psnr_db(model)
+        self.since_best = 0 if score > self.best else self.since_best + 1
+        self.best = max(self.best, score)
+        return {"val/psnr_db": score, "score": score}
+
+    def enough(self) -> bool:
+        """Whether the held-out seconds have stopped getting better."""
+        return self.since_best >= PATIENCE
+
+    @torch.no_grad()
+    def psnr_db(self, model: nn.Module) -> float:
+        """Mean PSNR of the painted lower face, held-out frames, features as heard; references from the rest."""
+        device = next(model.parameters()).device
+        total = sum(int(one.held.sum()) for one in self.taken)
+        rows: list[float] = []
+        for one in self.taken:
+            frames = np.flatnonzero(one.held)[:: max(1, total // JUDGED)]
+            if not len(frames):
+                continue
+            sample = held_out_sample(one.footage, one.heard, frames, self.model.dimensions, one.shown)
+            tensors = {name: torch.from_numpy(value).to(device) for name, value in sample.items()}
+            made = model(*(tensors[name] for name in ("frame", "references", "audio", "own", "stances")))[0].float()
+            clip = one.footage
+            maps = [region(clip.lips[i], float(clip.pose[i, 2]), float(clip.chin_px[i])) for i in frames]
+            weight = torch.from_numpy(np.stack(maps)[:, None]).to(device)
+            inside = F.interpolate(weight, made.shape[2:], mode="bilinear", align_corners=False) > INSIDE
+            error = ((made - tensors["real"]).square() * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))).clamp(1)
+            rows += (-10 * torch.log10(error.clamp(min=1e-6))).tolist()
+        return float(np.mean(rows))
+
+
+def fit(
+    footage: Sequence[str | Path],
+    out: str | Path,
+    *,
+    preset: str = "fast",
+    face_index: int = 0,
+    device: str = "cpu",
+    steps: int | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Told | None = None,
+) -> FitReport:
+    """Learn one person from footage and write a ``.kx`` file for ``dub --person``.
+
+    The job's folder ``<out>.job`` keeps what is done; it is removed at the end.
+
+    Args:
+        footage: videos of the person talking, 1 to 5 minutes together, of any size and frame rate.
+        out: the ``.kx`` file.
+        preset: which network, ``fast`` or ``fine``.
+        face_index: which face of the first frame that shows any, 0 = the largest.
+        device: ``cpu``, ``cuda``, ``mps`` or ``auto``.
+        steps: optimiser steps at most.
+        resume: go on with the unfinished job of the same footage and options; without one, start.
+        overwrite: replace ``out`` if it is there.
+        progress: called with (stage, done, total); stages are ``watch`` and ``fit``.
+
+    Raises:
+        OptionError: an option is out of range, or the unfinished job is another one.
+        MediaError, NoVideoError, NoSoundError, NoFaceError: a file is no footage of a person talking.
+        DataError: too little of it shows the face.
+        UnsureError: fitting does not make held-out seconds better.
+        OutputError: ``out`` cannot be written.
+        WeightError: weights are missing or damaged.
+    """
+    began = time.monotonic()
+    files, target = [Path(one) for one in footage], Path(out)
+    _check(files, target, preset, face_index, overwrite)
+    schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps, precision=_precision(device))
+    names = weight_names(preset)
+    plan = {
+        "footage": [fingerprint(path) for path in files], "preset": preset, "face_index": face_index,
+        "steps": schedule.steps, "program": __version__,
+        "weights": {name: weights.card(name)["sha256"] for name in names},
+    }  # fmt: skip
+    with alone(target):
+        job = Job.open(target, plan, resume)
+        try:
+            made = _made(job, files, target, preset, face_index, device, schedule, progress or (lambda *step: None))
+        except OutputError as error:
+            raise OutputError(f"{error}; the same command with --resume then goes on") from error
+        except KouxingError:
+            # A mistake in the footage: going on later would fail in the same place.
+            job.remove()
+            raise
+        job.remove()
+    return replace(made, minutes=(time.monotonic() - began) / 60)
+
+
+def _made(
+    job: Job, files: list[Path], out: Path, preset: str, face_index: int, device: str, schedule: Schedule, told: Told
+) -> FitReport:
+    """Watch, learn, write."""
+    model, places = restore.lips(preset)
+    taken = take(files, job, told, face_index)
+    found, before = _learn(model, taken, job.place("run"), schedule, device, told)
+    seconds = sum(int(one.footage.found.sum()) for one in taken) / FRAME_HZ
+    after, done = found["val/psnr_db"], int(found["step"])
+    if after < before + LEAST_GAIN_DB:
+        raise UnsureError(
+            f"{', '.join(map(str, files))}: fitting makes held-out seconds no better "
+            f"({before:.2f} dB before, {after:.2f} dB after); dub without --person, or give more, sharper footage"
+        )
+    card = weights.card(f"lips_{preset}_frame")
+    about = {
+        "program": __version__,
+        "dimensions": card["dimensions"],
+        "licence": card["licence"],
+        "seconds": round(seconds, 2),
+        "figures": {"before_db": round(before, 3), "after_db": round(after, 3), "steps": done},
+    }
+    person.save(out, preset, restore.tensors(model, places, preset), about)
+    return FitReport(out, preset, seconds, before, after, done, 0.0, _warnings(seconds))
+
+
+def _check(files: list[Path], out: Path, preset: str, face_index: int, overwrite: bool) -> None:
+    if not files:
+        raise OptionError("no footage is given; name one or more videos of the person")
+    if preset not in PRESETS:
+        raise OptionError(f"--preset {preset}: choose one of {', '.join(PRESETS)}")
+    if face_index < 0:
+        raise OptionError(f"--face {face_index}: faces are counted from 0")
+    if out.suffix.lower() != person.SUFFIX:
+        raise OptionError(f"{out}: the output is a person file, let its name end in {person.SUFFIX}")
+    if not out.parent.is_dir():
+        raise OutputError(f"{out}: the folder {out.parent} does not exist; make it or choose another")
+    if out.is_dir():
+        raise OutputError(f"{out}: is a folder; give a file name")
+    if out.exists() and not overwrite:
+        raise OutputError(f"{out}: is there already; remove it, overwrite it (--force) or choose another name")
+
+
+def _learn(
+    model: Lips, taken: list[Taken], run: Path, schedule: Schedule, device: str, told: Told
+) -> tuple[dict[str, float], float]:
+    """Train ``model`` in place; the best validation's figures, and the PSNR before."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(PART))
+    size = model.dimensions
+    taught = [one for one in taken if one.teaches]
+    samples = LipsSamples(
+        [one.part for one in taught], [one.heard for one in taught], clips=schedule.batch // RUN, run=RUN,
+        window=size.window, spacing=size.spacing, seed=schedule.seed, plain=True,
+    )  # fmt: skip
+    task = FitTask(model, samples, None, [], weights=FITTED, taken=taken, told=told, steps=schedule.steps)
+    before = task.psnr_db(model)
+    quiet: list[str] = []
+    with output_errors(run):
+        best = train(task, schedule, run, device, {"model": "fit"}, quiet.append, task.enough)
+    model.load_state_dict(cast(Lips, best).state_dict())
+    return best_figures(run), before
+
+
+def _precision(device: str) -> str:
+    """bfloat16 where the processor multiplies it itself; elsewhere it would be the slower one."""
+    if device == "cpu" and not torch.cpu._is_avx512_bf16_supported():
+        return "32-true"
+    return "bf16-mixed"
+
+
+def _warnings(seconds: float) -> tuple[str, ...]:
+    if seconds < GOOD_S:
+        return (f"the footage shows the face for {seconds:.0f} s; a minute or more fits better",)
+    if seconds > MOST_S - 1:
+        return (f"more than {MOST_S // 60} minutes of footage are not looked at",)
+    return ()

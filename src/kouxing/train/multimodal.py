@@ -1,0 +1,300 @@
+"""Train ``multimodal``: text, speech and mouth pictures, any of them -> one mouth (methods.md section 5)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kouxing.arkit import PLACE
+from kouxing.data.animate import Take, load_takes
+from kouxing.data.augment import hiss
+from kouxing.data.mouths import load_mouths
+from kouxing.data.multimodal import VERSIONS, Clip, MultimodalWindows, Version, clips_of, hear, versions_of
+from kouxing.data.phone_ear import spoken_words, transcripts
+from kouxing.data.phones import PhoneClip
+from kouxing.data.sync import Step
+from kouxing.data.sync_augment import noisy
+from kouxing.data.taught import taught_takes
+from kouxing.errors import DataError
+from kouxing.eval.closure import Judged, judge, summary
+from kouxing.face import geometry
+from kouxing.face.closure import CLOSED_DISTANCE, TYPICAL_DISTANCE, distance_weights
+from kouxing.face.mouth_light import even_light
+from kouxing.losses.motion import correlation_loss, geometry_error
+from kouxing.losses.multimodal import contrastive
+from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions, MultimodalStep, Shared
+from kouxing.models.speech import Ears, Listener, SpeechEncoder
+from kouxing.train import phone_ear, phones
+from kouxing.train.card import about, further_sources
+from kouxing.train.export_multimodal import export_multimodal
+from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
+from kouxing.train.mouth import load_expression, mouth_terms, spread, told_figures
+from kouxing.train.speech import fresh
+from kouxing.train.speech import load as load_speech
+from kouxing.types import Float
+from kouxing.units import FRAME_HZ
+
+WEIGHTS = {
+    "values": 0.6, "distance": 2.0, "velocity": 1.0, "correlation": 0.5, "closure": 4.0, "shut": 0.3, "silence": 0.5,
+    "geometry": 1.0, "opening": 0.5, "contrastive": 0.2,
+}  # fmt: skip
+"""The loss table; the last only for the comparison with a shared space."""
+FRAMES = 50
+WORD_CLIPS, TAUGHT_CLIPS = 350, 160
+"""Single words and synthesised utterances that are heard: so many are enough, and hearing costs time."""
+TAUGHT_S = (1, 5)
+UNHEARD = ("eye",)
+"""Channels that neither speech nor lips tell."""
+PRESETS = {
+    "multimodal": Schedule(steps=600, batch=24, rate=1e-3, warmup=50, validate_every=100, decay=0.05, ema=0.99),
+}
+CHOSEN = ((1, 1, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1), (0, 1, 1))
+"""Subsets that choose on ``val``, in clean sound and, where there is sound, at 0 dB."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Clips to choose by, heard clean and in noise."""
+
+    clips: list[Clip]
+    clean: list[Version]
+    noisy: list[Version]
+
+
+@dataclass
+class MultimodalTask:
+    """Model, data and losses."""
+
+    model: Multimodal
+    windows: MultimodalWindows
+    held_out: HeldOut
+    spread: Float
+
+    def __post_init__(self) -> None:
+        self._distance = torch.from_numpy(distance_weights()) / TYPICAL_DISTANCE
+        weight = 1 / np.maximum(self.spread, 0.05) ** 2
+        weight[[place for name, place in PLACE.items() if name.startswith(UNHEARD)]] = 0
+        self._importance = torch.from_numpy(weight.astype(np.float32))
+        scale = geometry.basis()[1]
+        self._scale = torch.from_numpy(scale / scale[0])
+        self._opening = torch.from_numpy(geometry.opening_weights())
+
+    def batch(self, number: int) -> Batch:
+        batch = self.windows(number)
+        order = np.random.default_rng([1, number]).permutation(3)
+        return batch | {"order": torch.from_numpy(order)}
+
+    def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
+        own = self.model
+        seen = batch["heard"].new_zeros(*batch["heard"].shape[:2], own.dimensions.seen)
+        if len(batch["shows"]):
+            looked = own.looker(batch["pictures"].flatten(0, 1))
+            seen = seen.index_copy(0, batch["shows"], looked.reshape(len(batch["shows"]), -1, own.dimensions.seen))
+        speech = torch.cat([batch["heard"], batch["trunk"], batch["mel"]], -1)
+        features = own.features(batch["text"], speech, seen)
+        joint = own.joint(features, batch["present"], batch["order"].tolist())
+        values, shut, made = own.told(joint, batch["heard"], batch["present"])
+        terms = mouth_terms(values, shut, batch, self._distance, self._importance)
+        terms["geometry"] = geometry_error(made, batch["geometry"], batch["known"], self._scale)
+        terms["opening"] = correlation_loss(made @ self._opening, batch["geometry"] @ self._opening, batch["known"])
+        if isinstance(own.join, Shared):
+            terms["contrastive"] = contrastive(own.join.drawn(features), batch["present"])
+        loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
+        figures = {f"multimodal/{name}": value.detach() for name, value in terms.items()}
+        return loss, figures | {"multimodal/loss": loss.detach()}
+
+    def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
+        figures: dict[str, float] = {}
+        for there in CHOSEN:
+            sounds = {"": self.held_out.clean} | ({"_0db": self.held_out.noisy} if there[1] else {})
+            for name, versions in sounds.items():
+                told = score(cast(Multimodal, model), self.held_out.clips, versions, there)
+                figures |= {f"val/{_letters(there)}{name}_{key}": value for key, value in told.items()}
+        kept = [value for name, value in figures.items() if np.isfinite(value)]
+        return figures | {"score": float(np.mean(kept))}
+
+
+def _letters(there: Sequence[int]) -> str:
+    return "".join(letter for letter, one in zip("tsm", there, strict=True) if one)
+
+
+def score(
+    model: Multimodal, clips: Sequence[Clip], versions: Sequence[Version], there: Sequence[int]
+) -> dict[str, float]:
+    """Correlation of the lip distance and closure F1 by group, of clips that have all of the subset."""
+    groups: dict[str, list[Judged]] = {}
+    for clip, version in zip(clips, versions, strict=True):
+        if (there[0] and clip.text is None) or (there[2] and clip.pictures is None):
+            continue
+        values = predict(model, clip, version, there)[0]
+        take = clip.take
+        groups.setdefault(take.group, []).append(judge(values, take.gap, take.silent, take.found, CLOSED_DISTANCE))
+    return {f"{group}_{key}": summary(rows)[key] for group, rows in groups.items() for key in ("r", "f1")}
+
+
+@torch.no_grad()
+def predict(model: Multimodal, clip: Clip, version: Version, there: Sequence[int]) -> tuple[Float, Float, Float]:
+    """Coefficients ``[T, 52]`` with lips that touch, geometry ``[T, 16]`` and mouth feature ``[T, D]`` of a clip."""
+    model.eval()
+    size, frames = model.dimensions, len(clip.take)
+    text = clip.text if clip.text is not None and there[0] else np.zeros((frames, size.text), np.float32)
+    seen = torch.zeros(1, frames, size.seen)
+    if there[2] and clip.pictures is not None:
+        seen = model.looker(torch.from_numpy(even_light(clip.pictures, clip.take.found)))[None]
+    given = [torch.from_numpy(rows.astype(np.float32))[None] for rows in (version.heard, version.trunk, version.mel)]
+    present = torch.tensor(there, dtype=torch.float32).expand(1, frames, -1)
+    made = MultimodalStep(model)(torch.from_numpy(text)[None], *given, seen, present)
+    return tuple(one[0].numpy() for one in made)
+
+
+def main(
+    data: Path,
+    out: Path,
+    *,
+    speech: Path,
+    phone_stage: Path,
+    expression: Path,
+    joins: str = "modulation",
+    device: str = "cpu",
+    schedule: Schedule = PRESETS["multimodal"],
+    report: Callable[[str], None] = print,
+) -> Multimodal:
+    """Train on ``data``'s train split; the same command resumes.
+
+    First the phone network of the aligner (``out/ear``); what is heard is kept (``out/heard.npz``); then the model.
+
+    Args:
+        data: data folder.
+        out: run folder; at the end it also holds the weights as ONNX with their cards.
+        speech: run folder of the shared encoder.
+        phone_stage: run folder of ``train speech`` whose phone stage the aligner's network starts from.
+        expression: run folder of ``train expression`` (on ``speech``), which says what has no face.
+        joins: how modalities meet; other ways than ``modulation`` are for comparison.
+        device, schedule, report: see ``train.loop.train``.
+
+    Raises:
+        DataError: a run folder holds nothing.
+    """
+    if joins not in JOINS:
+        raise ValueError(f"joins must be one of {JOINS}")
+    encoder = load_speech(speech)
+    takes, held_out = load_takes(data, "train"), load_takes(data, "val")
+    # Another way of joining is trained on the very same.
+    ear_folder = out / "ear" if joins == "modulation" else out.parent / "multimodal" / "ear"
+    ear = phone_ear.main(data, ear_folder, phone_stage, takes, held_out, report=report)
+    clips, versions = prepare(
+        data, takes, encoder, ear, speech=speech, expression=expression, phone_stage=phone_stage,
+        folder=ear_folder.parent, seed=schedule.seed, report=report,
+    )  # fmt: skip
+    windows = MultimodalWindows(clips, versions, FRAMES, schedule.batch, schedule.seed)
+    torch.manual_seed(schedule.seed)
+    model = Multimodal(MultimodalDimensions(joins=joins))
+    seen = [clip.take for clip in clips]
+    task = MultimodalTask(model, windows, hold_out(data, held_out, encoder, ear), spread(seen))
+    config = {
+        "model": "multimodal", "dimensions": model.dimensions.as_dict(), "weights": WEIGHTS, "data": str(data),
+        "speech": str(speech), "clips": len(clips),
+    }  # fmt: skip
+    best = cast(Multimodal, train(task, schedule, out, device, config, report))
+    if joins == "modulation":
+        save(best, ear, data, out)
+    return best
+
+
+def save(model: Multimodal, ear: Listener, data: Path, out: Path) -> None:
+    """Export the models of run folder ``out`` into it, with their cards."""
+    units = {
+        "text": "[1, T, 19] of text.rows, 25 Hz",
+        "heard": "[1, T, 16] mouth geometry of the speech encoder", "trunk": "[1, T, 320] of multimodal_ear",
+        "mel": "[1, T, 80] mean of a video frame's four mels", "seen": "[1, T, 96] of multimodal_mouth",
+        "present": "[1, T, 3] 1 where text, speech, mouth picture are there",
+        "pictures": "[T, 48, 64] grey, face.mouth_light", "log_probs": "[1, 4T, 16] of text.phones.MOUTHS, 100 Hz",
+        "coefficients": "[1, T, 52] ARKit's, 0..1, 25 Hz", "geometry": "[1, T, 16] mouth geometry (face.geometry)",
+        "joint": "[1, T, 96] the mouth feature",
+    }  # fmt: skip
+    recipe = "kouxing train multimodal --data DATA --speech RUN --phones RUN0 --expression RUN2 --out runs/multimodal"
+    told = about(data, recipe, units, told_figures(out), further_sources(data))
+    export_multimodal(model, ear, told, out)
+
+
+def prepare(
+    data: Path, takes: list[Take], encoder: SpeechEncoder | Ears, ear: Listener, *, speech: Path, expression: Path,
+    phone_stage: Path, folder: Path, seed: int, report: Callable[[str], None] = print,
+) -> tuple[list[Clip], list[list[Version]]]:  # fmt: skip
+    """Everything to learn from, heard."""
+    rng = np.random.default_rng(seed)
+    words = [take for take in takes if take.group == "words"]
+    chosen = {id(words[place]) for place in rng.permutation(len(words))[:WORD_CLIPS]}
+    usable = [take for take in takes if take.group in ("grid", "wild") or id(take) in chosen]
+    classes = known_classes(data, usable, ear)
+    clips = clips_of(usable, load_mouths(data, "train"), classes, _steps(phone_stage))
+    clips += taught(data, expression, speech, rng, report)
+    versions = versions_of(clips, encoder, ear, VERSIONS, seed, folder / "heard.npz", report)
+    ready = [
+        clip if np.isfinite(clip.geometry).any() else replace(clip, geometry=version.heard.astype(np.float32))
+        for clip, version in zip(clips, versions[0], strict=True)
+    ]
+    return ready, versions
+
+
+def known_classes(data: Path, takes: Sequence[Take], ear: Listener) -> dict[str, np.ndarray]:
+    """Mouth classes of the takes whose words and word times are known."""
+    return {clip.name: clip.classes for clip in spoken_words(phone_ear.hearing(ear), takes, transcripts(data, takes))}
+
+
+def taught(
+    data: Path, expression: Path, speech: Path, rng: np.random.Generator, report: Callable[[str], None]
+) -> list[Clip]:
+    """Synthesised speech in many languages, with the coefficients that ``expression`` gives it."""
+    spoken = phones.load(data, report)
+    if spoken is None:
+        raise DataError(f"{data}: no speech with phones; pip install 'kouxing[text]'")
+    low, high = (seconds * FRAME_HZ for seconds in TAUGHT_S)
+    fitting = [clip for clip in spoken.made if low <= len(clip.mel) // 4 <= high]
+    chosen = [fitting[place] for place in rng.permutation(len(fitting))[:TAUGHT_CLIPS]]
+    named = [PhoneClip(f"{place} {clip.name}", clip.mel, clip.classes) for place, clip in enumerate(chosen)]
+    made = taught_takes(*load_expression(expression, speech), named)
+    return clips_of(made, [], {clip.name: clip.classes for clip in named})
+
+
+def hold_out(data: Path, takes: list[Take], encoder: SpeechEncoder | Ears, ear: Listener) -> HeldOut:
+    """Clips to choose by, as they are and with hiss as loud as the speech."""
+    short = [take for take in takes if take.group == "words"][::3]
+    chosen = [take for take in takes if take.group in ("grid", "wild")] + short
+    clips = clips_of(chosen, load_mouths(data, "val"), known_classes(data, chosen, ear))
+    rng = np.random.default_rng(0)
+    sounds = [clip.take.mel for clip in clips]
+    loud = [noisy(mel, hiss(len(mel), rng), 0.0) for mel in sounds]
+    nowhere = [np.zeros(len(clip.take), bool) for clip in clips]
+    return HeldOut(clips, hear(sounds, nowhere, encoder, ear), hear(loud, nowhere, encoder, ear))
+
+
+def _steps(run: Path) -> dict[str, Step]:
+    """Who is in step, as ``train speech`` found."""
+    path = run / "steps.json"
+    if not path.exists():
+        return {}
+    return {name: Step(**row) for name, row in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def load(run: Path) -> tuple[Multimodal, Listener]:
+    """The model and the phone network of a run folder of ``main``.
+
+    Raises:
+        DataError: it holds none.
+    """
+    for path in (run / BEST, run / "ear" / BEST):
+        if not path.exists():
+            raise DataError(f"{run}: no trained multimodal ({path.name}); run `kouxing train multimodal --out {run}`")
+    told = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    model, ear = Multimodal(MultimodalDimensions(**told["dimensions"])), fresh()
+    load_tensors(model, run / BEST)
+    load_tensors(ear, run / "ear" / BEST)
+    return model.eval(), ear.eval()

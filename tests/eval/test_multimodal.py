@@ -1,0 +1,77 @@
+"""The figures of ``evaluate multimodal`` from judged clips, and words with times from label files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kouxing.arkit import PLACE
+from kouxing.data.animate import Take
+from kouxing.eval.closure import Judged
+from kouxing.eval.multimodal import TIMED, figures_of, judged
+from kouxing.eval.multimodal_words import words_in
+from kouxing.face.closure import TYPICAL_DISTANCE
+
+TOKEN = (
+    '<Annotation><Location><Interval><Begin midpoint="{}"/><End midpoint="{}"/></Interval></Location>'
+    "<Label><Tag>{}</Tag></Label></Annotation>"
+)
+XRA = f"""<Document><Tier tiername="TokensAlign">
+{TOKEN.format(0.5, 0.9, "oui")}{TOKEN.format(0.9, 1.2, "#")}</Tier></Document>"""
+
+
+def row(r: float, hits: int, within: float, name: str = "a") -> tuple[Judged, float, str]:
+    return Judged(r, 0.0, hits, 10 - hits, 0, (0, 0), 1.0), within, name
+
+
+def test_gains_are_over_sound_alone_on_clips_whose_words_are_known() -> None:
+    rows = {
+        "grid": {
+            "sound": {
+                # The last clip's words are not known: it must not count.
+                "clean": [row(0.8, 8, 0.5), row(0.1, 0, 0.1, "b")],
+                "0 dB": [row(0.5, 4, 0.2), row(0.1, 0, 0.1, "b")],
+                "muted": [row(0.5, 4, 0.0)],
+            },
+            "text + sound": {"clean": [row(0.795, 8, 0.5)], "0 dB": [row(0.7, 8, 0.4)], "muted": [row(0.7, 8, 0.45)]},
+            "sound + mouth": {"0 dB": [row(0.9, 9, 0.9)], "muted": [row(0.9, 9, 0.6)]},
+            TIMED: {"0 dB": [row(0.75, 9, 0.4)], "muted": [row(0.7, 8, 0.475)]},
+            "expression": {"clean": [row(0.7, 7, 0.4)], "0 dB": [row(0.45, 4, 0.2)]},
+        }
+    }
+    told = figures_of(rows, {"0 dB": [False, True]})
+    assert told["clips"] == 1 and told["gain_r_0db"] == 0.2 and told["gain_r_0db_timed"] == 0.25
+    assert told["gain_f1_0db"] == round(16 / 18 - 8 / 14, 4)
+    assert told["clean_loss"] == 0.005 and told["muted_share_text"] == 0.9 and told["muted_share_mouth"] == 1.2
+    assert (
+        told["muted_share"] == 0.9
+        and told["muted_share_timed"] == 0.95
+        and told["refused_0db"] == 0.5
+        and told["gain_r_0db_expression"] == 0.25
+    )
+    assert figures_of({"wild": rows["grid"]}, {}) == {}
+
+
+def test_a_hole_is_judged_by_itself() -> None:
+    rng = np.random.default_rng(0)
+    gap = rng.random(40).astype(np.float32)
+    take = Take(
+        name="a", group="grid", speaker="s", mel=np.zeros((160, 80), np.float32), values=np.zeros((40, 52), np.float32),
+        channels=np.ones(52, bool), gap=gap, silent=np.zeros(40, bool), found=np.ones(40, bool),
+    )  # fmt: skip
+    rows = np.zeros((41, 52), np.float32)
+    rows[:40, PLACE["jawOpen"]] = gap * TYPICAL_DISTANCE
+    rows[10:20, PLACE["jawOpen"]] = 0.3 - gap[10:20] * TYPICAL_DISTANCE
+    hole = np.zeros(38, bool)
+    hole[10:20] = True
+    one, within = judged(take, rows, hole)
+    assert within < -0.99 < 0 < one.r < 1
+    assert np.isnan(judged(take, rows, None)[1])
+
+
+def test_words_come_from_tokens_and_not_from_noises(tmp_path: Path) -> None:
+    path = tmp_path / "a.xra"
+    path.write_text(XRA, encoding="utf-8")
+    (word,) = words_in(path)
+    assert (word.text, word.start_s, word.end_s) == ("oui", 0.5, 0.9)

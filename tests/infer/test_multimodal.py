@@ -1,0 +1,163 @@
+"""``multimodal`` in use, with small untrained weights that were exported on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from fake_media import make_sound, make_video  # noqa: E402
+from kouxing.cli import app as cli  # noqa: E402
+from kouxing.errors import OptionError  # noqa: E402
+from kouxing.export import files  # noqa: E402
+from kouxing.infer import multimodal  # noqa: E402
+from kouxing.infer.multimodal import Multimodal, check_lengths  # noqa: E402
+from kouxing.infer.multimodal_animate import Modalities  # noqa: E402
+from kouxing.infer.multimodal_dub import listen, plan_of  # noqa: E402
+from kouxing.infer.multimodal_look import Looked, look  # noqa: E402
+from kouxing.units import SAMPLE_HZ  # noqa: E402
+from shared import SHARED, needs_shared  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from kouxing.models.multimodal import Multimodal as Model
+    from kouxing.models.multimodal import MultimodalDimensions
+    from kouxing.models.speech import SpeechDimensions
+    from kouxing.train.export_multimodal import export_multimodal
+    from kouxing.train.speech import fresh
+
+    torch.manual_seed(0)
+    ear = fresh(0, SpeechDimensions(width=24, hidden=24))
+    model = Model(MultimodalDimensions(trunk=48, seen=8, width=16))
+    made = tmp_path_factory.mktemp("weights")
+    card = {"units": {}, "recipe": "", "commit": "", "data": [], "licence": "", "figures": {}}
+    assert export_multimodal(model, ear, card, made) < 1e-3
+    return made
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Multimodal:
+    return Multimodal(threads=1, folder=folder)
+
+
+def sound(seconds: float) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return (0.1 * rng.normal(size=int(seconds * SAMPLE_HZ))).astype(np.float32)
+
+
+def looked(frames: int) -> Looked:
+    rng = np.random.default_rng(1)
+    found = np.ones(frames, bool)
+    found[3:6] = False
+    return Looked(rng.integers(0, 255, (frames, 48, 64), dtype=np.uint8), found)
+
+
+def test_every_subset_gives_a_row_a_frame(model: Multimodal) -> None:
+    heard, classes = model.hear(sound(1.01)), np.arange(104) // 7 % 16
+    assert len(heard) == 26
+    for given, frames in (
+        ({"sound": heard}, 26),
+        ({"classes": classes}, 26),
+        ({"looked": looked(25)}, 25),
+        ({"sound": heard, "looked": looked(30), "classes": classes}, 30),
+    ):
+        made = model.make(**given)  # type: ignore[arg-type]
+        assert made.coefficients.shape == (frames, 52) and made.geometry.shape == (frames, 16)
+        assert np.isfinite(made.coefficients).all() and np.isfinite(made.joint).all()
+    with pytest.raises(ValueError, match="give"):
+        model.make()
+
+
+def test_parts_give_what_the_whole_gives(model: Multimodal, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard, classes = model.hear(sound(6)), np.arange(600) // 9 % 16
+    whole = model.make(sound=heard, classes=classes, looked=looked(150))
+    monkeypatch.setattr(multimodal, "AT_ONCE", 40)
+    monkeypatch.setattr(multimodal, "PICTURES_AT_ONCE", 17)
+    parts = model.make(sound=heard, classes=classes, looked=looked(150))
+    assert np.abs(whole.geometry - parts.geometry).max() < 1e-4
+    assert np.abs(whole.coefficients - parts.coefficients).max() < 1e-4
+
+
+def spoken(path: Path, seconds: float = 1.2) -> str:
+    make_sound(path, seconds)
+    return str(path)
+
+
+@pytest.mark.parametrize("alone", [False, True])
+def test_animate_takes_a_text_with_and_without_sound(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(folder))
+    words = [] if alone else [spoken(tmp_path / "a.wav")]
+    out = tmp_path / "out.csv"
+    assert cli.run(["animate", *words, "--text", "bin blue", "-o", str(out), "--json"]) == 0
+    rows = files.read(out).values
+    assert np.isfinite(rows).all() and (len(rows) == 72 or alone) and len(rows) > 20
+
+
+BAD = {
+    "empty": (["--text", " , "], "no word"),
+    "missing": (["--text", "missing.srt"], "cannot be read"),
+    "language": (["--text", "bin", "--language", "xx-none"], "espeak-ng has no such voice"),
+    "long": (["--text", "bin blue at f two now " * 60], "too short"),
+    "method": (["--text", "bin", "--method", "mouth"], "leave those out"),
+    "emotion": (["--text", "bin", "--emotion", "happy"], "leave those out"),
+    "no face": (["--mouth-video", "{folder}/noise.mp4"], "shows no face"),
+    "no video": (["--mouth-video", "{folder}/a.wav"], "is no video"),
+    "no file": (["--mouth-video", "{folder}/b.mp4"], "b.mp4"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_mistake_is_one_line_exit_2_and_no_file(
+    name: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(folder))
+    sound_path = spoken(tmp_path / "a.wav")
+    if name == "no face":
+        make_video(tmp_path / "noise.mp4", frames=30)
+    before = sorted(tmp_path.iterdir())
+    words, told = BAD[name]
+    words = [word.replace("{folder}", str(tmp_path)) for word in words]
+    assert cli.run(["animate", sound_path, *words, "-o", str(tmp_path / "out.csv"), "--json"]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("kouxing")]
+    assert line.startswith("kouxing: error: ") and told in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_nothing_to_go_by_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["animate", "-o", str(tmp_path / "out.csv"), "--json"]) == 2
+    assert "give SPEECH" in capsys.readouterr().err
+
+
+@needs_shared
+def test_a_real_mouth_video_is_looked_at_at_25_a_second(folder: Path, tmp_path: Path) -> None:
+    clip = SHARED / "data" / "clips" / "lipnet-brbk7n-4588.mp4"
+    seen = look(clip)
+    assert len(seen) == 75 and seen.found.all()
+    made = Multimodal(threads=1, folder=folder).make(looked=seen)
+    assert made.coefficients.shape == (75, 52)
+
+
+def test_dub_paints_from_what_all_of_them_say(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(folder))
+    path = Path(spoken(tmp_path / "a.wav", 1.01))
+    words, warnings = listen(path, Modalities("bin blue"), lambda stage, done, total: None)
+    assert words.features.shape == (26, 16) and len(words.silent) == 26 and not warnings
+    assert np.isfinite(words.features).all()
+    one, other = (plan_of(Modalities(text)) for text in ("bin blue", "bin red"))
+    assert one != other and plan_of(Modalities()) == {}
+
+
+def test_lengths_must_be_of_one_speech() -> None:
+    check_lengths(3.0, 3.4, Path("a.mp4"))
+    check_lengths(100.0, 101.9, Path("a.mp4"))
+    with pytest.raises(OptionError, match="s long, the speech 3"):
+        check_lengths(3.0, 5.0, Path("a.mp4"))

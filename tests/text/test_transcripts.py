@@ -1,0 +1,114 @@
+"""Transcripts: every form says the same words, and what is none is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kouxing.errors import DataError, KouxingError, OptionError
+from kouxing.text.transcripts import Cue, read_transcript, words_of
+from shared import SHARED, needs_shared
+
+GRID = "0 23750 sil\n23750 29500 bin\n29500 34000 blue\n34000 36000 sp\n36000 41000 f\n"
+SRT = "1\n00:00:00,950 --> 00:00:01,360\n<i>bin</i> blue\n\n2\n00:01:01.44 --> 00:01:01.64\nf\n"
+LONG = """File type = "ooTextFile"
+Object class = "TextGrid"
+xmin = 0
+xmax = 2
+tiers? <exists>
+size = 2
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "{first}"
+        xmin = 0
+        xmax = 2
+        intervals: size = 2
+        intervals [1]:
+            xmin = 0
+            xmax = 1
+            text = ""
+        intervals [2]:
+            xmin = 1
+            xmax = 2
+            text = "bin blue"
+    item [2]:
+        class = "IntervalTier"
+        name = "phones"
+        xmin = 0
+        xmax = 2
+        intervals: size = 1
+        intervals [1]:
+            xmin = 0
+            xmax = 2
+            text = "b"
+"""
+
+
+def test_a_text_is_taken_as_it_is() -> None:
+    told = read_transcript("Bin  blue\nat f.")
+    assert told.cues == (Cue("Bin blue at f."),) and not told.timed
+    assert words_of("“Don't!” – she said, l'été.") == ["Don't", "she", "said", "l'été"]
+
+
+def test_files_give_their_cues(tmp_path: Path) -> None:
+    for name, content in {"a.txt": "bin\nblue\n", "a.srt": SRT, "a.align": GRID}.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    assert read_transcript(str(tmp_path / "a.txt")).text == "bin blue"
+    srt = read_transcript(tmp_path / "a.srt")
+    assert srt.cues == (Cue("bin blue", 0.95, 1.36), Cue("f", 61.44, 61.64)) and srt.timed
+    assert read_transcript(tmp_path / "a.align").cues == (
+        Cue("bin", 0.95, 1.18, True), Cue("blue", 1.18, 1.36, True), Cue("f", 1.44, 1.64, True),
+    )  # fmt: skip
+
+
+def test_a_textgrid_gives_words_or_utterances(tmp_path: Path) -> None:
+    path = tmp_path / "a.TextGrid"
+    path.write_text(LONG.format(first="speaker"), encoding="utf-8")
+    assert read_transcript(path).cues == (Cue("bin blue", 1, 2),)
+    path.write_text(LONG.format(first="words"), encoding="utf-16")
+    assert read_transcript(path).cues == (Cue("bin blue", 1, 2, True),)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.srt", "bin blue"),
+        ("a.srt", "1\n00:00:02,000 --> 00:00:01,000\nbin"),
+        ("a.align", "0 10 bin blue"),
+        ("a.align", "0 x bin"),
+        ("a.TextGrid", "bin blue"),
+        ("a.TextGrid", 'File type = "ooTextFile"\nObject class = "TextGrid"\n0 1 <exists> 3'),
+        ("a.txt", " \n"),
+        ("a.txt", "... !"),
+        ("a.align", "0 10 sil"),
+    ],
+)
+def test_what_is_no_transcript_is_refused(tmp_path: Path, name: str, content: str) -> None:
+    path = tmp_path / name
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(KouxingError, match="a\\.") as raised:
+        read_transcript(str(path))
+    assert "\n" not in str(raised.value)
+
+
+def test_other_mistakes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="no word"):
+        read_transcript("  ")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_transcript("missing.srt")
+    with pytest.raises(DataError, match="are read from"):
+        read_transcript(tmp_path / "a.vtt")
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfa\x80")
+    with pytest.raises(DataError, match=r"no \.txt"):
+        read_transcript(tmp_path / "a.txt")
+
+
+@needs_shared
+def test_real_label_files_are_read() -> None:
+    folder = SHARED / "data" / "phones"
+    for path in folder.glob("montreal-*.TextGrid"):
+        assert read_transcript(path).timed
+    aligned = next((SHARED / "data" / "align").glob("*.align"))
+    assert len(read_transcript(aligned).cues) == 6
