@@ -132,7 +132,7 @@ def main() -> None:
         only = [] if options.only is None else ["--only", options.only]
         command = shlex.join(["python", "benchmarks/bench_fit.py", "--data", str(options.data), *only])
         figures.write("lips", command, found, "fit_minutes with other work on the machine")
-        figures.refresh()
+        figures.refresh_all()
 
 
 if __name__ == "__main__":

@@ -14,10 +14,30 @@ from kouxing.eval import figures
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_readme_is_what_was_measured() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert figures.MARKED.search(text)
+@pytest.mark.parametrize("page", figures.PAGES)
+def test_the_pages_are_what_was_measured(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    # Every file has its table on both pages.
+    shown = {found[2] for found in figures.MARKED.finditer(text)}
+    assert shown == {path.stem for path in (ROOT / "docs" / "figures").glob("*.json")}
     assert figures.tables(text) == text, "run python -m kouxing.eval.figures"
+
+
+def test_rows_with_a_goal_bring_what_they_speak_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = {
+        "a": figures.Row("Speed", "", 0),
+        "b": figures.Row("the same, slowly", "≥", 2),
+        "c": figures.Row("Size", "", 0),
+        "d": figures.Row("the same, packed", "", 0),
+        "e": figures.Row("Weight", "≤", 3),
+    }
+    monkeypatch.setitem(figures.LABELS, "some", rows)
+    figures.write("some", "x", {"a": 1.0, "b": 3.0, "unnamed": 4.0}, folder=tmp_path)
+    made = figures.tables("<!-- figures:some goals -->\n<!-- /figures -->\n", tmp_path)
+    assert [line.split("|")[1].strip() for line in made.splitlines() if line.startswith("| ")][1:] == [
+        "Speed", "the same, slowly", "Weight",
+    ]  # fmt: skip
+    assert "unnamed" in figures.table("some", tmp_path)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "figures").glob("*.json")), ids=lambda path: path.stem)

@@ -191,11 +191,11 @@ def _of_clips(report: Callable[[str, int, int | None], None] | None) -> Callable
 def _tell(found: Any, about: dict[str, str], words: list[str], figures: str | None, as_json: bool) -> None:
     """Write the figures where asked for (``words`` are the command's own), then print the report."""
     if figures is not None:
-        from kouxing.eval import figures as page
+        from kouxing.eval import figures as pages
 
         command = shlex.join(["kouxing", "evaluate", *words, "--figures", figures])
-        page.write(figures, command, found.figures)
-        page.refresh()
+        pages.write(figures, command, found.figures)
+        pages.refresh_all()
     if as_json:
         print_json({**about, "figures": found.figures, "files": found.files})
         return

@@ -1,4 +1,4 @@
-"""Measured figures: ``docs/figures/<name>.json``, and the README's tables made from them.
+"""Measured figures: ``docs/figures/<name>.json``, and the tables of the README and docs/figures.md made from them.
 
 Whoever measures calls ``write``; several commands may fill one file, each its own keys.
 ``python -m kouxing.eval.figures`` rewrites the README between ``<!-- figures:NAME -->`` and ``<!-- /figures -->``;
@@ -282,7 +282,7 @@ LABELS: dict[str, dict[str, Row]] = {
 LANGUAGE = re.compile(r"(clips|r|closure_f1)_lang_([a-z]{2,3})")
 """Keys of figures by language; they get a table of their own."""
 
-MARKED = re.compile(r"(<!-- figures:([\w-]+) -->\n).*?(<!-- /figures -->)", re.DOTALL)
+MARKED = re.compile(r"(<!-- figures:([\w-]+)( goals)? -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
 def root() -> Path:
@@ -361,14 +361,15 @@ def tables(text: str, folder: Path | None = None) -> str:
     """``text`` with each marked table made anew from its JSON file.
 
     Args:
-        text: Markdown with ``<!-- figures:NAME -->`` and ``<!-- /figures -->`` on lines of their own.
+        text: Markdown with ``<!-- figures:NAME -->`` and ``<!-- /figures -->`` on lines of their own; of
+            ``<!-- figures:NAME goals -->`` only rows with a goal, and those that they speak of, are shown.
         folder: where the JSON files are; the checkout's ``docs/figures`` by default.
     """
-    return MARKED.sub(lambda found: f"{found[1]}\n{table(found[2], folder)}\n{found[3]}", text)
+    return MARKED.sub(lambda found: f"{found[1]}\n{table(found[2], folder, bool(found[3]))}\n{found[4]}", text)
 
 
-def table(name: str, folder: Path | None = None) -> str:
-    """One Markdown table: every labelled key with its goal, also those that nobody measured yet."""
+def table(name: str, folder: Path | None = None, goals: bool = False) -> str:
+    """One Markdown table: every labelled key with its goal, also those that nobody measured yet; or rows with one."""
     told = load(name, folder)
     figures = told.get("figures", {})
     rows = {
@@ -380,15 +381,30 @@ def table(name: str, folder: Path | None = None) -> str:
         },
     }
     lines = ["| | goal | measured | met |", "|---|--:|--:|:-:|"]
-    for key, row in rows.items():
+    for key, row in (_with_goals(rows) if goals else rows).items():
         value = figures.get(key)
         goal = f"{row.sign} {_short(row.goal)} {row.unit}".strip() if row.sign else ""
         lines.append(f"| {row.label} | {goal} | {_shown(value, row)} | {_met(value, row)} |")
-    lines += _languages(figures)
+    if not goals:
+        lines += _languages(figures)
     for command, run in told.get("commands", {}).items():
         notes = f" {run['notes']}" if run.get("notes") else ""
         lines.append(f"\n`{command}`: {run['machine']}; commit {run['commit'][:10]}.{notes}")
     return "\n".join(lines) + "\n"
+
+
+def _with_goals(rows: Mapping[str, Row]) -> dict[str, Row]:
+    """Rows with a goal, and before "the same …" the row that it speaks of."""
+    kept: dict[str, Row] = {}
+    spoken_of: tuple[str, Row] | None = None
+    for key, row in rows.items():
+        if not row.label.startswith("the same"):
+            spoken_of = (key, row)
+        if row.sign:
+            if spoken_of is not None:
+                kept.setdefault(*spoken_of)
+            kept[key] = row
+    return kept
 
 
 def _languages(figures: Mapping[str, float | None]) -> list[str]:
@@ -404,17 +420,19 @@ def _languages(figures: Mapping[str, float | None]) -> list[str]:
     return lines
 
 
-def refresh(readme: Path | None = None) -> bool:
-    """Rewrite the README's tables; True if something changed.
+PAGES = ("README.md", "docs/figures.md")
+
+
+def refresh(page: Path) -> bool:
+    """Rewrite a page's tables; True if something changed.
 
     Raises:
-        OutputError: the README cannot be written.
+        OutputError: the page cannot be written.
     """
-    path = readme or root() / "README.md"
-    old = path.read_text(encoding="utf-8")
+    old = page.read_text(encoding="utf-8")
     new = tables(old)
     if new != old:
-        _write_text(path, new)
+        _write_text(page, new)
     return new != old
 
 
@@ -493,9 +511,15 @@ def _write_text(path: Path, text: str) -> None:
         ) from error
 
 
+def refresh_all() -> dict[str, bool]:
+    """``refresh`` of every page, by its name."""
+    return {page: refresh(root() / page) for page in PAGES}
+
+
 def main() -> int:
-    """Rewrite the README's tables; returns the exit code."""
-    print("README.md: rewritten" if refresh() else "README.md: as it should be")
+    """Rewrite the pages' tables; returns the exit code."""
+    for page, changed in refresh_all().items():
+        print(f"{page}: {'rewritten' if changed else 'as it should be'}")
     return 0
 
 
