@@ -74,7 +74,8 @@ def test_three_stages_and_what_comes_of_them(tmp_path: Path, monkeypatch: pytest
     for ours, theirs in zip(
         (used.embed_mouths(one.pictures), used.embed_speech(one.mel)), embed(model, one), strict=True
     ):
-        np.testing.assert_allclose(ours, theirs, atol=2e-3)
+        # What is exported has weights of eight bits.
+        np.testing.assert_allclose(ours, theirs, atol=1e-2)
         assert np.isnan(ours[:2]).all() and np.isnan(ours[-2:]).all() and np.isfinite(ours[2:-2]).all()
     found = evaluate(data, "test", tmp_path / "judged", run)
     assert {"stage1_score", "stage2_score", "stage3_score", "baseline_onestage_score"} <= found.figures.keys()
