@@ -28,7 +28,7 @@ async function start() {
   const media = new MediaStream();
   peer.ontrack = ({track, receiver}) => {
     // Left alone, Chromium begins with the sound late and takes half a minute to bring the picture to it.
-    receiver.jitterBufferTarget = track.kind === "video" ? 80 : 72;
+    receiver.jitterBufferTarget = track.kind === "video" ? 80 : 60;
     media.addTrack(track);
   };
   peer.onconnectionstatechange = () => {
