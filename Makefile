@@ -50,7 +50,8 @@ $(WEB): $(WEB_SOURCES) web/node_modules/.package-lock.json
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	@command -v npm >/dev/null || { \
 		echo 'make: the browser terminal needs Node 20.19 or later with npm (https://nodejs.org)' >&2; exit 1; }
-	npm --prefix web ci --no-audit --no-fund
+	@# Not `npm ci`: it refuses a lock file without the optional packages of other platforms.
+	npm --prefix web install --no-save --no-audit --no-fund
 	@touch $@
 
 # Chromium: apt-get install chromium, or CHROMIUM=/path/to/it.
