@@ -16,6 +16,7 @@ from kouxing.errors import OptionError
 from kouxing.models.lipreader import LipReader, LipReaderDimensions
 from kouxing.models.lips import Lips, LipsDimensions
 from kouxing.models.shape import ShapeReader
+from kouxing.models.sync import Discriminator, SyncDimensions
 from kouxing.train import lips
 from kouxing.train.lips import CRITICS, WEIGHTS, LipsTask, loss_table
 
@@ -31,9 +32,13 @@ def footage(tmp_path_factory: pytest.TempPathFactory) -> list[Footage]:
         return load_footage(make_data(folder / "set"), "train")
 
 
-def samples(footage: list[Footage], run: int, words: dict[str, tuple[Word, ...]] | None = None) -> LipsSamples:
+def samples(
+    footage: list[Footage], run: int, words: dict[str, tuple[Word, ...]] | None = None, unpaired: float = 0.0
+) -> LipsSamples:
     features = [np.zeros((len(clip), 16), np.float32) for clip in footage]
-    return LipsSamples(footage, features, clips=1, run=run, window=11, spacing=1, seed=0, words=words)
+    return LipsSamples(
+        footage, features, clips=1, run=run, window=11, spacing=1, seed=0, words=words, unpaired=unpaired
+    )
 
 
 def task(footage: list[Footage], run: int = 2, **more: object) -> LipsTask:
@@ -107,3 +112,26 @@ def test_critics_come_late_alone_first_and_are_kept(footage: list[Footage], tmp_
     again = task(footage)
     lips.load_tensors(again.critics, tmp_path / CRITICS)
     assert all((a == b).all() for a, b in zip(again.critics.state_dict().values(), after, strict=True))
+
+
+def test_anothers_speech_is_judged_by_experts_and_critics_alone(footage: list[Footage]) -> None:
+    judge = Discriminator(SyncDimensions()).eval().requires_grad_(False)
+    one = task(footage, judge=judge, weights=loss_table({"gan": 0.1}), gan_from=0.0)
+    one.expert_samples = samples(footage, lips.JUDGED_RUN, unpaired=1.0)
+    assert not bool(one.batch(0)["paired"]) and len(one.batch(0)["frame"]) == lips.JUDGED_RUN
+    assert bool(one.batch(1)["paired"]) and len(one.batch(1)["frame"]) == 2
+    assert set(stepped(one, 0.5)) == {"sync", "gan", "critics", "indecision", "loss"}
+    one.expert_samples = samples(footage, lips.JUDGED_RUN)
+    assert {"sync", "reconstruction", "landmarks"} <= set(stepped(one, 0.5))
+
+
+def test_anothers_speech_comes_with_its_own_words_and_sound(footage: list[Footage]) -> None:
+    words = {footage[0].clip.id: WORDS}
+    own, others = samples(footage, 14, words), samples(footage, 14, words, unpaired=1.0)
+    batches = [others(number) for number in range(12)]
+    assert all(not bool(batch["paired"]) for batch in batches) and all(bool(own(n)["paired"]) for n in range(3))
+    said = [footage[0].mel[4 * first : 4 * (first + 14)] for first in range(len(footage[0]) - 13)]
+    for batch in batches:
+        if int(batch["counts"][0]):
+            assert any(np.array_equal(batch["mel"][0].numpy(), mel) for mel in said)
+    assert any(int(batch["counts"][0]) for batch in batches)

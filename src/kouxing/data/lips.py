@@ -87,6 +87,7 @@ class LipsSamples:
         seed: source of chance.
         words: clip id -> what is said, for the lip-reading loss.
         plain: no change of light and no single picture as reference: one person's own footage is as it is.
+        unpaired: how often the speech of a batch is other clips'; pictures then show another mouth than it asks for.
     """
 
     def __init__(
@@ -101,10 +102,11 @@ class LipsSamples:
         seed: int,
         words: Mapping[str, Sequence[Word]] | None = None,
         plain: bool = False,
+        unpaired: float = 0.0,
     ) -> None:
         self._footage, self._predicted = footage, predicted
         self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
-        self._words, self._plain = words, plain
+        self._words, self._plain, self._unpaired = words, plain, unpaired
         self._shares = shares(footage, grid=0.2, words=0.2)
 
     def __call__(self, number: int) -> Batch:
@@ -117,13 +119,18 @@ class LipsSamples:
             shows), stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop),
             places ``[N, R, 50, 4]``: points of lips and jaw in the frame (x, y) and where they lie in each reference,
             in halves of the crop from its middle; with ``words`` also phones ``[clips, P]`` said in the run, and counts
-            ``[clips]``.
+            ``[clips]``; paired ``[1] bool``: the pictures belong to the speech.
         """
         rng = np.random.default_rng([self._seed, number])
-        rows = [self._sample(int(i), rng) for i in rng.choice(len(self._footage), self._clips, p=self._shares)]
-        return {name: torch.from_numpy(np.concatenate([row[name] for row in rows])) for name in rows[0]}
+        places = rng.choice(len(self._footage), self._clips, p=self._shares)
+        apart = bool(self._unpaired) and rng.random() < self._unpaired
+        speakers = rng.choice(len(self._footage), self._clips, p=self._shares) if apart else places
+        rows = [self._sample(int(i), int(j) if apart else None, rng) for i, j in zip(places, speakers, strict=True)]
+        batch = {name: torch.from_numpy(np.concatenate([row[name] for row in rows])) for name in rows[0]}
+        return batch | {"paired": torch.tensor([not apart])}
 
-    def _sample(self, place: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def _sample(self, place: int, speaker: int | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """The run of one clip, saying what it says or what the clip ``speaker`` says."""
         clip = self._footage[place]
         first = self._first(clip, rng)
         frames = list(range(first, min(first + self._run, len(clip))))
@@ -145,14 +152,18 @@ class LipsSamples:
         stances = stance(apply(turns, clip.anchors[frames + chosen]))
         stances += rng.normal(0, STANCE_NOISE, stances.shape).astype(np.float32)
         others = np.broadcast_to(stances[len(frames) :], (len(frames), len(chosen), stances.shape[1]))
-        features = self._predicted[place] if rng.random() < PREDICTED_SHARE else self._tracked(clip, rng)
+        said = place if speaker is None else speaker
+        heard = self._footage[said]
+        begin = first if speaker is None else self._first(heard, rng)
+        features = self._predicted[said] if rng.random() < PREDICTED_SHARE else self._tracked(heard, rng)
+        moments = range(begin, begin + len(frames))
         return {
             "frame": planes(np.stack([mask(image, HALF_PX - int(rng.integers(0, MARGIN_PX))) for image in targets])),
             "real": planes(np.stack(targets)[:, HALF_PX:]),
             "above": planes(np.stack(targets)[:, TOP_PX:HALF_PX]),
-            "mel": clip.mel[None, first * MELS_PER_FRAME : (first + len(frames)) * MELS_PER_FRAME],
+            "mel": heard.mel[None, begin * MELS_PER_FRAME : (begin + len(frames)) * MELS_PER_FRAME],
             "references": planes(np.stack(references)),
-            "audio": np.stack([select(features, i, self._window, self._spacing) for i in frames]),
+            "audio": np.stack([select(features, i, self._window, self._spacing) for i in moments]),
             "own": clip.geometry[chosen][None],
             "stances": np.concatenate([stances[: len(frames), None], others], 1),
             "places": np.concatenate([np.broadcast_to(points[:, None], shape), np.broadcast_to(theirs, shape)], -1),
@@ -160,7 +171,7 @@ class LipsSamples:
                 :, None
             ],
             "lips": lips / HALF_PX,
-            **self._said(clip.clip.id, first),
+            **self._said(heard.clip.id, begin),
         }
 
     def _first(self, clip: Footage, rng: np.random.Generator) -> int:

@@ -123,12 +123,14 @@ def _round_to_steps(model: nn.Module) -> None:
 
 
 def _compare(serialised: bytes, inputs: dict[str, np.ndarray], wanted: list[np.ndarray], what: str) -> float:
-    """Largest difference between ONNX Runtime and PyTorch; refuses more than ``TOLERANCE``."""
+    """Largest difference between ONNX Runtime and PyTorch; refuses one over ``TOLERANCE`` of the largest value."""
     session = onnxruntime.InferenceSession(serialised, providers=["CPUExecutionProvider"])
     made = session.run(None, inputs)
     worst = max(float(np.abs(a.astype(np.float64) - b).max()) for a, b in zip(made, wanted, strict=True))
-    if not worst <= TOLERANCE:
-        raise WeightError(f"{what}: ONNX differs from PyTorch by {worst:.2e}, more than {TOLERANCE:.0e}; not saved")
+    # Feature maps may reach far beyond 1, and half precision rounds them accordingly.
+    allowed = TOLERANCE * max(1.0, *(float(np.abs(b).max()) for b in wanted))
+    if not worst <= allowed:
+        raise WeightError(f"{what}: ONNX differs from PyTorch by {worst:.2e}, more than {allowed:.0e}; not saved")
     return worst
 
 

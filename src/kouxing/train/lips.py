@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.grid import transcripts
+from kouxing.data.grid import Word, transcripts
 from kouxing.data.lips import LipsSamples, mask, planes, select
 from kouxing.data.references import REFERENCES, choose
 from kouxing.errors import OptionError
@@ -56,6 +56,10 @@ WEIGHTS = {
 """The loss table; 0 switches a term off. ``sync`` and ``lipread`` count where a frozen expert is given."""
 RUN, JUDGED_RUN, READ_RUN = 2, 5, 14
 """S: frames in a row; the frame difference needs 2, a discriminator of 5-frame windows the second, a word the third."""
+EXPERT_EVERY = 3
+"""Every so-manieth batch is of the experts' longer runs: the shorter ones show more faces in as many frames."""
+UNPAIRED_SHARE = 0.5
+"""Of those batches, how many say what another clip says, as dubs do: experts and critics alone can judge them."""
 GAN_FROM, GAN_WARMUP = 0.5, 0.1
 """From which share of the steps on critics are trained, and how long alone: what is still blurred is no adversary."""
 CRITICS = "critics.safetensors"
@@ -79,6 +83,9 @@ class LipsTask:
     """Model, data, losses and held-out clips of the generator.
 
     A loss counts where the table gives it a weight and what it needs is there.
+
+    Attributes:
+        expert_samples: the batches that frozen experts judge; None: there are none.
     """
 
     model: Lips
@@ -90,6 +97,7 @@ class LipsTask:
     weights: Mapping[str, float] = field(default_factory=lambda: dict(WEIGHTS))
     lipreader: LipReader | None = None
     gan_from: float = GAN_FROM
+    expert_samples: LipsSamples | None = None
     critics: Critics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -101,7 +109,8 @@ class LipsTask:
             self.reader.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def batch(self, number: int) -> Batch:
-        batch = self.samples(number)
+        own_turn = self.expert_samples is not None and number % EXPERT_EVERY == 0
+        batch = self.expert_samples(number) if self.expert_samples is not None and own_turn else self.samples(number)
         return {
             name: x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for name, x in batch.items()
         }
@@ -110,14 +119,15 @@ class LipsTask:
         made, trust, flow = model(batch["frame"], batch["references"], batch["audio"], batch["own"], batch["stances"])
         made, real = made.float(), batch["real"]
         weight = F.interpolate(batch["region"], real.shape[2:], mode="bilinear", align_corners=False)
-        terms = {
-            "reconstruction": image.reconstruction(made, real, weight),
-            "gradient": image.gradient(made, real, weight),
-            "texture": image.texture(made, real, weight),
-            "difference": image.frame_difference(made, real, weight, len(made) // len(batch["mel"])),
-            "indecision": image.indecision(trust, batch["region"]),
-            "warp": image.misplaced(flow, batch["places"]),
-        }
+        terms = {"indecision": image.indecision(trust, batch["region"])}
+        if bool(batch["paired"]):
+            terms |= {
+                "reconstruction": image.reconstruction(made, real, weight),
+                "gradient": image.gradient(made, real, weight),
+                "texture": image.texture(made, real, weight),
+                "difference": image.frame_difference(made, real, weight, len(made) // len(batch["mel"])),
+                "warp": image.misplaced(flow, batch["places"]),
+            }
         # Everything outside the face is never pasted: readers see the real thing there.
         inside = (weight / weight.amax((1, 2, 3), keepdim=True) * 4).clamp(max=1.0)
         seen = real + (made - real) * inside
@@ -146,16 +156,16 @@ class LipsTask:
     def _read(self, seen: Tensor, real: Tensor, batch: Batch) -> dict[str, Tensor]:
         """What other networks say of the painted lower halves ``seen``."""
         terms: dict[str, Tensor] = {}
-        if self.reader is not None:
+        if self.reader is not None and bool(batch["paired"]):
             maps = self.reader.maps(seen)
             landmarks = self.reader.landmarks(maps[-1])
             gaps = [opening(points, GAP_LOWER, GAP_UPPER) for points in (landmarks, batch["lips"])]
             terms["landmarks"] = (landmarks - batch["lips"]).abs().mean() + 2 * (gaps[0] - gaps[1]).abs().mean()
             if self._counts("perceptual"):
                 terms["perceptual"] = self._perceptual(self.reader, seen, real, maps)
-        if self.judge is not None and self._counts("sync"):
+        if self.judge is not None and self._counts("sync") and _run(batch) >= JUDGED_RUN:
             terms["sync"] = self._sync(self.judge, seen, batch)
-        if self.lipreader is not None and self._counts("lipread"):
+        if self.lipreader is not None and self._counts("lipread") and "phones" in batch:
             crops = self._crops(seen, batch)
             with torch.autocast(seen.device.type, enabled=False):
                 reader = self.lipreader.to(crops.device)
@@ -250,6 +260,11 @@ def held_out_sample(
     }
 
 
+def _run(batch: Batch) -> int:
+    """S of a batch."""
+    return len(batch["frame"]) // len(batch["mel"])
+
+
 def _laplacian(x: Tensor) -> Tensor:
     grey = x.mean(1, keepdim=True)
     kernel = grey.new_tensor([[0.0, 1, 0], [1, -4, 1], [0, 1, 0]]).reshape(1, 1, 3, 3)
@@ -308,22 +323,28 @@ def main(
     schedule = schedule or PRESETS[preset]
     table = loss_table(weights or {})
     run = READ_RUN if lipreader is not None else RUN if judge is None else JUDGED_RUN
+    words = None if lipreader is None else transcripts(data)
     footage, held_out = load_footage(data, "train"), load_footage(data, "val")
     reader = (
         shape.main(footage, held_out, out.parent / "shape", device=device, report=report).eval().requires_grad_(False)
     )
     encoder = load_speech(speech)
     report("speech features of all clips")
-    samples = LipsSamples(
-        footage,
-        [predict(encoder, clip) for clip in footage],
-        clips=max(1, schedule.batch // run),
-        run=run,
-        window=SIZES[preset].window,
-        spacing=SIZES[preset].spacing,
-        seed=schedule.seed,
-        words=None if lipreader is None else transcripts(data),
-    )
+    heard = [predict(encoder, clip) for clip in footage]
+
+    def batches(run: int, words: Mapping[str, Sequence[Word]] | None = None, unpaired: float = 0.0) -> LipsSamples:
+        return LipsSamples(
+            footage,
+            heard,
+            clips=max(1, schedule.batch // run),
+            run=run,
+            window=SIZES[preset].window,
+            spacing=SIZES[preset].spacing,
+            seed=schedule.seed,
+            words=words,
+            unpaired=unpaired,
+        )
+
     chosen = sorted(held_out, key=lambda clip: (clip.clip.seconds < 2, clip.clip.part == "grid", clip.clip.id))
     chosen = [
         *chosen[:7],
@@ -337,8 +358,9 @@ def main(
         report(f"{_take_over(model, start)} tensors taken over from {start}")
     frozen_judge = None if judge is None else load_judge(judge).requires_grad_(False)
     task = LipsTask(
-        model, samples, reader, pairs, _vgg(vgg19) if vgg19 else None, frozen_judge, table,
+        model, batches(RUN), reader, pairs, _vgg(vgg19) if vgg19 else None, frozen_judge, table,
         None if lipreader is None else load_reader(lipreader).requires_grad_(False), gan_from,
+        None if run == RUN else batches(run, words, UNPAIRED_SHARE),
     )  # fmt: skip
     if (out / CRITICS).exists():
         load_tensors(task.critics, out / CRITICS)
