@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kouxing.models.lips import LUMA, MOST_HUE, PRESETS, Lips, LipsDimensions, faint_hue, lower, upsample, warp
+from kouxing.models.lips import MOST_BLUE, MOST_GREEN, PRESETS, Lips, LipsDimensions, lower, mouth_hue, upsample, warp
 from kouxing.units import CROP_PX, HALF_PX
 
 SMALL = LipsDimensions(encoder=(8, 8, 12, 16, 16), fusion=16, drive=16, decoder=(16, 12, 8, 8, 8))
@@ -97,12 +97,18 @@ def test_warp_looks_where_the_flow_points() -> None:
     assert warp(picture, flow, 0.5)[0, 0].argmax() == (40 - 32) * 64 + 16
 
 
-def test_paint_may_change_brightness_not_hue() -> None:
-    green = torch.tensor([-0.7, 0.6, -0.3]).reshape(1, 3, 1, 1)
-    grey = torch.full((1, 3, 1, 1), -0.6)
-    torch.testing.assert_close(faint_hue(grey), grey, atol=1e-4, rtol=0)
-    brightness = float((green.flatten() * torch.tensor(LUMA)).sum())
-    assert (faint_hue(green) - brightness).abs().max() <= MOST_HUE + 1e-6
+def test_paint_is_red_to_grey_unless_references_are_not() -> None:
+    def pixel(*colour: float) -> torch.Tensor:
+        return torch.tensor(colour).reshape(1, 3, 1, 1)
+
+    skin = pixel(0.8, 0.6, 0.5)
+    for mouth in (pixel(0.9, 0.88, 0.85), pixel(0.15, 0.08, 0.07), pixel(0.7, 0.3, 0.3)):
+        torch.testing.assert_close(mouth_hue(mouth, skin), mouth)
+    green, violet = mouth_hue(pixel(0.2, 0.8, 0.3), skin), mouth_hue(pixel(0.5, 0.2, 0.9), skin)
+    torch.testing.assert_close(green, pixel(0.2, 0.2 + MOST_GREEN, 0.2 + MOST_BLUE))
+    torch.testing.assert_close(violet, pixel(0.5, 0.2, 0.5 + MOST_BLUE))
+    shirt = pixel(0.1, 0.3, 0.7)
+    torch.testing.assert_close(mouth_hue(shirt, shirt), shirt)
 
 
 def test_every_parameter_learns() -> None:

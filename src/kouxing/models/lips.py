@@ -22,9 +22,9 @@ Memory = tuple[Tensor, ...]
 
 MOST_SHARPENING = 3.0
 """Of the unsharp mask that gives back what bilinear warping takes from the finest detail."""
-MOST_HUE = 0.05
-"""How far paint may leave the colours of the references, of 0..1: mouths are dark or light inside, never green."""
-LUMA = (0.299, 0.587, 0.114)
+MOST_GREEN, MOST_BLUE = 0.02, 0.04
+"""How far paint's green and blue may lie above its red, of 0..1, unless the references' do already: lips, teeth, tongue
+and the dark between them are red to grey, never green or violet."""
 TURN_PACE = 8.0
 """The turn's weights reach about 1, the other layers' hundredths: it learns so many times as fast."""
 DECISION = 8.0
@@ -190,10 +190,10 @@ def sharpened(x: Tensor, amount: Tensor) -> Tensor:
     return x + amount * (x - around)
 
 
-def faint_hue(change: Tensor) -> Tensor:
-    """A change of colour ``[N, 3, H, W]`` whose brightness stays, hue and saturation moving by ``MOST_HUE`` at most."""
-    brightness = (change * change.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
-    return brightness + MOST_HUE * torch.tanh((change - brightness) / MOST_HUE)
+def mouth_hue(painted: Tensor, shown: Tensor) -> Tensor:
+    """Painted colours ``[N, 3, H, W]`` with no more green and blue than mouths have, or than ``shown`` has there."""
+    above = painted.new_tensor([0.0, MOST_GREEN, MOST_BLUE]).reshape(1, 3, 1, 1)
+    return torch.minimum(painted, painted[:, :1] + torch.maximum(shown - shown[:, :1], above))
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
@@ -289,8 +289,8 @@ class Lips(nn.Module):
         painted = self.paint_out(F.leaky_relu(x, 0.1)).float()
         strength = torch.sigmoid(painted[:, 3:])
         shown = sharpened(shown, MOST_SHARPENING * strength[:, 1:])
-        added = (torch.sigmoid(painted[:, :3]) - shown) * strength[:, :1]
-        return (shown + faint_hue(added)).clamp(0, 1), trust, flow
+        colour = mouth_hue(torch.sigmoid(painted[:, :3]), shown)
+        return (shown + (colour - shown) * strength[:, :1]).clamp(0, 1), trust, flow
 
     def forward(
         self, frame: Tensor, references: Tensor, audio: Tensor, own: Tensor, stances: Tensor
