@@ -6,6 +6,7 @@
 # make bench-live  the live server's delays, load and soak, into docs/figures/live.json and the README (half an hour)
 # make bench   speed and memory, into docs/figures/dub.json and the README
 # make web     the browser terminal, into src/kouxing/server/web (needs Node 20 with npm)
+# make dist    a wheel in ./dist, with weights and the browser terminal inside
 # make test-web  its types, unit tests, and tests in a real Chromium
 #
 # Each needs nothing but Python 3.10, 3.11 or 3.12 with pip and venv: everything else goes into ./.venv.
@@ -27,10 +28,10 @@ PYTHON := $(shell for one in python3 python3.12 python3.11 python3.10; do \
 	$$one -c '$(FITS)' >/dev/null 2>&1 && { echo $$one; break; }; done)
 endif
 
-.PHONY: help demo demo-live web test-web test lint format bench bench-live check clean
+.PHONY: help demo demo-live web test-web dist test lint format bench bench-live check clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -10
 
 demo: $(VENV)/.base check
 	@$(BIN)/kouxing demo
@@ -58,6 +59,10 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 test-web: $(VENV)/.live web
 	npm --prefix web run --silent test
 	KOUXING_PYTHON=$(abspath $(BIN))/python npm --prefix web run --silent e2e
+
+dist: web | $(VENV)/bin/python
+	$(PIP) wheel -q --no-deps -w dist .
+	@ls -1 dist/*.whl
 
 test: $(VENV)/.test check lint
 	$(BIN)/python -m pytest
