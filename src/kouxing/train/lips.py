@@ -143,12 +143,13 @@ class LipsTask:
         """One step of the critics; then how little they believe the painted, from 0 up over ``GAN_WARMUP``."""
         self.critics.to(seen.device).train()
         with torch.autocast(seen.device.type, enabled=False):
-            loss = adversarial.critic_loss(self.critics(real), self.critics(seen.detach()))
+            believed = self.critics(real)
+            loss = adversarial.critic_loss(believed, self.critics(seen.detach()))
             self._critic_steps.zero_grad(set_to_none=True)
             loss.backward()
             self._critic_steps.step()
             share = min(1.0, max(0.0, (progress - self.gan_from) / GAN_WARMUP - 0.5))
-            return share * adversarial.generator_loss(frozen(self.critics, seen)), loss.detach()
+            return share * adversarial.generator_loss(believed, frozen(self.critics, seen)), loss.detach()
 
     def _counts(self, name: str) -> bool:
         return self.weights.get(name, 0.0) > 0
