@@ -106,7 +106,7 @@ $(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@touch $@
 
 $(VENV)/.live: pyproject.toml constraints.txt | $(VENV)/.base
-	$(PIP) install -qq --constraint constraints.txt --editable '.[live,text]'
+	$(PIP) install -qq --constraint constraints.txt --editable '.[live,text,render]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.base

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -33,7 +34,10 @@ TERMINALS = Path(__file__).with_name("live_terminals.py")
 START_S = 120
 WARM_SHARE = 0.2
 """Of a soak: memory is compared from then on."""
+CLOSE_S = 60
+"""After a soak, in which the last connections must be closed."""
 STAGES = ("talk", "load", "interrupt", "text", "silence", "recover", "soak")
+"""Of ``MEASURES``; ``ray`` needs ``kouxing[cluster]`` and runs only when it is asked for."""
 
 
 class Server:
@@ -49,27 +53,38 @@ class Server:
 
     @property
     def processes(self) -> list[int]:
-        """The server's and its workers'."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text(encoding="ascii").split()
-        return [self.pid, *map(int, children)]
+        """The server's, its workers' and its text to speech's."""
+        # Each of its threads may have started some.
+        told = [one.read_text(encoding="ascii") for one in Path(f"/proc/{self.pid}/task").glob("*/children")]
+        return [self.pid, *sorted(int(pid) for one in told for pid in one.split())]
 
     @property
     def workers(self) -> list[int]:
         """The processes that run the networks."""
         return [pid for pid in self.processes[1:] if "kouxing.server.worker" in _command(pid)]
 
-    def memory_mb(self) -> float:
-        """Of all its processes; what they share is shared out among them."""
-        total = 0
+    def memory_mb(self) -> tuple[float, float]:
+        """Of all its processes: what they allocated, and with it their share of the files that they map.
+
+        That share falls and rises by tens of MB as other programs of the machine map the same libraries or the kernel
+        takes unused pages back; only the former tells of a leak.
+        """
+        own = whole = 0
         for pid in self.processes:
             told = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-            found = re.search(r"^Pss:\s+(\d+) kB", told, re.MULTILINE)
-            total += int(found[1]) if found else 0
-        return total / 1024
+            parts = {key: int(kb) for key, kb in re.findall(r"^(Pss\w*):\s+(\d+) kB", told, re.MULTILINE)}
+            own += parts.get("Pss_Anon", 0) + parts.get("Pss_Shmem", 0)
+            whole += parts.get("Pss", 0)
+        return own / 1024, whole / 1024
 
-    def open_files(self) -> int:
-        """Sockets, pipes and files of its main process."""
-        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+    def open_files(self) -> Counter[str]:
+        """Sockets, pipes and files of its main process, by kind or name."""
+        found: Counter[str] = Counter()
+        for one in Path(f"/proc/{self.pid}/fd").iterdir():
+            # One may be closed while the folder is read.
+            with suppress(OSError):
+                found[re.sub(r":\[\d+\]$", "", os.readlink(one))] += 1
+        return found
 
     def cpu_s(self) -> float:
         """Processor time of all its processes."""
@@ -122,6 +137,13 @@ def talk(options: argparse.Namespace) -> dict[str, float]:
     with served() as server:
         told = terminals("talk", server, sessions=1, seconds=options.seconds, chunk_ms=10)
     return {"p50_ms": told["p50_ms"], "p99_ms": told["p99_ms"]}
+
+
+def ray(options: argparse.Namespace) -> dict[str, float]:
+    """One session whose worker is a replica in a Ray of this machine."""
+    with served("--ray", "local", "--workers", "1") as server:
+        told = terminals("talk", server, sessions=1, seconds=options.seconds, chunk_ms=10)
+    return {"ray_p50_ms": told["p50_ms"], "ray_p99_ms": told["p99_ms"]}
 
 
 def load(options: argparse.Namespace) -> dict[str, float]:
@@ -195,7 +217,7 @@ def soak(options: argparse.Namespace) -> dict[str, float]:
         # What is started at the first need is no leak.
         terminals("talk", server, seconds=3)
         time.sleep(options.settle)
-        idle_files, idle_processes = server.open_files(), len(server.processes)
+        idle_files, idle_processes = server.open_files(), set(server.processes)
         command = [sys.executable, str(TERMINALS), "talk", server.url, "--sessions", "10", "--chunk-ms", "20"]
         process = subprocess.Popen([*command, "--seconds", str(60 * options.soak)], stdout=subprocess.PIPE, text=True)
         began, seen = time.monotonic(), []
@@ -203,19 +225,31 @@ def soak(options: argparse.Namespace) -> dict[str, float]:
             time.sleep(5)
             # A worker may be replaced while it is looked at.
             with suppress(OSError):
-                seen.append((time.monotonic() - began, server.memory_mb()))
+                seen.append((time.monotonic() - began, *server.memory_mb()))
         assert process.stdout is not None
         told = json.loads(process.stdout.read().splitlines()[-1])
         time.sleep(options.settle)
-        leaked = (server.open_files() - idle_files) + (len(server.processes) - idle_processes)
-    talking = [one for one in seen if one[0] < 60 * options.soak]
-    warm = [mb for at, mb in talking if at >= WARM_SHARE * 60 * options.soak]
-    tenth = max(1, len(warm) // 10)
-    first, last = sum(warm[:tenth]) / tenth, sum(warm[-tenth:]) / tenth
-    print(f"soak: {first:.1f} MB -> {last:.1f} MB, leaked {leaked}, {json.dumps(told)}", flush=True)
+        files, processes = server.open_files(), set(server.processes)
+        deadline = time.monotonic() + CLOSE_S
+        # A busy machine may be slow to close connections; a leak is what stays.
+        while sum(files.values()) > sum(idle_files.values()) and time.monotonic() < deadline:
+            time.sleep(1)
+            files, processes = server.open_files(), set(server.processes)
+    leaked = sum(files.values()) - sum(idle_files.values()) + len(processes) - len(idle_processes)
+    talking = [one[1:] for one in seen if WARM_SHARE * 60 * options.soak <= one[0] < 60 * options.soak]
+    tenth = max(1, len(talking) // 10)
+    first, last = (
+        [sum(values) / tenth for values in zip(*part, strict=True)] for part in (talking[:tenth], talking[-tenth:])
+    )
+    print(
+        f"soak: {first[0]:.1f} MB -> {last[0]:.1f} MB of its own, {first[1]:.1f} MB -> {last[1]:.1f} MB with what it "
+        f"maps; leaked {leaked} {dict(files - idle_files)}, replaced {len(processes - idle_processes)}; "
+        f"{json.dumps(told)}",
+        flush=True,
+    )
     return {
-        "soak_growth": last / first - 1, "soak_minutes": options.soak, "soak_mb": last, "soak_leaked": leaked,
-        "soak_drops": told["drops"],
+        "soak_growth": last[0] / first[0] - 1, "soak_minutes": options.soak, "soak_mb": last[1], "soak_own_mb": last[0],
+        "soak_leaked": leaked, "soak_drops": told["drops"],
     }  # fmt: skip
 
 
@@ -227,6 +261,7 @@ MEASURES: dict[str, Callable[[argparse.Namespace], dict[str, float]]] = {
     "silence": silence,
     "recover": recover,
     "soak": soak,
+    "ray": ray,
 }
 
 
@@ -239,13 +274,13 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=3, help="of each worker")
     parser.add_argument("--soak", type=float, default=10, metavar="MINUTES")
     parser.add_argument("--settle", type=float, default=15, help=argparse.SUPPRESS)
-    parser.add_argument("--only", default=",".join(STAGES), help=f"some of {','.join(STAGES)}")
+    parser.add_argument("--only", default=",".join(STAGES), help=f"some of {','.join(MEASURES)}")
     parser.add_argument("--no-write", action="store_true", help="do not touch docs/figures/live.json")
     given = list(sys.argv[1:] if words is None else words)
     options = parser.parse_args(given)
     wanted = options.only.split(",")
-    if set(wanted) - set(STAGES):
-        parser.error(f"--only: choose some of {', '.join(STAGES)}")
+    if set(wanted) - set(MEASURES):
+        parser.error(f"--only: choose some of {', '.join(MEASURES)}")
     busy = os.getloadavg()[0]
     found: dict[str, float] = {}
     for stage in wanted:

@@ -7,7 +7,8 @@ import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import websockets
@@ -48,8 +49,20 @@ class Hands:
 class PoolAtHand:
     """The pool's interface, with the network run in this process at once."""
 
+    ready = True
+    pids = (1,)
+    streams = 0
+    told = SimpleNamespace(replaced=0, moved=0)
+    look_ahead_ms: ClassVar[dict[str, float]] = {}
+
     def __init__(self) -> None:
-        self.streams: list[StreamAtHand] = []
+        self.made: list[StreamAtHand] = []
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def close(self) -> None:
+        """There is nothing to end."""
 
     def open(
         self, method: str, first: int, manner: Manner, rows: Callable[[int, Float, bool], None],
@@ -57,7 +70,7 @@ class PoolAtHand:
     ) -> StreamAtHand:  # fmt: skip
         """A stream at its beginning."""
         made = StreamAtHand(Face(mouth(), first, manner), rows, done)
-        self.streams.append(made)
+        self.made.append(made)
         return made
 
 

@@ -136,7 +136,7 @@ def test_an_interruption_empties_everything_and_rests_within_a_tenth_of_a_second
         assert world.session.queued_s > 2
         world.session.interrupt()
         assert world.session.queued_s == 0 and not world.session.speaks
-        assert world.pool.streams[0].closed
+        assert world.pool.made[0].closed
         world.take()
         at = next(
             place
@@ -202,7 +202,7 @@ def test_too_much_sound_is_dropped_and_counted_with_few_words() -> None:
 def test_a_network_that_cannot_keep_up_makes_nothing_pile_up() -> None:
     async def story(world: World) -> None:
         await world.talk(0.5)
-        stream = world.pool.streams[0]
+        stream = world.pool.made[0]
         given: list[int] = []
         heard = stream.push
         stream.push = lambda sound: given.append(len(sound))  # type: ignore[method-assign]

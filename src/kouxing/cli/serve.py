@@ -92,7 +92,25 @@ def command(
     workers: Annotated[
         int, typer.Option(min=0, metavar="N", help="Processes that run the networks; 0: one for each core, at least 2.")
     ] = 0,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="local|auto|HOST:PORT",
+            help="Put the workers on Ray Serve: a Ray of its own, the one of this machine, or a cluster's.",
+        ),
+    ] = None,
     sessions: Annotated[int, typer.Option(min=1, max=4096, metavar="N", help="Sessions at the same time.")] = 64,
+    http_rate: Annotated[
+        int, typer.Option(min=0, metavar="N", help="HTTP requests a second from one address; 0: any number.")
+    ] = 50,
+    face_landmarker: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            envvar="KOUXING_LANDMARKER",
+            help="MediaPipe's face_landmarker.task, given to pages for their webcams.",
+        ),
+    ] = None,
     no_jobs: Annotated[bool, typer.Option("--no-jobs", help="Take no file jobs (dub, score, animate).")] = False,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open the page.")] = False,
 ) -> None:
@@ -112,6 +130,7 @@ def command(
         origins=allow_origin or (),
         method=method.value,
         workers=workers,
+        ray=ray,
         tts=tts,
         captures=capture or (),
         sends=send or (),
@@ -122,6 +141,7 @@ def command(
         person=person,
         ices=ice or (),
         jobs=not no_jobs,
-        limits=Limits(sessions=sessions),
+        landmarker=face_landmarker,
+        limits=Limits(sessions=sessions, http_hz=http_rate, http_burst=max(1, 4 * http_rate)),
     )
     serve(order, browser=not no_browser)

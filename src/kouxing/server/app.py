@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,9 +21,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kouxing import __version__
 from kouxing.errors import KouxingError
+from kouxing.server.limits import Addresses
 from kouxing.server.live import Live
 from kouxing.server.protocol import Refused
-from kouxing.server.routes import health_router, session_router
+from kouxing.server.routes import REFUSALS, health_router, session_router
 from kouxing.server.security import PAGE_POLICY
 from kouxing.server.terminal import Terminal, error_text, refuse
 
@@ -38,6 +41,7 @@ STATUS = {
     "origin": 403,
     "session": 404,
     "job": 404,
+    "model": 404,
     "large": 413,
     "refused": 422,
     "busy": 429,
@@ -45,6 +49,10 @@ STATUS = {
 }
 """Refusal -> HTTP status; 400 for others."""
 NAMES = {404: "missing", 405: "method", 413: "large", 422: "malformed", 503: "busy"}
+
+
+UNCOUNTED = ("/v1/health", "/metrics")
+"""What watches the server is not to be shut out by what the server is being watched for."""
 
 
 class Door:
@@ -56,11 +64,17 @@ class Door:
 
     def __init__(self, app: ASGIApp, live: Live) -> None:
         self._app, self._live = app, live
+        self._addresses = Addresses(live.limits.http_hz, live.limits.http_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        if scope["path"] not in UNCOUNTED:
+            wait_s = self._addresses.wait_s((scope.get("client") or ("",))[0], time.monotonic())
+            if wait_s:
+                await self._too_many(wait_s)(scope, receive, send)
+                return
         headers = Headers(scope=scope)
         try:
             if scope["path"].startswith(("/v1/", "/metrics")) and scope["path"] != "/v1/health":
@@ -81,6 +95,11 @@ class Door:
             await send(message)
 
         await self._app(scope, receive, guarded)
+
+    def _too_many(self, wait_s: float) -> JSONResponse:
+        self._live.counts.refused["busy"] += 1
+        message = f"more than {self._live.limits.http_hz:g} requests a second from one address"
+        return fault(STATUS["busy"], "busy", message, {"retry-after": str(math.ceil(wait_s))})
 
 
 def refusal(refused: Refused) -> JSONResponse:
@@ -132,7 +151,7 @@ def create_app(live: Live, routers: Sequence[APIRouter] = (), page: Path = PAGE)
     app.include_router(health_router(live))
     app.include_router(session_router(live))
     for router in routers:
-        app.include_router(router)
+        app.include_router(router, responses=REFUSALS)
 
     @app.websocket("/v1/live")
     async def terminal(socket: WebSocket) -> None:

@@ -1,10 +1,17 @@
-"""How much one server, one session and one connection may take."""
+"""How much one server, one session, one connection and one address may take."""
 
 from __future__ import annotations
 
+import ipaddress
+from collections import OrderedDict
 from dataclasses import dataclass
 
 from kouxing.server.protocol import HEADER, MOST_SAMPLES
+
+MOST_ADDRESSES = 4096
+"""That are remembered; the ones that have been quiet for longest are forgotten, with what they used up."""
+NET_BITS = 64
+"""Of an IPv6 address: the rest is one customer's own to choose."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +31,8 @@ class Limits:
         message_bytes: a WebSocket message.
         messages_hz: messages a second from one client, over ``burst_s``.
         burst_s: see there.
+        http_hz: HTTP requests a second from one address, 0: any number; ``http_burst`` of them at once.
+        http_burst: see there.
         text_chars: a text to speak.
         texts: texts that wait for their turn.
         terminal_frames: that wait for a slow terminal.
@@ -49,6 +58,8 @@ class Limits:
     message_bytes: int = 65_536
     messages_hz: float = 400.0
     burst_s: float = 2.0
+    http_hz: float = 50.0
+    http_burst: int = 200
     text_chars: int = 2_000
     texts: int = 16
     terminal_frames: int = 512
@@ -85,3 +96,38 @@ class Bucket:
             return False
         self._held -= amount
         return True
+
+    def wait_s(self, amount: float = 1.0) -> float:
+        """Seconds, from the last ``take`` on, until ``amount`` may pass."""
+        return max(0.0, amount - self._held) / self._rate
+
+
+class Addresses:
+    """A bucket for each address that asks.
+
+    Args:
+        rate: per second, 0: anything passes. depth: most at once.
+    """
+
+    def __init__(self, rate: float, depth: float) -> None:
+        self._rate, self._depth = rate, depth
+        self._buckets: OrderedDict[str, Bucket] = OrderedDict()
+
+    def wait_s(self, address: str, now: float) -> float:
+        """0 where a request from ``address`` may pass, and it is counted; else the seconds after which one may."""
+        if self._rate <= 0:
+            return 0.0
+        key = _net(address)
+        bucket = self._buckets.setdefault(key, Bucket(self._rate, self._depth, now))
+        self._buckets.move_to_end(key)
+        if len(self._buckets) > MOST_ADDRESSES:
+            self._buckets.popitem(last=False)
+        return 0.0 if bucket.take(now) else bucket.wait_s()
+
+
+def _net(address: str) -> str:
+    try:
+        known = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return address if known.version == 4 else str(ipaddress.ip_network((int(known), NET_BITS), strict=False))

@@ -9,13 +9,14 @@ import logging
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any
 
 from kouxing.errors import OptionError
 from kouxing.server.faces import Manner
-from kouxing.server.pipe import Reader, Say, manner_told, packed, packed_json, read_rows
+from kouxing.server.pipe import Say, manner_told, packed, packed_json, read_rows
 from kouxing.server.protocol import Sound, row_time
+from kouxing.server.workers import Process, Worker
 from kouxing.types import Float
 from kouxing.units import SAMPLE_HZ, exact
 
@@ -64,7 +65,7 @@ class Stream:
     ) -> None:
         self.number = number
         self.method = method
-        self.worker: _Process | None = None
+        self.worker: Worker | None = None
         self._pool = pool
         self._manner = manner
         self._rows, self._done = rows, done
@@ -118,7 +119,7 @@ class Stream:
             left -= taken
             self._held -= taken
 
-    def begin(self, worker: _Process) -> None:
+    def begin(self, worker: Worker) -> None:
         """Open at this worker, from the kept sound on."""
         self.worker = worker
         told = {"method": self.method, "first": self._origin, "manner": manner_told(self._manner)}
@@ -160,7 +161,7 @@ class Pool:
         self._count = count
         self._methods = list(methods)
         self._command = [*command, *self._methods]
-        self._workers: list[_Process] = []
+        self._workers: list[Worker] = []
         self._streams: dict[int, Stream] = {}
         self._number = 0
         self._ready = asyncio.Event()
@@ -197,8 +198,8 @@ class Pool:
         Raises:
             OptionError: none comes up, and why.
         """
-        for _ in range(self._count):
-            self._task(self._run())
+        for slot in range(self._count):
+            self._task(self._run(slot))
         self._task(self._watch())
         await self._ready.wait()
         if not self.ready:
@@ -239,6 +240,10 @@ class Pool:
             stream.worker.load.discard(stream.number)
         stream.worker = None
 
+    async def begin(self, slot: int) -> Worker:
+        """Start a worker, the ``slot``-th of those that run at the same time."""
+        return await Process.begin(self.heard, self._command)
+
     def _place(self, stream: Stream) -> None:
         able = [worker for worker in self._workers if worker.ready]
         stream.worker = None
@@ -255,20 +260,16 @@ class Pool:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run(self) -> None:
+    async def _run(self, slot: int) -> None:
         """Keep one worker alive."""
-        loop = asyncio.get_running_loop()
         while not self._over() and self._failed < TRIES:
-            transport, made = await loop.subprocess_exec(
-                lambda: _Process(self), *self._command, stdin=-1, stdout=-1, stderr=None
-            )
-            worker = made
+            worker = await self.begin(slot)
             self._workers.append(worker)
             try:
                 await worker.gone.wait()
             finally:
                 self._workers.remove(worker)
-                transport.close()
+                worker.release()
             if self._over():
                 return
             self.told.replaced += 1
@@ -279,7 +280,7 @@ class Pool:
                 await asyncio.sleep(0.2)
         self._ready.set()
 
-    def _move(self, worker: _Process) -> None:
+    def _move(self, worker: Worker) -> None:
         """Its streams go on elsewhere; one that no worker survives ends."""
         for stream in [self._streams[number] for number in sorted(worker.load)]:
             stream.moves += 1
@@ -293,7 +294,7 @@ class Pool:
     async def _watch(self) -> None:
         """Ask all workers how they are."""
         loop = asyncio.get_running_loop()
-        asked: dict[_Process, float] = {}
+        asked: dict[Worker, float] = {}
         while True:
             now = loop.time()
             for worker in self._workers:
@@ -309,7 +310,7 @@ class Pool:
                 del asked[gone]
             await asyncio.sleep(PING_S)
 
-    def heard(self, worker: _Process, say: Say, number: int, payload: bytes) -> None:
+    def heard(self, worker: Worker, say: Say, number: int, payload: bytes) -> None:
         """A worker's message."""
         if say is Say.READY:
             worker.ready = worker.was_ready = True
@@ -330,71 +331,3 @@ class Pool:
             stream_.made(*read_rows(payload))
         elif say is Say.DONE:
             stream_.ended()
-
-
-@dataclass(eq=False)
-class _Process(asyncio.SubprocessProtocol):
-    """One worker, seen from here."""
-
-    pool: Pool
-    load: set[int] = field(default_factory=set)
-    ready: bool = False
-    was_ready: bool = False
-    waiting: bool = False
-    pid: int = 0
-
-    def __post_init__(self) -> None:
-        self.gone, self.exited = asyncio.Event(), asyncio.Event()
-        self._reader = Reader()
-        self._transport: asyncio.SubprocessTransport | None = None
-        self._in: asyncio.WriteTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.SubprocessTransport, transport)
-        self.pid = self._transport.get_pid()
-        self._in = cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
-
-    def pipe_data_received(self, fd: int, data: bytes | str) -> None:
-        self.waiting = False
-        try:
-            for say, stream, payload in self._reader.feed(cast(bytes, data)):
-                self.pool.heard(self, say, stream, payload)
-        except ValueError:
-            LOG.warning("worker %s speaks nonsense; it is replaced", self.pid)
-            self.kill()
-
-    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
-        if fd == 1:
-            self._lost()
-
-    def process_exited(self) -> None:
-        self.exited.set()
-        self._lost()
-
-    def _lost(self) -> None:
-        if not self.gone.is_set():
-            self.ready = False
-            self.gone.set()
-
-    def send(self, data: bytes) -> None:
-        """Hand over a message; never waits."""
-        if self._in is not None and not self._in.is_closing():
-            self._in.write(data)
-
-    def ask(self) -> None:
-        """Ask for a sign of life."""
-        self.waiting = True
-        self.send(packed(Say.PING))
-
-    def end(self) -> None:
-        """Let the process end by itself; it does when its input ends."""
-        self.ready = False
-        if self._in is not None:
-            self._in.close()
-
-    def kill(self) -> None:
-        """End the process now."""
-        self._lost()
-        if self._transport is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._transport.kill()

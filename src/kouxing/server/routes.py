@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from kouxing import __version__
@@ -158,7 +160,7 @@ def session_router(live: Live) -> APIRouter:
 
 def health_router(live: Live) -> APIRouter:
     """``/v1/health`` and ``/metrics``."""
-    router = APIRouter(tags=["operation"])
+    router = APIRouter(tags=["operation"], responses={code: REFUSALS[code] for code in (401, 403)})
 
     @router.get("/v1/health", summary="Can it work?", responses={503: {"model": Health}})
     async def health(response: Response) -> Health:
@@ -175,5 +177,25 @@ def health_router(live: Live) -> APIRouter:
                 responses={200: {"content": {"text/plain": {}}}})  # fmt: skip
     async def metrics() -> Response:
         return Response(exposition(live), media_type="text/plain; version=0.0.4")
+
+    return router
+
+
+def model_router(landmarker: FilePath | None) -> APIRouter:
+    """``/v1/models``: what a page needs and we may not ship.
+
+    Args:
+        landmarker: MediaPipe's ``face_landmarker.task``, where the operator has it.
+    """
+    router = APIRouter(prefix="/v1/models", tags=["models"], responses=REFUSALS)
+
+    @router.get("/face_landmarker.task", summary="MediaPipe's model, for a page's webcam", response_class=FileResponse,
+                responses={200: {"content": {"application/octet-stream": {}}}})  # fmt: skip
+    async def face_landmarker() -> FileResponse:
+        if landmarker is None or not landmarker.is_file():
+            raise Refused(
+                "model", "this server has no face_landmarker.task: give it --face-landmarker, or choose the file here"
+            )
+        return FileResponse(landmarker, media_type="application/octet-stream")
 
     return router

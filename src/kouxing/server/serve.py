@@ -24,6 +24,7 @@ from kouxing.server.mocap import open_captures
 from kouxing.server.mocap_frames import NO_BODY
 from kouxing.server.mocap_out import MotionOut, check_no_loop
 from kouxing.server.pool import Pool
+from kouxing.server.routes import model_router
 from kouxing.server.security import Guard, is_loopback
 from kouxing.server.sockets import ImpatientProtocol
 from kouxing.server.stage import Stage
@@ -48,11 +49,13 @@ class Order:
         origins: web pages of other sites that may use the server.
         method: of sessions that ask for none.
         workers: processes; by default as many as cores.
+        ray: where they run, see ``server.ray_pool``; None: on this machine, without Ray.
         tts: command or address of a text to speech; None: espeak-ng where it is installed.
         captures: motion capture sources, see ``server.mocap``.
         sends: receivers of motion, ``vmc://host:port`` or ``livelink://host:port``.
         footage, avatar, idle, preset, person, ices: of rendered streams, see ``server.rtc_hub``.
         jobs: whether file jobs are taken.
+        landmarker: MediaPipe's ``face_landmarker.task``, given to pages for their webcams; None: none.
         limits: how much.
     """
 
@@ -62,6 +65,7 @@ class Order:
     origins: Sequence[str] = ()
     method: str = "mouth"
     workers: int = 0
+    ray: str | None = None
     tts: str | None = None
     captures: Sequence[str] = ()
     sends: Sequence[str] = ()
@@ -72,6 +76,7 @@ class Order:
     person: Path | None = None
     ices: Sequence[str] = ()
     jobs: bool = True
+    landmarker: Path | None = None
     limits: Limits = field(default_factory=Limits)
 
 
@@ -83,9 +88,13 @@ def build(order: Order) -> FastAPI:
     """
     if order.method not in METHODS:
         raise OptionError(f"--method {order.method}: choose one of {', '.join(METHODS)}")
+    if order.landmarker is not None and not order.landmarker.is_file():
+        raise OptionError(
+            f"--face-landmarker {order.landmarker}: no such file; give MediaPipe's face_landmarker.task or leave it out"
+        )
     guard = Guard(order.host, order.token, order.origins)
     # A model that is loaded when somebody first asks for it would hold up all others of its worker.
-    pool = Pool(order.workers or max(2, config.cores()), METHODS)
+    pool = _pool(order.workers or max(2, config.cores()), order.ray)
     captures = open_captures(order.captures) if order.captures else None
     live = Live(pool, guard, order.limits, order.method, _speaking(order.tts), captures)
     if order.sends:
@@ -97,6 +106,14 @@ def build(order: Order) -> FastAPI:
     return create_app(live, _routers(live, order))
 
 
+def _pool(count: int, ray: str | None) -> Pool:
+    if ray is None:
+        return Pool(count, METHODS)
+    from kouxing.server.ray_pool import RayPool
+
+    return RayPool(count, METHODS, ray)
+
+
 def _speaking(tts: str | None) -> Speaking | None:
     if tts is None and importlib.util.find_spec("espeakng_loader") is None:
         return None
@@ -105,7 +122,7 @@ def _speaking(tts: str | None) -> Speaking | None:
 
 def _routers(live: Live, order: Order) -> list[APIRouter]:
     """File jobs, and rendered streams where aiortc is installed."""
-    made: list[APIRouter] = []
+    made = [model_router(order.landmarker)]
     if order.jobs:
         from kouxing.server.job_routes import job_router
         from kouxing.server.jobs import Jobs

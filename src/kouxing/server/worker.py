@@ -52,6 +52,10 @@ class Worker:
         waits = {method: look_ahead_ms(model) for method, model in self._models.items()}
         return packed_json(Say.READY, 0, {"look_ahead_ms": waits})
 
+    def clear(self) -> None:
+        """Forget all streams."""
+        self._faces.clear()
+
     def take(self, say: Say, stream: int, payload: bytes) -> None:
         """Work on one message."""
         if say is Say.PING:

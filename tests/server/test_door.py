@@ -1,0 +1,111 @@
+"""Who asks too often over HTTP, and the model that pages ask for."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("fastapi")
+
+import httpx
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kouxing.errors import OptionError
+from kouxing.server import limits
+from kouxing.server.app import create_app
+from kouxing.server.limits import Addresses, Bucket, Limits
+from kouxing.server.live import Live
+from kouxing.server.routes import model_router
+from kouxing.server.security import Guard
+from kouxing.server.serve import Order, build
+from server.live_world import PoolAtHand
+
+MODEL = "/v1/models/face_landmarker.task"
+
+
+class Asker:
+    """A server in this process, asked from addresses."""
+
+    def __init__(self, given: Limits, model: Path | None = None, token: str | None = None) -> None:
+        self.live = Live(PoolAtHand(), Guard("127.0.0.1", token), given)  # type: ignore[arg-type]
+        self._app = create_app(self.live, [model_router(model)], Path("nowhere"))
+
+    def get(self, path: str, address: str = "127.0.0.1", token: str | None = None) -> httpx.Response:
+        headers = {} if token is None else {"authorization": f"Bearer {token}"}
+
+        async def ask() -> httpx.Response:
+            transport = httpx.ASGITransport(self._app, client=(address, 5))
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return await client.get(path, headers=headers)
+
+        return asyncio.run(ask())
+
+
+def test_who_asks_too_often_is_told_when_to_come_again() -> None:
+    asker = Asker(Limits(http_hz=0.001, http_burst=3))
+    statuses = [asker.get("/v1/sessions").status_code for _ in range(4)]
+    assert statuses == [200, 200, 200, 429]
+    answer = asker.get("/")
+    assert answer.status_code == 429 and answer.json()["error"]["code"] == "busy"
+    # A thousand seconds a request, less what has passed.
+    assert 500 < int(answer.headers["retry-after"]) <= 1000
+    # Others, and what watches the server, are not shut out by that.
+    assert asker.get("/v1/sessions", "10.0.0.7").status_code == 200
+    assert [asker.get(path).status_code for path in ("/v1/health", "/metrics")] == [200, 200]
+    assert asker.live.counts.refused["busy"] == 2
+
+
+def test_tokens_cannot_be_tried_without_end() -> None:
+    asker = Asker(Limits(http_hz=0.001, http_burst=5), token="the right one")
+    statuses = [asker.get("/v1/sessions", token=f"wrong {k}").status_code for k in range(8)]
+    assert statuses == [401] * 5 + [429] * 3
+
+
+def test_nought_is_no_limit() -> None:
+    asker = Asker(Limits(http_hz=0, http_burst=1))
+    assert {asker.get("/v1/sessions").status_code for _ in range(5)} == {200}
+
+
+def test_one_network_is_one_address_and_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: Any = Addresses(1, 1)
+    assert known.wait_s("2001:db8::1", 0.0) == 0
+    assert known.wait_s("2001:db8::ffff:1", 0.0) == 1
+    assert known.wait_s("2001:db8:0:1::1", 0.0) == 0
+    assert known.wait_s("not an address", 0.0) == 0
+    monkeypatch.setattr(limits, "MOST_ADDRESSES", 10)
+    for number in range(100):
+        known.wait_s(f"10.0.0.{number}", 0.0)
+    assert len(known._buckets) <= 10
+
+
+@given(st.lists(st.floats(0, 3), max_size=40))
+def test_after_the_told_wait_one_may_pass(waits: list[float]) -> None:
+    bucket, now = Bucket(2, 3, 0.0), 0.0
+    for wait in waits:
+        now += wait
+        if not bucket.take(now):
+            now += bucket.wait_s() + 1e-6
+            assert bucket.take(now)
+
+
+def test_the_model_of_pages(tmp_path: Path) -> None:
+    path = tmp_path / "face_landmarker.task"
+    path.write_bytes(b"the model")
+    asker = Asker(Limits(), path, "the right one")
+    assert asker.get(MODEL).status_code == 401
+    answer = asker.get(MODEL, token="the right one")
+    assert answer.status_code == 200 and answer.content == b"the model"
+    assert answer.headers["content-type"] == "application/octet-stream"
+    path.unlink()
+    assert asker.get(MODEL, token="the right one").status_code == 404
+    answer = Asker(Limits()).get(MODEL)
+    assert answer.status_code == 404 and "--face-landmarker" in answer.json()["error"]["message"]
+
+
+def test_a_model_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"--face-landmarker .*no such file"):
+        build(Order(landmarker=tmp_path / "none.task"))
