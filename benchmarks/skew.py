@@ -2,7 +2,8 @@
 would be (the monitor of PulseAudio's null sink), its pictures are seen when they are presented.
 
 The stream is footage that speaks; once a second it clicks, and a corner of the same picture is white. Both times are of
-the system's clock. Positive: the sound is heard after the picture is seen.
+the system's clock. Positive: the sound is heard after the picture is seen. Beside it the same marks are played from a
+file: what is left there is Chromium's (a picture waits for the next refresh of 60 a second) and the measurement's own.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 from bench_rendered import SIDE_PX, make_footage, served
@@ -29,7 +32,7 @@ from kouxing.server.render_stream import RenderedStream
 from kouxing.server.rtc import RenderHub, RenderSettings, rtc_router
 from kouxing.server.speakers import FootagePlan
 from kouxing.types import Float
-from kouxing.units import SAMPLE_HZ, SAMPLES_PER_FRAME
+from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 
 HEAR_HZ = 48_000
 CLICK_HZ = 1000
@@ -39,6 +42,7 @@ CORNER_PX = 64
 NEAR_MS = 400.0
 """Flash and click further apart are not each other's."""
 SETTLED_S = 30
+CONTROL_S = 60
 
 
 class Marked:
@@ -157,49 +161,88 @@ async def click(stream: RenderedStream, seconds: int) -> None:
     await asyncio.sleep(stream.waiting_s + 3)
 
 
-async def watched(folder: Path, seconds: int) -> dict[str, Any]:
-    """Times of flashes and clicks."""
+def make_film(path: Path, seconds: int) -> None:
+    """A WebM with clicks and white corners, one a second, in step to the sample."""
+    with av.open(str(path), "w") as film:
+        pictures, sound = film.add_stream("libvpx", FRAME_HZ), film.add_stream("libopus", HEAR_HZ)
+        pictures.width = pictures.height = 4 * CORNER_PX
+        pictures.pix_fmt, pictures.options, sound.layout = "yuv420p", {"deadline": "realtime"}, "stereo"
+        length = HEAR_HZ // FRAME_HZ
+        beep = 0.5 * 32767 * np.sin(np.arange(length) * 2 * np.pi * CLICK_HZ / HEAR_HZ)
+        for number in range(seconds * FRAME_HZ):
+            marked = number % FRAME_HZ == FRAME_HZ // 2
+            samples = np.repeat((beep * marked).astype(np.int16), 2)[None]
+            heard = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
+            heard.sample_rate, heard.pts, heard.time_base = HEAR_HZ, number * length, Fraction(1, HEAR_HZ)
+            planes = np.full((6 * CORNER_PX, 4 * CORNER_PX), 128, np.uint8)
+            planes[: 4 * CORNER_PX] = 60 + number % FRAME_HZ
+            planes[:CORNER_PX, :CORNER_PX] = 235 if marked else 16
+            shown = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            shown.pts, shown.time_base = number, Fraction(1, FRAME_HZ)
+            film.mux([*sound.encode(heard), *pictures.encode(shown)])
+        film.mux([*sound.encode(), *pictures.encode()])
+
+
+async def watched(folder: Path, seconds: int, footage: bool) -> dict[str, Any]:
+    """Times of flashes and clicks, of ``footage`` that is streamed or of a film that is played."""
     from fastapi import FastAPI
     from fastapi.responses import FileResponse
 
     hub = RenderHub(RenderSettings(footage=folder / "talk.mp4", side_px=SIDE_PX, keep=folder / "ready"))
-    hub.prepare()
-    plan = hub._plans["footage"]
-    hub._plans["footage"] = MarkedPlan(plan)  # type: ignore[arg-type,assignment]
     app = FastAPI()
+    app.get("/")(lambda: FileResponse(Path(__file__).with_name("skew.html")))
+    app.get("/film.webm")(lambda: FileResponse(folder / "film.webm"))
     app.include_router(rtc_router(hub))
-    page_file = Path(__file__).with_name("skew.html")
-    app.get("/")(lambda: FileResponse(page_file))
+    if footage:
+        make_footage(folder / "talk.mp4")
+        hub.prepare()
+        hub._plans["footage"] = MarkedPlan(hub._plans["footage"])  # type: ignore[arg-type,assignment]
+    else:
+        make_film(folder / "film.webm", seconds)
+    counts = None
     with loudspeaker(folder) as socket:
         os.environ["PULSE_SERVER"] = f"unix:{socket}"
         ear = Ear(socket)
         async with served(app) as address, chromium() as page:
             await page.open(address)
-            stream = hub.stream_of(await page.run("start()"))
-            await click(stream, seconds)
+            if footage:
+                stream = hub.stream_of(await page.run("start()"))
+                await click(stream, seconds)
+                counts = stream.counts
+            else:
+                await page.run("film()")
+                await asyncio.sleep(seconds + 1)
             told = json.loads(await page.run("told()"))
         told["clicks"] = ear.clicks_ms()
-    told["counts"] = stream.counts
     await hub.close()
-    return told
+    return {**told, "counts": counts}
 
 
-def measure(minutes: float) -> dict[str, float]:
-    """The figures."""
+def skews(seconds: int, footage: bool) -> Float:
+    """Milliseconds from each flash to its click."""
     with tempfile.TemporaryDirectory(prefix="kouxing-skew-", ignore_cleanup_errors=True) as name:
-        make_footage(Path(name) / "talk.mp4")
-        told = asyncio.run(watched(Path(name), round(60 * minutes)))
+        told = asyncio.run(watched(Path(name), seconds, footage))
     seen, heard = np.array(told["seen"]), told["clicks"]
     nearest = np.array([heard[np.argmin(np.abs(heard - at))] - at for at in seen])
     skew = nearest[np.abs(nearest) < NEAR_MS]
     print(f"{len(seen)} flashes seen, {len(heard)} clicks heard, {len(skew)} pairs; {told['stats']}; {told['counts']}")
-    print("sound after picture, ms, a value every 10 s:", np.round(skew[::10], 1).tolist())
-    later = skew[SETTLED_S:] if len(skew) > 2 * SETTLED_S else skew
+    print("sound after picture, ms, a value every 10 s:", np.round(skew[::10], 1).tolist(), flush=True)
+    return skew
+
+
+def measure(minutes: float) -> dict[str, float]:
+    """The figures."""
+    control = skews(CONTROL_S, footage=False)
+    skew = skews(round(60 * minutes), footage=True)
+    settled = skew[SETTLED_S:] if len(skew) > 2 * SETTLED_S else skew
     return {
         "skew_ms": float(np.percentile(np.abs(skew), 95)),
         "skew_median_ms": float(np.median(skew)),
-        "skew_settled_ms": float(np.percentile(np.abs(later), 95)),
+        "skew_settled_ms": float(np.percentile(np.abs(settled), 95)),
+        "skew_slope_ms": 60 * float(np.polyfit(np.arange(len(settled)), settled, 1)[0]),
         "skew_within": float(np.mean(np.abs(skew) <= 20)),
         "skew_pairs": float(len(skew)),
         "skew_minutes": minutes,
+        "skew_control_ms": float(np.percentile(np.abs(control), 95)),
+        "skew_control_median_ms": float(np.median(control)),
     }

@@ -326,7 +326,9 @@ def client() -> TestClient:
 
 def test_http_refuses_clearly(client: TestClient) -> None:
     assert client.get("/v1/rtc").json() == []
+    assert client.get("/v1/rtc/sources").json() == LampHub().sources() != []
     assert "Start" in client.get("/rendered").text and client.get("/rendered/page.js").status_code == 200
+    assert "keepInStep" in client.get("/rendered/step.js").text
     assert client.get("/rendered/page.css").headers["content-type"].startswith("text/css")
     assert client.get("/rendered/..%2frtc.py").status_code in (404, 422)
     assert client.get("/rendered/rtc.py").status_code == 422
@@ -340,7 +342,7 @@ def test_http_refuses_clearly(client: TestClient) -> None:
     assert client.post("/v1/rtc", json={"sdp": sdp, "session": "x"}).status_code == 404
     assert client.post("/v1/rtc", content=b"{").status_code == 422
     assert set(client.get("/openapi.json").json()["paths"]) == {
-        "/v1/rtc", "/v1/rtc/{viewer}", "/v1/rtc/{viewer}/interrupt", "/v1/rtc/{viewer}/speech",
+        "/v1/rtc", "/v1/rtc/sources", "/v1/rtc/{viewer}", "/v1/rtc/{viewer}/interrupt", "/v1/rtc/{viewer}/speech",
     }  # fmt: skip
 
 

@@ -80,6 +80,10 @@ def rtc_router(hub: RenderHub) -> APIRouter:
     async def streams() -> list[dict[str, Any]]:
         return [{key: value for key, value in row.items() if key != "stream"} for row in hub.told()]
 
+    @router.get("/v1/rtc/sources", summary="What can be shown, the default first")
+    async def sources() -> list[Source]:
+        return hub.sources()
+
     @router.delete("/v1/rtc/{viewer}", status_code=204, summary="Hang up")
     async def hung_up(viewer: str) -> None:
         with _refusing():
@@ -110,7 +114,7 @@ def rtc_router(hub: RenderHub) -> APIRouter:
 
     @router.get("/rendered", include_in_schema=False)
     @router.get("/rendered/{name}", include_in_schema=False)
-    async def page(name: Literal["index.html", "page.css", "page.js"] = "index.html") -> FileResponse:
+    async def page(name: Literal["index.html", "page.css", "page.js", "step.js"] = "index.html") -> FileResponse:
         return FileResponse(PAGE / name)
 
     return router

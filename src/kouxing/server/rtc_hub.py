@@ -8,6 +8,7 @@ app.include_router(rtc_router(hub))
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import secrets
 import tempfile
 from collections.abc import AsyncIterator, Callable
@@ -226,6 +227,15 @@ class RenderHub:
         taken = stream.push_sound(samples)
         stream.end()
         return taken / SAMPLE_HZ
+
+    def sources(self) -> list[Source]:
+        """What can be shown, the default first; nothing is made ready for it."""
+        wanted = self._settings
+        filmed: list[Source] = [] if wanted.footage is None else ["footage"]
+        drawn: list[Source] = []
+        if (wanted.footage is None or wanted.avatar is not None) and importlib.util.find_spec("panda3d") is not None:
+            drawn = ["avatar"]
+        return filmed + drawn
 
     def told(self) -> list[dict[str, Any]]:
         """A row for each stream."""

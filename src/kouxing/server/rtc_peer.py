@@ -26,6 +26,7 @@ from aiortc.sdp import SessionDescription
 
 from kouxing.errors import KouxingError, OptionError
 from kouxing.server.render_stream import RenderedStream
+from kouxing.server.rtc_reports import MediaClock
 from kouxing.server.rtc_tracks import PictureTrack, SoundTrack
 from kouxing.types import Float
 from kouxing.units import SAMPLE_HZ
@@ -158,9 +159,10 @@ class Peer:
         try:
             await self._connection.setRemoteDescription(RTCSessionDescription(offer, "offer"))
             kinds = [one.kind for one in self._connection.getTransceivers()]
+            clock = MediaClock()
             for track in self._tracks:
                 if track.kind in kinds:
-                    self._connection.addTrack(track)
+                    clock.rule(self._connection.addTrack(track), track)
             self._prefer(codec)
             answer = await self._connection.createAnswer()
             _on_loopback.set(self._loopback)

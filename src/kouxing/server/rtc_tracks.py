@@ -22,6 +22,8 @@ OPUS_HZ = 48_000
 FINER = exact(OPUS_HZ, SAMPLE_HZ)
 TAPS = 32
 """Input samples that an output sample is made of: it comes half of them (1 ms) late."""
+OPUS_LATE = 312
+"""Samples (6.5 ms) by which libopus answers later than it is asked; WebRTC's receivers do not take them off."""
 RTP_HZ = 90_000
 BITRATE, MOST_BITRATE = 1_800_000, 4_000_000
 """Skin and hair of a face at 512 pixels smear at aiortc's 500 kbit/s; viewers who have less tell so (REMB)."""
@@ -53,6 +55,9 @@ class SoundTrack(MediaStreamTrack):
     """What a stream says, 20 ms at a time; times in samples at 48 kHz from the stream's beginning."""
 
     kind = "audio"
+    rtp_hz = OPUS_HZ
+    late = OPUS_LATE + TAPS // 2 * FINER
+    given = 0
 
     def __init__(self, stream: RenderedStream) -> None:
         super().__init__()
@@ -71,7 +76,7 @@ class SoundTrack(MediaStreamTrack):
         frame = av.AudioFrame.from_ndarray(both, format="s16", layout="stereo")
         frame.sample_rate = OPUS_HZ
         frame.time_base = Fraction(1, OPUS_HZ)
-        frame.pts = sound.tick * HALF * FINER
+        frame.pts = self.given = sound.tick * HALF * FINER
         return frame
 
     def stop(self) -> None:
@@ -85,6 +90,9 @@ class PictureTrack(MediaStreamTrack):
     """What a stream shows; times in 1/90,000 s from the stream's beginning. A picture that was late is left out."""
 
     kind = "video"
+    rtp_hz = RTP_HZ
+    late = 0
+    given = 0
 
     def __init__(self, stream: RenderedStream) -> None:
         super().__init__()
@@ -97,7 +105,10 @@ class PictureTrack(MediaStreamTrack):
         if picture is None:
             self.stop()
             raise MediaStreamError
-        return frame_of(picture)
+        frame = frame_of(picture)
+        assert frame.pts is not None
+        self.given = frame.pts
+        return frame
 
     def stop(self) -> None:
         """No more of it."""

@@ -1,5 +1,7 @@
 // A viewer of a rendered stream: plain video and sound over WebRTC, and what one says to it.
 
+import {keepInStep} from "./step.js";
+
 const $ = (name) => document.getElementById(name);
 const token = new URLSearchParams(location.hash.slice(1)).get("token");
 const wanted = new URLSearchParams(location.search);
@@ -26,11 +28,8 @@ async function start() {
   channel = peer.createDataChannel("kouxing");
   channel.onmessage = ({data}) => tell(JSON.parse(data).message);
   const media = new MediaStream();
-  peer.ontrack = ({track, receiver}) => {
-    // Left alone, Chromium begins with the sound late and takes half a minute to bring the picture to it.
-    receiver.jitterBufferTarget = track.kind === "video" ? 80 : 60;
-    media.addTrack(track);
-  };
+  peer.ontrack = ({track}) => media.addTrack(track);
+  keepInStep(peer);
   peer.onconnectionstatechange = () => {
     if (["failed", "closed", "disconnected"].includes(peer.connectionState)) end("The connection has ended");
   };
