@@ -32,7 +32,7 @@ def test_silence_closes_the_mouth_and_speech_is_left_alone():
 def test_the_mouth_rests_at_once_and_wakes_ahead_of_the_voice():
     silent = np.array([1] * 6 + [0] * 2 + [1] * 7 + [0], bool)
     gains = calm(np.ones((16, 1), np.float32), silent)[:, 0]
-    np.testing.assert_allclose(gains, [0] * 4 + [1 / 3, 2 / 3, 1, 1] + [0] * 5 + [1 / 3, 2 / 3, 1], atol=1e-6)
+    np.testing.assert_allclose(gains, [0] * 5 + [1 / 2, 1, 1] + [0] * 6 + [1 / 2, 1], atol=1e-6)
     # Nothing to wake for at the end.
     assert (calm(np.ones((9, 1), np.float32), np.array([0] * 2 + [1] * 7, bool))[2:] == 0).all()
 

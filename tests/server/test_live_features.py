@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kouxing.audio.encoder import SpeechEncoder
+from kouxing.infer.nearness import Touching
 from kouxing.infer.speech import hear
 from kouxing.infer.timeline import feature_window
 from kouxing.media.reader import load_sound
@@ -45,7 +46,7 @@ def windows(heard: LiveFeatures, samples: np.ndarray, first: int = 0) -> np.ndar
 
 
 def test_speech_gives_the_features_of_the_whole(encoder: SpeechEncoder, voice: np.ndarray) -> None:
-    whole = hear([voice], encoder.stream())
+    whole = hear([voice], Touching(encoder.stream()))
     live = windows(LiveFeatures(encoder, 5), voice)
     # Live, a pause is one only when it has lasted: the mouth rests some frames later than in a file.
     said = [at for at in range(15, len(live)) if not whole.silent[at - 15 : at + 10].any()]

@@ -132,6 +132,12 @@ def opening_weights() -> Float:
     return np.asarray((components[2 * GAP_LOWER + 1] - components[2 * GAP_UPPER + 1]) * scale, np.float32)
 
 
+def opening_direction() -> Float:
+    """``[16] float32``: the smallest change of geometry that opens the lips by one crop pixel."""
+    weights = opening_weights()
+    return np.asarray(weights / (weights @ weights), np.float32)
+
+
 def opening(features: Float) -> Float:
     """Inner-lip opening ``[...]`` in crop pixels that geometry ``[..., 16]`` stands for (signed: < 0 is pressed)."""
     return np.asarray(features @ opening_weights(), np.float32)

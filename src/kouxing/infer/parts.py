@@ -11,6 +11,7 @@ from kouxing.audio import encoder
 from kouxing.face.paste import paste
 from kouxing.face.track import FaceTracker
 from kouxing.infer.lips import LipsNetwork
+from kouxing.infer.nearness import Touching
 from kouxing.infer.paint import LipsModel, Paste
 from kouxing.infer.person import Person
 from kouxing.infer.scan import Tracker
@@ -45,7 +46,7 @@ def shipped(person: Person | None = None) -> Parts:
 
     return Parts(
         tracker=FaceTracker,
-        speech=lambda: encoder.SpeechEncoder(threads=1).stream(),
+        speech=lambda: Touching(encoder.SpeechEncoder(threads=1).stream()),
         # Several frames are painted at the same time, so each may keep to one core.
         lips=lambda preset: LipsNetwork(preset, threads=1, person=person),
         paste=paste,

@@ -13,8 +13,8 @@ from kouxing.audio.silence import frame_levels, silent_levels
 from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 
-REST_FRAMES, WAKE_FRAMES = 1, 3
-"""The mouth comes to rest within so many frames (40 ms) of silence, and leaves it so many (120 ms) before speech: real
+REST_FRAMES, WAKE_FRAMES = 1, 2
+"""The mouth comes to rest within so many frames (40 ms) of silence, and leaves it so many (80 ms) before speech: real
 mouths open ahead of the voice (docs/log.md)."""
 
 BLOCK = 100 * SAMPLES_PER_FRAME

@@ -7,6 +7,7 @@ import numpy as np
 from kouxing.audio.encoder import SpeechEncoder, SpeechStream, around
 from kouxing.audio.features import LEAD
 from kouxing.audio.silence import FLOOR_DB, SHORT_S, frame_levels, silent_limit
+from kouxing.infer.nearness import touching
 from kouxing.infer.rest import BEGINNING, FAINT_DB, MEMORY
 from kouxing.infer.speech import REST_FRAMES, WAKE_FRAMES
 from kouxing.infer.timeline import SELECTED
@@ -100,7 +101,7 @@ class LiveFeatures:
         """Rows that the stream completed; what lies before the last interruption stays as it is."""
         for row in rows:
             if self._row - self._first >= 0:
-                self._rows[self._row - self._first] = row
+                self._rows[self._row - self._first] = touching(row)
             self._row += 1
 
     def _gain(self, row: int) -> float:
