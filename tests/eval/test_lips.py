@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from kouxing.data.manifest import Clip
 from kouxing.errors import DataError, OptionError
 from kouxing.eval.lips import choose_clips, evaluate, partners
 from kouxing.eval.report import Report
+from kouxing.infer.parts import Parts
 
 from . import world
 
@@ -24,7 +27,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def good(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    return evaluate(data, out=tmp_path_factory.mktemp("good"), parts=world.parts())
+    return judged(data, tmp_path_factory.mktemp("good"))
+
+
+def judged(data: Path, out: Path, parts: Parts | None = None, **more: Any) -> Report:
+    return evaluate(data, out=out, parts=parts or world.parts(), judge=world.Judge(), **more)
 
 
 def clip(name: str, speaker: str, corpus: str) -> Clip:
@@ -44,6 +51,36 @@ def test_a_good_network_gets_good_figures(good: Report) -> None:
     assert found["mouth_gain_low"] < 0.8 < 1.2 < found["mouth_gain_high"]
 
 
+def test_a_good_network_is_seen_in_step_still_and_in_place(good: Report) -> None:
+    found = good.figures
+    assert found["lsec_gap"] < 0.8 and found["lsed_gap"] < 0.8
+    for part in ("grid", "wild"):
+        assert found[f"lsec_copy_{part}"] < found[f"lsec_self_{part}"] < found[f"lsec_real_{part}"] + 0.5
+        assert found[f"lsed_chance_{part}"] > found[f"lsed_self_{part}"]
+        assert found[f"perceptual_self_{part}"] < found[f"perceptual_copy_{part}"]
+    assert found["drift"] < 0.001
+    assert found["clips_lang_en"] == 2 and found["r_lang_en"] == found["self_r_wild"]
+    assert "ssim_gain" not in found and "language_gap" not in found
+
+
+def test_older_dubs_are_judged_beside(data: Path, good: Report, tmp_path: Path) -> None:
+    out = good.files[0].parent
+    for name, *_ in CLIPS:
+        # A dub that never opens the mouth; as long as the clip, and without its sound.
+        world.write_clip(tmp_path / f"{name}.mp4", np.zeros(50, np.float32), 0)
+    found = judged(data, out, against=tmp_path).figures
+    assert found["ssim_gain"] > 0.15 and found["perceptual_gain"] > 0.15
+    assert found["old_r_grid"] < 0.1 < found["self_r_grid"] == good.figures["self_r_grid"]
+    stamps = {path: path.stat().st_mtime_ns for path in (out / "against").glob("*.json")}
+    world.write_clip(tmp_path / "w1.mp4", np.zeros(20, np.float32), 0)
+    with pytest.raises(DataError, match=r"w1\.mp4: is no dub of w1"):
+        judged(data, out, against=tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps and len(stamps) == len(CLIPS)
+    (tmp_path / "g1.mp4").unlink()
+    with pytest.raises(OptionError, match=r"--against .*g1\.mp4"):
+        judged(data, out, against=tmp_path)
+
+
 def test_ground_truth_and_copy_stand_at_their_ends(good: Report) -> None:
     for row in good.rows:
         assert row["truth_r"] > 0.97
@@ -61,12 +98,12 @@ def test_ground_truth_and_copy_stand_at_their_ends(good: Report) -> None:
     ],
 )
 def test_a_bad_network_is_told(data: Path, tmp_path: Path, network: object, key: str, at_most: float) -> None:
-    found = evaluate(data, limit=1, out=tmp_path, parts=world.parts(network)).figures  # type: ignore[arg-type]
+    found = judged(data, tmp_path, world.parts(network), limit=1, opening=False).figures  # type: ignore[arg-type]
     assert found[key] <= at_most
 
 
 def test_a_paste_that_touches_the_rest_is_told(data: Path, tmp_path: Path) -> None:
-    found = evaluate(data, limit=1, out=tmp_path, parts=world.parts(put_back=world.spoiled_paste)).figures
+    found = judged(data, tmp_path, world.parts(put_back=world.spoiled_paste), limit=1, opening=False).figures
     assert found["outside_mask_diff"] == 1
 
 
@@ -81,21 +118,25 @@ def test_files_are_written(good: Report) -> None:
 
 
 def test_finished_clips_are_taken_up_again(data: Path, tmp_path: Path) -> None:
-    first = evaluate(data, limit=1, out=tmp_path, parts=world.parts())
+    first = judged(data, tmp_path, limit=1, opening=False)
     rows = sorted(tmp_path.glob("clips-*/*.json"))
     stamps = {path: path.stat().st_mtime_ns for path in rows}
     rows[0].write_text("{ torn")
     steps: list[tuple[int, int]] = []
-    again = evaluate(data, limit=1, out=tmp_path, parts=world.parts(), progress=lambda *at: steps.append(at))
+    again = judged(data, tmp_path, limit=1, opening=False, progress=lambda *at: steps.append(at))
     assert again.figures == first.figures
     assert [path.stat().st_mtime_ns == stamps[path] for path in rows] == [False, True]
     assert steps == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_other_weights_start_anew(data: Path, tmp_path: Path) -> None:
-    good = evaluate(data, limit=1, out=tmp_path, parts=world.parts())
-    bad = evaluate(data, limit=1, out=tmp_path, parts=world.parts(world.Deaf, name="two"))
+    good = judged(data, tmp_path, limit=1)
+    baselines = {path: path.stat().st_mtime_ns for path in tmp_path.glob("baselines-*/*.json")}
+    bad = judged(data, tmp_path, world.parts(world.Deaf, name="two"), limit=1, opening=False)
     assert bad.figures["self_r_grid"] < good.figures["self_r_grid"]
+    assert "mouth_gain_low" in good.figures and "mouth_gain_low" not in bad.figures
+    # What no weights change is not made again.
+    assert {path: path.stat().st_mtime_ns for path in baselines} == baselines and len(baselines) == 2
 
 
 def test_wrong_use_is_told(data: Path, tmp_path: Path) -> None:

@@ -17,13 +17,15 @@ import av
 import cv2
 import numpy as np
 
+from kouxing.audio.features import LOG_SCALE, LOG_SHIFT, log_mel
 from kouxing.face import geometry
+from kouxing.face.mouth_picture import SHRINK
 from kouxing.face.paste import paste
 from kouxing.infer.parts import Parts
 from kouxing.infer.references import References
 from kouxing.media.colour import to_rgb
 from kouxing.types import Bytes, FaceTrack, Float, VideoFrame
-from kouxing.units import CROP_PX, SAMPLE_HZ, SAMPLES_PER_FRAME
+from kouxing.units import CROP_PX, MEL_BANDS, MELS_PER_FRAME, SAMPLE_HZ, SAMPLES_PER_FRAME
 
 SIZE = 240
 FACE_PX = 140
@@ -151,6 +153,29 @@ def _closed() -> Bytes:
     shift = np.array([128, 70]) - CROP_SCALE * np.array([120, 90])
     matrix = np.array([[CROP_SCALE, 0, shift[0]], [0, CROP_SCALE, shift[1]]])
     return np.asarray(cv2.warpAffine(face(0.0), matrix, (CROP_PX, CROP_PX), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+class Judge:
+    """A sync discriminator that knows the drawn world: dark rows of the mouth and loudness, each as an angle."""
+
+    mouth_frames, speech_mels, calibration = 1, MELS_PER_FRAME, None
+
+    def embed_mouths(self, pictures: Bytes) -> Float:
+        dark = np.clip((140.0 - pictures[:, 10:34, 28:37]) / 125, 0, 1).mean(2).sum(1)
+        return _turned(dark * SHRINK / CROP_SCALE / FACE_PX / WIDEST)
+
+    def embed_speech(self, mel: Float) -> Float:
+        return _turned(_loudness(mel) / _loudness(log_mel(voice(np.full(20, WIDEST, np.float32)))).mean())
+
+
+def _loudness(mel: Float) -> Float:
+    power = np.exp(mel * LOG_SCALE - LOG_SHIFT).reshape(-1, MELS_PER_FRAME * MEL_BANDS).mean(1)
+    return np.asarray(np.sqrt(power), np.float32)
+
+
+def _turned(share: Float) -> Float:
+    angle = np.clip(share, 0, 1) * np.pi / 2
+    return np.stack([np.cos(angle), np.sin(angle)], 1).astype(np.float32)
 
 
 class Network:

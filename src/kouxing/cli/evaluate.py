@@ -40,18 +40,27 @@ def lips(
     limit: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="At most so many clips of each part of the split.")
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Older dubs of the clips, ID.mp4 with its own speech: judged beside."),
+    ] = None,
     out: Out = None,
     figures: Figures = None,
     json: Json = False,
 ) -> None:
-    """Dub the split's clips and print a table beside ground truth, a copied mouth and wrong speech."""
+    """Dub the split's clips and print a table beside ground truth, a copied mouth and wrong speech.
+
+    Figures go to the table of that name, dub or lips; `lips` leaves out --mouth, which `evaluate opening` measures.
+    """
     from kouxing.eval.lips import evaluate
 
+    opening = figures != "lips"
     with progress(silent=json) as report:
-        found = evaluate(data, preset.value, split, limit, out, progress=_of_clips(report))
+        found = evaluate(data, preset.value, split, limit, out, against, opening, progress=_of_clips(report))
     words = ["lips", "--data", str(data), "--preset", preset.value, "--split", split]
     words += [] if limit is None else ["--limit", str(limit)]
-    _tell(found, {"preset": found.preset, "split": found.split}, words, figures, json)
+    words += [] if against is None else ["--against", str(against)]
+    _tell(found, {"preset": found.preset, "split": found.split}, words, figures, json, labelled=True)
 
 
 @app.command("opening")
@@ -188,13 +197,18 @@ def _of_clips(report: Callable[[str, int, int | None], None] | None) -> Callable
     return told
 
 
-def _tell(found: Any, about: dict[str, str], words: list[str], figures: str | None, as_json: bool) -> None:
-    """Write the figures where asked for (``words`` are the command's own), then print the report."""
+def _tell(
+    found: Any, about: dict[str, str], words: list[str], figures: str | None, as_json: bool, labelled: bool = False
+) -> None:
+    """Write the figures where asked for (``words`` are the command's own), then print the report.
+
+    With ``labelled`` only those that the table of that name has a line for: the command serves several tables.
+    """
     if figures is not None:
         from kouxing.eval import figures as pages
 
         command = shlex.join(["kouxing", "evaluate", *words, "--figures", figures])
-        pages.write(figures, command, found.figures)
+        pages.write(figures, command, pages.of_table(figures, found.figures) if labelled else found.figures)
         pages.refresh_all()
     if as_json:
         print_json({**about, "figures": found.figures, "files": found.files})

@@ -52,6 +52,17 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
     "=": operator.eq,
 }
 
+
+def _both(
+    key: str, label: str, sign: str = "", grid: float = 0, wild: float | None = None, digits: int = 2
+) -> dict[str, Row]:
+    """Two lines, of the studio and of the wild."""
+    goals = (grid, grid if wild is None else wild)
+    labels = (f"{label}, studio", "the same, in the wild")
+    parts = zip(("grid", "wild"), labels, goals, strict=True)
+    return {f"{key}_{part}": Row(said, sign, goal, "", digits) for part, said, goal in parts}
+
+
 LABELS: dict[str, dict[str, Row]] = {
     "dub": {
         "self_r_grid": Row(
@@ -244,8 +255,74 @@ LABELS: dict[str, dict[str, Row]] = {
         "right_text_refused": Row("Right texts held for wrong", "≤", 0.05),
         "wrong_text_refused": Row("Wrong texts found, most of them other sentences of the same grammar", "≥", 0.9),
         "vs_lips": Row("Painted faces against `lips` from sound: sharpness and PSNR, the lower ratio", "≥", 0.9),
+        "tone_loudness_r2": Row("Loudness of other clips' voices, read linearly from the joint feature, R²", "", 0),
+        "tone_slope_r2": Row("the same, its spectral slope", "", 0),
+        **{
+            f"joins_{join}_{key}": Row(f"{label}{join}", "", 0)
+            for join in ("modulation", "concatenation", "contrastive")
+            for key, label in (
+                ("r", "As many steps and numbers, held out, mean correlation: "),
+                ("loudness_r2", "the same, loudness from the joint feature, R²: "),
+                ("slope_r2", "the same, spectral slope, R²: "),
+            )
+        },
     },
     "lips": {
+        **_both(
+            "cross_r", "Another clip's speech: mouth opening, correlation with that clip's real mouth", "≥", 0.70, 0.42
+        ),
+        **_both("self_r", "Own speech: correlation with the real mouth"),
+        **_both("truth_r", "Baseline: the real mouth, cropped, pasted and tracked again"),
+        **_both("copy_r", "Baseline: a copied mouth"),
+        **_both("wrong_r", "Baseline: unrelated speech"),
+        **_both("old_r", "Own speech, the first weights"),
+        "lsec_gap": Row("Another clip's speech: LSE-C under the real clip's, by our own sync discriminator", "≤", 0.8),
+        **_both("lsec_gap", "LSE-C under the real clip's"),
+        **_both("lsec_gap_self", "LSE-C under the real clip's, own speech"),
+        **_both("lsec_real", "LSE-C, real clips"),
+        **_both("lsec_cross", "LSE-C, ours, another clip's speech"),
+        **_both("lsec_self", "LSE-C, ours, own speech"),
+        **_both("lsec_copy", "LSE-C, a copied mouth"),
+        **_both("lsec_chance", "LSE-C, real mouths with unrelated speech"),
+        "lsed_gap": Row("Another clip's speech: LSE-D over the real clip's", "≤", 0.8),
+        **_both("lsed_gap", "LSE-D over the real clip's"),
+        **_both("lsed_gap_self", "LSE-D over the real clip's, own speech"),
+        **_both("lsed_real", "LSE-D, real clips"),
+        **_both("lsed_cross", "LSE-D, ours, another clip's speech"),
+        **_both("lsed_self", "LSE-D, ours, own speech"),
+        **_both("lsed_copy", "LSE-D, a copied mouth"),
+        **_both("lsed_chance", "LSE-D, real mouths with unrelated speech"),
+        "sharpness_ratio": Row("Sharpness of the mouth against the real one (0.8 to 1.25)", "≥", 0.8),
+        **_both("sharpness_ratio", "Sharpness of the mouth against the real one"),
+        **_both("sharpness_fine", "Energy of detail under 2 px against the real"),
+        **_both("sharpness_middle", "Energy of detail of 2 to 4 px against the real"),
+        **_both("sharpness_coarse", "Energy of detail of 4 to 8 px against the real"),
+        "ssim_gain": Row("Own speech: lower face, share of the first weights' 1 - SSIM that is gone", "≥", 0.15),
+        **_both("ssim_gain", "Share of the first weights' 1 - SSIM that is gone"),
+        **_both("ssim_self", "Own speech: lower face, SSIM"),
+        **_both("ssim_old", "SSIM, the first weights"),
+        **_both("ssim_copy", "SSIM, a copied mouth"),
+        **_both("ssim_truth", "SSIM, the real mouth cropped and pasted"),
+        "perceptual_gain": Row(
+            "Own speech: lower face, share of the first weights' perceptual distance that is gone", "≥", 0.15
+        ),
+        **_both("perceptual_gain", "Share of the first weights' perceptual distance that is gone"),
+        **_both("perceptual_self", "Own speech: lower face, perceptual distance (MS-GMSD)", digits=4),
+        **_both("perceptual_old", "Perceptual distance, the first weights", digits=4),
+        **_both("perceptual_copy", "Perceptual distance, a copied mouth", digits=4),
+        **_both("perceptual_truth", "Perceptual distance, the real mouth cropped and pasted", digits=4),
+        "flicker_ratio": Row(
+            "Outside speech, head still: change of the lower face from frame to frame against the real", "≤", 1.2
+        ),
+        **_both("flicker_ratio", "Change from frame to frame outside speech against the real"),
+        **_both("flicker_truth", "Change from frame to frame, the real mouth cropped and pasted"),
+        "silence_score": Row("Silent frames with closed lips", "≥", 0.93),
+        **_both("silence_score", "Silent frames with closed lips"),
+        **_both("silence_real", "Silent frames with closed lips, real clips"),
+        "drift": Row("Nose and cheeks: distance from the real ones over the face's width", "≤", 0.01, digits=4),
+        **_both("drift", "Nose and cheeks: distance from the real ones over the face's width", digits=4),
+        **_both("drift_truth", "Nose and cheeks: distance, the real mouth cropped and pasted", digits=4),
+        "language_gap": Row("Own speech in the wild: correlation, best language minus worst", "", 0),
         "fit_gain_db_grid": Row("`fit`: lower-face PSNR over the shipped network, s1, new sentences", "≥", 2, "dB"),
         "fit_gain_db_wild": Row("the same, the last quarter of a long clip in the wild", "≥", 2, "dB"),
         "fit_r_grid_before": Row("Correlation of the mouth opening, GRID s1, shipped", "", 0),
@@ -279,8 +356,37 @@ LABELS: dict[str, dict[str, Row]] = {
 }
 """File name -> key -> table line, in the order of the table."""
 
-LANGUAGE = re.compile(r"(clips|r|closure_f1)_lang_([a-z]{2,3})")
+BY_LANGUAGE = {
+    "clips": Row("clips", "", 0, "", 0),
+    "r": Row("correlation, median", "", 0),
+    "cross_r": Row("another face's speech: correlation, median", "", 0),
+    "closure_f1": Row("closure F1", "", 0),
+}
+"""Columns of the table by language."""
+
+LANGUAGE = re.compile(rf"({'|'.join(BY_LANGUAGE)})_lang_([a-z]{{2,3}})")
 """Keys of figures by language; they get a table of their own."""
+
+SHAPES = {
+    "fast": "`fast`",
+    "fine": "`fine`",
+    "wav2lip": "Wav2Lip's shape",
+    "ultralight": "Ultralight's shape",
+    "shipped_fast": "`fast` as shipped",
+    "copy": "a copied mouth",
+}
+SHAPE_COLUMNS = {
+    "gmac": Row("GMAC a frame", "", 0),
+    "mparams": Row("million parameters", "", 0, digits=1),
+    "ms": Row("ms of one core", "", 0, digits=1),
+    "psnr_db": Row("PSNR, dB", "", 0),
+    "ssim": Row("SSIM", "", 0, digits=3),
+    "sharpness": Row("sharpness / real", "", 0),
+    "lip_distance": Row("lips off, % of face width", "", 0),
+    "r_grid": Row("correlation, studio", "", 0),
+    "r_wild": Row("correlation, wild", "", 0),
+}
+"""Networks of several shapes side by side (``shapes``): rows and columns of a table of its own."""
 
 MARKED = re.compile(r"(<!-- figures:([\w-]+)( goals)? -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
@@ -339,6 +445,15 @@ def write(name: str, command: str, figures: Mapping[str, float], notes: str = ""
     return path
 
 
+def of_table(name: str, figures: Mapping[str, float]) -> dict[str, float]:
+    """Those of ``figures`` that the table ``name`` has a line for; all where there is no such table."""
+    lines = LABELS.get(name)
+    if lines is None:
+        return dict(figures)
+    languages = "language_gap" in lines
+    return {key: value for key, value in figures.items() if key in lines or (languages and LANGUAGE.fullmatch(key))}
+
+
 def load(name: str, folder: Path | None = None) -> dict[str, Any]:
     """The file's content; ``{}`` where there is none yet.
 
@@ -385,7 +500,9 @@ def table(name: str, folder: Path | None = None, goals: bool = False) -> str:
         value = figures.get(key)
         goal = f"{row.sign} {_short(row.goal)} {row.unit}".strip() if row.sign else ""
         lines.append(f"| {row.label} | {goal} | {_shown(value, row)} | {_met(value, row)} |")
-    if not goals:
+    if name == "shapes":
+        lines = _shapes(figures)
+    elif not goals:
         lines += _languages(figures)
     for command, run in told.get("commands", {}).items():
         notes = f" {run['notes']}" if run.get("notes") else ""
@@ -412,11 +529,22 @@ def _languages(figures: Mapping[str, float | None]) -> list[str]:
     found = sorted({match[2] for key in figures if (match := LANGUAGE.fullmatch(key))})
     if not found:
         return []
-    lines = ["", "| language | clips | correlation, median | closure F1 |", "|---|--:|--:|--:|"]
+    columns = {key: row for key, row in BY_LANGUAGE.items() if any(f"{key}_lang_{one}" in figures for one in found)}
+    lines = ["", f"| language | {' | '.join(row.label for row in columns.values())} |", f"|---|{'--:|' * len(columns)}"]
     for language in found:
-        clips, r, f1 = (figures.get(f"{key}_lang_{language}") for key in ("clips", "r", "closure_f1"))
-        cells = (_shown(clips, Row("", "", 0, "", 0)), _shown(r, Row("", "", 0)), _shown(f1, Row("", "", 0)))
+        cells = (_shown(figures.get(f"{key}_lang_{language}"), row) for key, row in columns.items())
         lines.append(f"| {language} | {' | '.join(cells)} |")
+    return lines
+
+
+def _shapes(figures: Mapping[str, float | None]) -> list[str]:
+    """Lines of the table of networks: a row for each that was measured."""
+    titles = [row.label for row in SHAPE_COLUMNS.values()]
+    lines = [f"| | {' | '.join(titles)} |", f"|---|{'--:|' * len(titles)}"]
+    for shape, title in SHAPES.items():
+        if f"{shape}_psnr_db" in figures:
+            cells = (_shown(figures.get(f"{shape}_{key}"), row) for key, row in SHAPE_COLUMNS.items())
+            lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines
 
 

@@ -2,7 +2,8 @@
 
 A row is a flat dict of plain numbers and lists, so that it can be kept as JSON and taken up again; keys are
 ``<way>_<measure>``. Ways: ``self`` (its own speech), ``cross`` (speech of another clip of its part), ``wrong``
-(unrelated speech, held against its own mouth), ``copy`` and ``truth`` (baselines), ``low`` and ``high`` (``MOUTHS``).
+(unrelated speech, held against its own mouth), ``copy`` and ``truth`` (baselines), ``low`` and ``high`` (``MOUTHS``);
+``real`` is the clip as it is, ``chance`` its mouth with unrelated speech, ``old`` a dub made before (``judge_older``).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 
 from kouxing.audio.silence import frame_levels, silent_frames
 from kouxing.data.manifest import Clip
-from kouxing.eval import metrics
+from kouxing.eval import metrics, steadiness, texture
+from kouxing.eval.expert import Expert
 from kouxing.eval.redub import CopyReference, GroundTruth, Scene, Studio
 from kouxing.face import geometry
 from kouxing.face.crop import apply
@@ -25,8 +27,8 @@ from kouxing.units import CROP_PX, FRAME_HZ, HALF_PX, SAMPLE_HZ
 
 Row = dict[str, Any]
 
-MOUTHS = {"low": 0.6, "high": 1.4}
-"""Mouth-opening coefficients that are measured beside 1."""
+MOUTHS = {"low": 0.6, "mid": 1.0, "high": 1.4}
+"""Mouth-opening coefficients whose openings are compared."""
 MOUTH_FRAMES = 3 * FRAME_HZ
 """The mouth-opening test and the wrong speech need no whole clip: a mean and a correlation near 0 settle early."""
 PICTURE_STEP = 3
@@ -43,59 +45,103 @@ class Spoken:
         clip: where it is from.
         samples: ``[N] float32`` at ``SAMPLE_HZ``.
         aperture: ``[T]``, the real mouth that said it.
+        mouths: ``[T, D]``, that mouth as the sync discriminator sees it.
     """
 
     clip: Clip
     samples: Float
     aperture: Float
+    mouths: Float
 
 
-def speech_of(scene: Scene) -> Spoken:
+def speech_of(scene: Scene, expert: Expert) -> Spoken:
     """A clip's own speech and mouth."""
-    return Spoken(scene.clip, scene.samples, metrics.aperture(scene.track))
+    return Spoken(scene.clip, scene.samples, metrics.aperture(scene.track), expert.look(scene, scene.frames))
 
 
-def judge_clip(scene: Scene, cross: Spoken | None, wrong: Spoken | None, studio: Studio) -> tuple[Row, Bytes]:
-    """Measure every way of dubbing one clip.
+def judge_clip(
+    scene: Scene, own: Spoken, cross: Spoken | None, wrong: Spoken | None, studio: Studio, expert: Expert
+) -> tuple[Row, Bytes]:
+    """Measure what one network makes of a clip.
 
     Args:
         scene: the face.
+        own: its own speech.
         cross: speech of another clip of the same part; None where the part has one speaker only.
         wrong: speech that has nothing to do with the clip; None where there is none.
         studio: with the network that is judged.
+        expert: the sync discriminator.
 
     Returns:
         The row, and the clip's strip for the contact sheet: ``[3 * SHEET_PX, SHEET_COLUMNS * SHEET_PX, 3]`` with
         the real frames, own speech and other speech under each other.
     """
-    own = speech_of(scene)
+    threshold = metrics.closed_threshold(own.aperture)
+    features = fit(studio.hear(scene.samples), len(scene))
+    made = studio.redub(scene, features)
+    track = studio.follow(made)
+    row = {**_orientation(own, features), **own_rows("self", scene, made, track)}
+    row |= _silence("self", track, own, threshold) | _flicker_rows(scene, {"self": made})
+    row |= expert.lse("self", expert.look(scene, made), scene.samples)
+    crossed: list[VideoFrame] = []
+    if cross:
+        crossed = studio.redub(scene, studio.hear(cross.samples)[: len(cross.aperture)])
+        track_crossed = studio.follow(crossed)
+        row |= _speech_rows("cross", track_crossed, cross, threshold)
+        row["cross_drift"] = _mean(steadiness.drift(track_crossed, scene.track))
+        row |= expert.lse("cross", expert.look(scene, crossed), cross.samples)
+        # Over as many frames: the fewer there are, the clearer the best lag stands out by chance.
+        row |= expert.lse("cross_real", cross.mouths[: len(crossed)], cross.samples)
+    if wrong:
+        row["wrong_r"] = _wrong(scene, own, studio.hear(wrong.samples)[: len(wrong.aperture)], studio)
+    return row, _strip(scene, made, crossed)
+
+
+def judge_baselines(scene: Scene, own: Spoken, wrong: Spoken | None, studio: Studio, expert: Expert) -> Row:
+    """Measure what no network's weights change: the real clip, and a copied and the real mouth in the network's place.
+
+    Arguments as for ``judge_clip``.
+    """
     row: Row = {
         "id": scene.clip.id,
         "part": scene.clip.part,
         "speaker": scene.clip.speaker,
+        "language": scene.clip.language,
         "frames": len(scene),
-        "cross": cross.clip.id if cross else None,
-        "wrong": wrong.clip.id if wrong else None,
         "closed_threshold": metrics.closed_threshold(own.aperture),
         "real_aperture": _listed(own.aperture),
     }
-    features = fit(studio.hear(scene.samples), len(scene))
-    row |= _orientation(own, features)
-    made = studio.redub(scene, features)
-    track = studio.follow(made)
-    row |= own_rows("self", scene, made, track) | _silence("self", track, own, row["closed_threshold"])
-    row |= _silence("truth", scene.track, own, row["closed_threshold"])
+    still = np.zeros((len(scene), geometry.GEOMETRY), np.float32)
+    ways = {"real": list(scene.frames)}
     for name, baseline in (("copy", CopyReference()), ("truth", GroundTruth())):
-        other = studio.redub(scene, features, baseline)
-        row |= own_rows(name, scene, other, studio.follow(other))
-    crossed: list[VideoFrame] = []
-    if cross:
-        crossed = studio.redub(scene, studio.hear(cross.samples)[: len(cross.aperture)])
-        row |= _speech_rows("cross", studio.follow(crossed), cross, row["closed_threshold"])
+        ways[name] = studio.redub(scene, still, baseline)
+        row |= own_rows(name, scene, ways[name], studio.follow(ways[name]))
+    row |= _silence("truth", scene.track, own, row["closed_threshold"]) | _flicker_rows(scene, ways)
+    row |= expert.lse("real", own.mouths, scene.samples)
+    row |= expert.lse("copy", expert.look(scene, ways["copy"]), scene.samples)
     if wrong:
-        row["wrong_r"] = _wrong(scene, own, studio.hear(wrong.samples)[: len(wrong.aperture)], studio)
-    row |= _mouth_rows(scene, features, metrics.aperture(track), studio)
-    return row, _strip(scene, made, crossed)
+        row |= expert.lse("chance", own.mouths, wrong.samples)
+    return row
+
+
+def judge_opening(scene: Scene, studio: Studio) -> Row:
+    """Mean aperture at every mouth-opening coefficient, on the same frames."""
+    features = fit(studio.hear(scene.samples), len(scene))
+    opened = {
+        name: metrics.aperture(studio.follow(studio.redub(scene, features, mouth=mouth, most=MOUTH_FRAMES)))
+        for name, mouth in MOUTHS.items()
+    }
+    common = np.all([np.isfinite(values) for values in opened.values()], 0)
+    return {f"{name}_opening": _mean(values[common]) for name, values in opened.items()}
+
+
+def judge_older(scene: Scene, frames: list[VideoFrame], studio: Studio) -> Row:
+    """A dub of the clip with its own speech that was made before, frame for frame, under the name ``old``.
+
+    Raises:
+        ValueError: other numbers of frames, or another size or format.
+    """
+    return own_rows("old", scene, frames, studio.follow(frames))
 
 
 def fit(features: Float, frames: int) -> Float:
@@ -133,6 +179,7 @@ def own_rows(name: str, scene: Scene, made: list[VideoFrame], track: FaceTrack) 
         f"{name}_lag": lag.frames,
         f"{name}_lag_exact": lag.exact,
         f"{name}_lmd": _mean(metrics.lip_distance(track, scene.track)),
+        f"{name}_drift": _mean(steadiness.drift(track, scene.track)),
         f"{name}_aperture": _listed(opened),
         f"{name}_found": float(track.found[scene.track.found].mean()),
     }
@@ -140,8 +187,8 @@ def own_rows(name: str, scene: Scene, made: list[VideoFrame], track: FaceTrack) 
 
 
 def _picture_rows(scene: Scene, made: list[VideoFrame]) -> Row:
-    noise, likeness, outside = [], [], 0
-    details: list[tuple[tuple[float, float], tuple[float, float]]] = []
+    noise, likeness, away, outside = [], [], [], 0
+    details: list[tuple[tuple[float, ...], tuple[float, ...]]] = []
     for at, (new, old) in enumerate(zip(made, scene.frames, strict=True)):
         inside_frame, inside_crop = _masks(scene, at)
         outside = max(outside, metrics.outside_diff(new, old, inside_frame))
@@ -151,16 +198,26 @@ def _picture_rows(scene: Scene, made: list[VideoFrame]) -> Row:
         inside = metrics.lower_face(inside_crop)
         noise.append(metrics.psnr(a, b, inside))
         likeness.append(metrics.ssim(a, b, inside))
+        away.append(texture.distance(a, b, inside))
         box = metrics.mouth_box(apply(scene.cast.matrices[at], scene.track.lips[at]))
-        details.append((metrics.detail(a, box), metrics.detail(b, box)))
-    ratios = [metrics.detail_ratio([new[k] for new, _ in details], [old[k] for _, old in details]) for k in (0, 1)]
-    return {
-        "psnr_db": _mean(noise),
-        "ssim": _mean(likeness),
-        "sharpness": ratios[0],
-        "gradient": ratios[1],
-        "outside": outside,
+        new_detail, old_detail = ((*metrics.detail(image, box), *texture.bands(image, box)) for image in (a, b))
+        details.append((new_detail, old_detail))
+    names = ("sharpness", "gradient", *texture.BANDS)
+    ratios = {
+        name: metrics.detail_ratio([new[k] for new, _ in details], [old[k] for _, old in details])
+        for k, name in enumerate(names)
     }
+    return {
+        "psnr_db": _mean(noise), "ssim": _mean(likeness), "perceptual": _mean(away), **ratios, "outside": outside
+    }  # fmt: skip
+
+
+def _flicker_rows(scene: Scene, ways: dict[str, list[VideoFrame]]) -> Row:
+    """Change of the lower face from frame to frame in settled silence; how many pairs of frames that is."""
+    pairs = steadiness.quiet_pairs(scene, silent_frames(scene.samples, SAMPLE_HZ))
+    inside = {at: metrics.lower_face(_masks(scene, at)[1]) for at in pairs}
+    found = {f"{name}_flicker": steadiness.flicker(scene, frames, pairs, inside) for name, frames in ways.items()}
+    return {**found, "quiet_pairs": len(pairs)}
 
 
 def _masks(scene: Scene, at: int) -> tuple[Bool, Float]:
@@ -209,15 +266,6 @@ def _wrong(scene: Scene, own: Spoken, features: Float, studio: Studio) -> float:
     """Correlation of the clip's own real mouth with a dub of unrelated speech; above 0, the picture leaks it."""
     made = studio.redub(scene, features, most=MOUTH_FRAMES)
     return metrics.correlation(metrics.aperture(studio.follow(made)), own.aperture[: len(made)])
-
-
-def _mouth_rows(scene: Scene, features: Float, mid: Float, studio: Studio) -> Row:
-    """Mean aperture at every mouth-opening coefficient, on the same frames; ``mid`` ``[T]`` is that at 1."""
-    opened = {"mid": mid[:MOUTH_FRAMES]}
-    for name, mouth in MOUTHS.items():
-        opened[name] = metrics.aperture(studio.follow(studio.redub(scene, features, mouth=mouth, most=MOUTH_FRAMES)))
-    common = np.all([np.isfinite(values) for values in opened.values()], 0)
-    return {f"{name}_opening": _mean(values[common]) for name, values in opened.items()}
 
 
 def _strip(scene: Scene, made: list[VideoFrame], crossed: list[VideoFrame]) -> Bytes:

@@ -209,7 +209,8 @@ def mouth_box(lips: Float) -> tuple[int, int, int, int]:
     return max(int(x0), 0), max(int(y0), HALF_PX), min(int(x1), CROP_PX), min(int(y1), CROP_PX)
 
 
-def _luma(image: Bytes) -> Real:
+def luma(image: Bytes) -> Real:
+    """``[H, W] float64``, 0..255, of ``[H, W, 3] uint8`` RGB."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.float64)
 
 
@@ -227,9 +228,9 @@ def detail(image: Bytes, box: tuple[int, int, int, int]) -> tuple[float, float]:
     x0, y0, x1, y1 = box
     if x1 - x0 < 3 or y1 - y0 < 3:
         return float("nan"), float("nan")
-    luma = _luma(image)
-    across, down = (cv2.Sobel(luma, cv2.CV_64F, *order)[y0:y1, x0:x1] for order in ((1, 0), (0, 1)))
-    return float(cv2.Laplacian(luma, cv2.CV_64F)[y0:y1, x0:x1].var()), float((across**2 + down**2).mean())
+    grey = luma(image)
+    across, down = (cv2.Sobel(grey, cv2.CV_64F, *order)[y0:y1, x0:x1] for order in ((1, 0), (0, 1)))
+    return float(cv2.Laplacian(grey, cv2.CV_64F)[y0:y1, x0:x1].var()), float((across**2 + down**2).mean())
 
 
 def detail_ratio(made: list[float], real: list[float]) -> float:
@@ -262,7 +263,7 @@ def ssim(made: Bytes, real: Bytes, inside: Bool) -> float:
     """Structural similarity of the luma, mean over the pixels of ``inside``; NaN where ``inside`` is empty."""
     if not inside.any():
         return float("nan")
-    _, values = structural_similarity(_luma(made), _luma(real), data_range=255.0, full=True)
+    _, values = structural_similarity(luma(made), luma(real), data_range=255.0, full=True)
     return float(values[inside].mean())
 
 

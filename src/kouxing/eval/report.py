@@ -27,14 +27,21 @@ MEASURES = (
     ("landmark distance / face width", "lmd", 4, "mean"),
     ("lower-face PSNR, dB", "psnr_db", 2, "mean"),
     ("lower-face SSIM", "ssim", 3, "mean"),
+    ("perceptual distance (MS-GMSD)", "perceptual", 4, "mean"),
+    ("nose and cheek drift / face width", "drift", 4, "mean"),
     ("mouth sharpness / real (Laplacian)", "sharpness", 2, "median"),
     ("mouth gradient energy / real", "gradient", 2, "median"),
+    ("mouth detail / real, under 2 px", "fine", 2, "median"),
+    ("mouth detail / real, 2 to 4 px", "middle", 2, "median"),
+    ("mouth detail / real, 4 to 8 px", "coarse", 2, "median"),
 )
-COLUMNS = {"self": "ours", "truth": "ground truth", "copy": "copied", "wrong": "wrong"}
+COLUMNS = {"self": "ours", "truth": "ground truth", "copy": "copied", "wrong": "wrong", "old": "before"}
 CAPTION = (
     "ground truth: the real mouth through our crop and paste; copied: a closed reference pasted into every frame; "
-    "wrong: unrelated speech against the clip's own mouth; r: correlation with the real mouth, median over clips"
+    "wrong: unrelated speech against the clip's own mouth; before: --against; r: correlation with the real mouth, "
+    "median over clips; LSE by our own sync discriminator"
 )
+LSE = {"lsec": "LSE-C", "lsed": "LSE-D"}
 ORIENTATION = {"loudness_r": "loudness alone, r", "encoder_r": "speech encoder's aperture, r"}
 
 
@@ -80,6 +87,13 @@ def _ratio(rows: Sequence[Row], key: str, base: str) -> float:
     both = [row for row in rows if known(row.get(key)) and known(row.get(base))]
     below = sum(row[base] for row in both)
     return sum(row[key] for row in both) / below if below > 0 else math.nan
+
+
+def flicker_ratio(rows: Iterable[Row], way: str) -> float:
+    """Change from frame to frame outside speech over that of the real frames; clips count by their pairs of frames."""
+    both = [row for row in rows if known(row.get(f"{way}_flicker")) and known(row.get("real_flicker"))]
+    made, real = (sum(row[key] * row["quiet_pairs"] for row in both) for key in (f"{way}_flicker", "real_flicker"))
+    return made / real if real > 0 else math.nan
 
 
 def figures(rows: Sequence[Row]) -> dict[str, float]:
@@ -130,15 +144,17 @@ class Report:
         """Both parts of the split under each other: ours beside the baselines."""
         table = Table(title=f"lips, preset {self.preset}, split {self.split}", caption=CAPTION)
         table.add_column("measure")
-        for title in COLUMNS.values():
-            table.add_column(title, justify="right")
+        older = any("old_r" in row for row in self.rows)
+        for way, title in COLUMNS.items():
+            if way != "old" or older:
+                table.add_column(title, justify="right")
         for part, title in PARTS.items():
             rows = self.part(part)
             if not rows:
                 continue
             table.add_row(f"[bold]{title}[/bold] ({len(rows)} clips)")
             for cells in _part_cells(rows):
-                table.add_row(*cells)
+                table.add_row(*cells[: len(table.columns)])
             table.add_section()
         return table
 
@@ -157,6 +173,15 @@ def _part_cells(rows: list[Row]) -> Iterable[list[str]]:
     timely = {way: lag_ok(rows, way) for way in ("self", "truth")}
     yield [f"clips with |lag| <= {LAG_OK} frame", _cell(timely["self"], 2), _cell(timely["truth"], 2), "", ""]
     yield ["aperture r, other clip's speech", _cell(median(rows, "cross_r"), 3), "", "", ""]
+    for key, title in LSE.items():
+        ways = ("self", "real", "copy", "chance")
+        yield [title, *(_cell(mean(rows, f"{way}_{key}"), 2) for way in ways)]
+        yield [
+            f"{title}, other clip's speech",
+            *(_cell(mean(rows, f"{way}_{key}"), 2) for way in ("cross", "cross_real")),
+        ]
+    flicker = (flicker_ratio(rows, way) for way in ("self", "truth", "copy"))
+    yield ["change a frame outside speech / real", *(_cell(value, 2) for value in flicker)]
     quiet = [_cell(share(rows, ways), 3) for ways in (("self", "cross"), ("truth",))]
     yield ["lips closed in silence", *quiet, "", ""]
     outside = numbers(rows, "self_outside")
