@@ -4,7 +4,7 @@
 
 RUNS is the folder that holds `multimodal/` of `kouxing train multimodal`; the others are its options. Prints, on `val`,
 correlation and closure F1 of each subset, clean and at 0 dB, and how much of the voice's loudness and colour (spectral
-slope) a linear map reads from the mouth feature of text and speech. No labelled emotional speech is there to probe.
+slope) a linear map reads from the mouth feature of text and speech. Means go to docs/figures/multimodal.json.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import torch
 
 from kouxing.data.animate import load_takes
 from kouxing.data.multimodal import Clip, MultimodalWindows, Version
+from kouxing.eval import figures as pages
+from kouxing.eval.multimodal_tone import probe, tone
 from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions
 from kouxing.train import multimodal as recipe
 from kouxing.train.loop import train
@@ -29,24 +31,13 @@ PROBED = 150
 
 
 def told(model: Multimodal, clips: list[Clip], versions: list[Version]) -> tuple[Float, Float]:
-    """Mouth features ``[N, D]`` of text and speech, and loudness and slope ``[N, 2]`` of the same frames."""
+    """Mouth features ``[N, D]`` of text and speech, and the tone ``[N, 2]`` of the same frames."""
     rows, wanted = [], []
     for clip, version in zip(clips, versions, strict=True):
         there = (int(clip.text is not None), 1, 0)
         rows.append(recipe.predict(model, clip, version, there)[2])
-        mel = version.mel.astype(np.float32)
-        half = mel.shape[1] // 2
-        wanted.append(np.stack([mel.mean(1), mel[:, half:].mean(1) - mel[:, :half].mean(1)], 1))
+        wanted.append(tone(version.mel.astype(np.float32)))
     return np.concatenate(rows), np.concatenate(wanted)
-
-
-def probe(model: Multimodal, learn: tuple[list[Clip], list[Version]], test: tuple[list[Clip], list[Version]]) -> Float:
-    """R^2 of ridge regression: ``[2]``."""
-    (x, y), (a, b) = told(model, *learn), told(model, *test)
-    middle, scale = x.mean(0), x.std(0) + 1e-3
-    x, a = (np.column_stack([(rows - middle) / scale, np.ones(len(rows))]) for rows in (x, a))
-    weights = np.linalg.solve(x.T @ x + 10 * np.eye(x.shape[1]), x.T @ y)
-    return np.asarray(1 - ((a @ weights - b) ** 2).mean(0) / b.var(0))
 
 
 def main() -> None:
@@ -61,6 +52,7 @@ def main() -> None:
     real = [place for place, clip in enumerate(clips) if clip.pictures is not None]
     chosen = [real[place] for place in np.random.default_rng(0).permutation(len(real))[:PROBED]]
     learn = [clips[place] for place in chosen], [versions[0][place] for place in chosen]
+    found: dict[str, float] = {}
     for joins in JOINS:
         windows = MultimodalWindows(clips, versions, recipe.FRAMES, schedule.batch, schedule.seed)
         torch.manual_seed(schedule.seed)
@@ -70,12 +62,18 @@ def main() -> None:
         best = train(task, quick, runs / f"joins-{joins}", "cpu", {"joins": joins}, lambda line: None)
         assert isinstance(best, Multimodal)
         figures = task.validate(best, runs, 0)
-        loud, slope = probe(best, learn, (held_out.clips, held_out.clean))
+        tones = probe(told(best, *learn), told(best, held_out.clips, held_out.clean))
         size = sum(value.numel() for value in best.join.parameters())
-        print(joins, f"{size} numbers, loudness R2 {loud:.3f}, slope R2 {slope:.3f}", flush=True)
+        print(
+            joins, f"{size} numbers", "  ".join(f"{name} R2 {value:.3f}" for name, value in tones.items()), flush=True
+        )
         print(
             "  " + "  ".join(f"{name.removeprefix('val/')} {value:.3f}" for name, value in figures.items()), flush=True
         )
+        found[f"joins_{joins}_r"] = float(np.mean([value for name, value in figures.items() if name.endswith("_r")]))
+        found |= {f"joins_{joins}_{name}_r2": value for name, value in tones.items()}
+    command = f"python recipes/multimodal_joins.py DATA RUNS SPEECH PHONES EXPRESSION {schedule.steps}"
+    pages.write("multimodal", command, found)
 
 
 if __name__ == "__main__":

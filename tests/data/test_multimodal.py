@@ -7,13 +7,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kouxing.audio.features import log_mel  # noqa: E402
+from kouxing.audio.features import SILENT_MEL, log_mel  # noqa: E402
 from kouxing.audio.silence import silent_frames  # noqa: E402
 from kouxing.data import phone_ear  # noqa: E402
 from kouxing.data.animate import Take  # noqa: E402
 from kouxing.data.manifest import Clip as Row  # noqa: E402
 from kouxing.data.mouths import Mouths  # noqa: E402
 from kouxing.data.multimodal import Clip, MultimodalWindows, Version, clips_of, hear, subset  # noqa: E402
+from kouxing.data.multimodal_sound import harm, holes, strange, worse  # noqa: E402
 from kouxing.data.phone_ear import EarWindows, spoiled  # noqa: E402
 from kouxing.data.phones import PhoneClip  # noqa: E402
 from kouxing.data.sync import Step  # noqa: E402
@@ -48,7 +49,7 @@ def version(one: Clip) -> Version:
     rng = np.random.default_rng(frames)
     hole = np.zeros(frames, bool)
     hole[5:15] = True
-    rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80))
+    rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80, 6))
     return Version(*rows, hole)
 
 
@@ -97,8 +98,29 @@ def test_hearing_several_at_once_is_hearing_one() -> None:
     nowhere = [np.zeros(20, bool), np.zeros(33, bool)]
     both = hear(sounds, nowhere, small.encoder, small)
     alone = hear(sounds[:1], nowhere[:1], small.encoder, small)
-    assert both[1].heard.shape == (33, 16) and both[0].trunk.shape == (20, 32)
+    assert both[1].heard.shape == (33, 16) and both[0].trunk.shape == (20, 32) and both[1].clear.shape == (33, 6)
     assert np.abs(both[0].heard.astype(float) - alone[0].heard).max() < 2e-3
+
+
+def test_spoiled_sound_has_holes_where_it_says_and_keeps_its_length() -> None:
+    rng, mel = np.random.default_rng(0), take(50).mel + 2
+    seen = []
+    for _ in range(30):
+        made, gone = worse(mel, [take(20).mel], rng)
+        assert made.shape == mel.shape and made.dtype == np.float32
+        assert (made[np.repeat(gone, 4)] == SILENT_MEL).all() and (made[~np.repeat(gone, 4)] > SILENT_MEL).any()
+        seen.append(gone.mean())
+    assert min(seen) == 0 and 0.05 < np.mean(seen) < 0.6
+    assert holes(2, np.random.default_rng(5)).shape == (2,)
+
+
+def test_the_less_is_heard_the_stranger_it_sounds() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 16)).astype(np.float32)
+    near, far = (np.mean([np.abs(strange(rows, np.random.default_rng(n), most) - rows).mean() for n in range(20)])
+                 for most in (0.1, 1.5))  # fmt: skip
+    assert far > 2 * near
+    clean, noisy = np.full((9, 6), 0.8), np.full((9, 6), 0.3)
+    assert harm(clean, noisy) == pytest.approx(0.5) and harm(noisy, clean) == 0 and harm(clean[:0], noisy[:0]) == 0
 
 
 def test_windows_of_the_phone_network_keep_labels_with_their_sound(monkeypatch: pytest.MonkeyPatch) -> None:

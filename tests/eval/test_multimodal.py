@@ -10,8 +10,10 @@ from kouxing.arkit import PLACE
 from kouxing.data.animate import Take
 from kouxing.eval.closure import Judged
 from kouxing.eval.multimodal import TIMED, figures_of, judged
+from kouxing.eval.multimodal_tone import probe, tone, tone_figures
 from kouxing.eval.multimodal_words import words_in
 from kouxing.face.closure import TYPICAL_DISTANCE
+from kouxing.types import Float
 
 TOKEN = (
     '<Annotation><Location><Interval><Begin midpoint="{}"/><End midpoint="{}"/></Interval></Location>'
@@ -75,3 +77,24 @@ def test_words_come_from_tokens_and_not_from_noises(tmp_path: Path) -> None:
     path.write_text(XRA, encoding="utf-8")
     (word,) = words_in(path)
     assert (word.text, word.start_s, word.end_s) == ("oui", 0.5, 0.9)
+
+
+def test_a_tone_that_is_in_the_feature_is_found_and_one_that_is_not_is_not() -> None:
+    rng = np.random.default_rng(0)
+
+    def clip(kept: bool) -> tuple[Float, Float]:
+        mel = (
+            rng.normal(size=(80, 1))
+            + rng.normal(size=(80, 80)) * 0.1
+            + np.linspace(0, 1, 80) * rng.normal(size=(80, 1))
+        )
+        mixed = rng.normal(size=(80, 6))
+        mixed[:, :2] += 5 * tone(mel) if kept else 0
+        return mixed.astype(np.float32), mel.astype(np.float32)
+
+    told = tone_figures([clip(True) for _ in range(8)])
+    assert told["tone_loudness_r2"] > 0.9 and told["tone_slope_r2"] > 0.8
+    assert tone_figures([clip(False) for _ in range(8)])["tone_loudness_r2"] < 0.1
+    assert tone_figures([clip(True)]) == {}
+    rows, tones = rng.normal(size=(50, 3)), rng.normal(size=(50, 2))
+    assert probe((rows, tones), (rows, np.ones((50, 2))))["slope"] < 0

@@ -22,7 +22,7 @@ def small(joins: str = "modulation") -> Multimodal:
 
 def rows(steps: int, seed: int = 0) -> list[Tensor]:
     chance = torch.Generator().manual_seed(seed)
-    widths = (SMALL.text, SMALL.heard, SMALL.trunk, SMALL.bands, SMALL.seen)
+    widths = (SMALL.text, SMALL.heard, SMALL.trunk, SMALL.bands, SMALL.clear, SMALL.seen)
     return [torch.randn(1, steps, width, generator=chance) for width in widths]
 
 
@@ -46,14 +46,14 @@ def test_each_modality_is_modulated_by_the_mouth_before_it() -> None:
 @pytest.mark.parametrize("names", [("text",), ("speech",), ("mouth",), ("text", "mouth"), MODALITIES])
 def test_what_is_not_there_does_not_count_and_what_is_does(joins: str, names: tuple[str, ...]) -> None:
     model, given, other = small(joins), rows(20), rows(20, 1)
-    columns = {"text": (0,), "speech": (1, 2, 3), "mouth": (4,)}
+    columns = {"text": (0,), "speech": (1, 2, 3, 4), "mouth": (5,)}
     absent = {place for name in MODALITIES if name not in names for place in columns[name]}
-    changed = [other[place] if place in absent else given[place] for place in range(5)]
+    changed = [other[place] if place in absent else given[place] for place in range(6)]
     whole = model(*given, there(*names))
     for one, same in zip(whole, model(*changed, there(*names)), strict=True):
         assert torch.allclose(one, same, atol=1e-6)
     for name in names:
-        moved = [other[place] if place in columns[name] else given[place] for place in range(5)]
+        moved = [other[place] if place in columns[name] else given[place] for place in range(6)]
         assert not torch.allclose(whole[2], model(*moved, there(*names))[2], atol=1e-4)
 
 

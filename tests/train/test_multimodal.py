@@ -26,7 +26,7 @@ def world() -> tuple[list[Clip], list[Version]]:
         geometry = rng.normal(size=(frames, 16)).astype(np.float32)
         pictures = rng.integers(0, 255, (frames, 48, 64), dtype=np.uint8)
         clips.append(Clip(one, geometry, rng.random((frames, 19)).astype(np.float32), pictures if number else None))
-        rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80))
+        rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80, 6))
         heard.append(Version(*rows, np.zeros(frames, bool)))
     return clips, heard
 

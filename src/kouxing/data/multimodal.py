@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kouxing.arkit import COEFFICIENTS
+from kouxing.audio.clearness import clearness
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data import augment, sync_augment
 from kouxing.data.animate import Take
 from kouxing.data.mouths import Mouths
-from kouxing.data.phone_ear import spoiled
+from kouxing.data.multimodal_sound import ALONE, STRANGE, STRANGER, harm, strange, worse
 from kouxing.data.speech import one_scale
 from kouxing.data.sync import Step
 from kouxing.face.geometry import GEOMETRY
@@ -28,18 +29,17 @@ from kouxing.models.multimodal import MODALITIES
 from kouxing.models.speech import Ears, Listener, SpeechEncoder
 from kouxing.text.rows import text_rows
 from kouxing.types import Bool, Bytes, Float
-from kouxing.units import FRAME_HZ, MEL_BANDS, MELS_PER_FRAME
+from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 
 SHARES = {"grid": 0.4, "words": 0.15, "wild": 0.3, "taught": 0.15}
-VERSIONS = 3
-"""Every clip is heard as it is and in two spoiled ways."""
-MUTED = 0.5
-"""Share of the spoiled versions in which the sound is gone for a while."""
-MUTED_S = (0.3, 1.5)
+VERSIONS = 4
+"""Every clip is heard as it is and in three spoiled ways."""
+LATE = 0.3
+"""Share of the texts that come a frame early or late: aligned times err."""
 SUBSETS = {
-    (1, 1, 0): 0.27, (0, 1, 0): 0.22, (1, 0, 0): 0.12, (0, 0, 1): 0.1, (0, 1, 1): 0.12, (1, 0, 1): 0.05,
+    (1, 1, 0): 0.33, (0, 1, 0): 0.2, (1, 0, 0): 0.12, (0, 0, 1): 0.08, (0, 1, 1): 0.1, (1, 0, 1): 0.05,
     (1, 1, 1): 0.12,
 }  # fmt: skip
 """Modality dropout: how often which of ``MODALITIES`` are there."""
@@ -71,12 +71,14 @@ class Version:
         heard: ``[T, 16] float16`` of the shared encoder.
         trunk: ``[T, W] float16`` of the phone network.
         mel: ``[T, 80] float16``, mean of the frame's mels.
+        clear: ``[T, 6] float16``, how well the sound can be heard (``audio.clearness``).
         muted: ``[T] bool``: the sound was taken away.
     """
 
     heard: NDArray[np.float16]
     trunk: NDArray[np.float16]
     mel: NDArray[np.float16]
+    clear: NDArray[np.float16]
     muted: Bool
 
 
@@ -148,7 +150,10 @@ def versions_of(
     backgrounds = [clip.take.mel for clip in clips if len(clip.take.mel)]
     for number in range(count):
         report(f"hearing {len(clips)} clips, version {number + 1} of {count}")
-        sounds = [_sound(clip, number > 0, backgrounds, rng) for clip in clips]
+        sounds = [
+            worse(clip.take.mel, backgrounds, rng) if number else (clip.take.mel, np.zeros(len(clip.take), bool))
+            for clip in clips
+        ]
         made.append(hear([sound for sound, _ in sounds], [muted for _, muted in sounds], encoder, ear))
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -163,22 +168,7 @@ def versions_of(
     return made
 
 
-_PARTS = ("heard", "trunk", "mel", "muted")
-
-
-def _sound(clip: Clip, changed: bool, backgrounds: list[Float], rng: augment.Rng) -> tuple[Float, Bool]:
-    """Mel ``[4T, 80]`` of a clip, spoiled or not, and where it was taken away ``[T]``."""
-    frames, mel = len(clip.take), clip.take.mel
-    muted = np.zeros(frames, bool)
-    if not changed:
-        return mel, muted
-    mel = spoiled(augment.voice(mel, rng), backgrounds, rng)
-    if rng.random() < MUTED and frames > 2:
-        length = min(frames, int(rng.uniform(*MUTED_S) * FRAME_HZ))
-        first = int(rng.integers(0, frames - length + 1))
-        muted[first : first + length] = True
-        mel[first * MELS_PER_FRAME : (first + length) * MELS_PER_FRAME] = SILENT_MEL
-    return mel, muted
+_PARTS = ("heard", "trunk", "mel", "clear", "muted")
 
 
 @torch.no_grad()
@@ -196,17 +186,17 @@ def hear(sounds: Sequence[Float], muted: Sequence[Bool], encoder: SpeechEncoder 
             mel = np.full((len(places), size.context_mels + longest, MEL_BANDS), SILENT_MEL, np.float32)
             for row, place in enumerate(places):
                 mel[row, size.before_mels : size.before_mels + len(sounds[place])] = sounds[place]
-            given = torch.from_numpy(mel)
-            told.append(through(given, network.initial_state(len(places)))[0].half().numpy())
+            told.append(through(torch.from_numpy(mel), network.initial_state(len(places)))[0])
+        log_probs = (
+            ear.classes(told[1]).reshape(len(places), told[1].shape[1] * MELS_PER_FRAME, -1).log_softmax(-1).numpy()
+        )
         for row, place in enumerate(places):
             frames = len(sounds[place]) // MELS_PER_FRAME
-            mel = sounds[place][: frames * MELS_PER_FRAME].reshape(frames, MELS_PER_FRAME, -1).mean(1)
-            made[place] = Version(
-                told[0][row, :frames].copy(),
-                told[1][row, :frames].copy(),
-                mel.astype(np.float16),
-                muted[place][:frames],
-            )
+            own = sounds[place][: frames * MELS_PER_FRAME]
+            heard, trunk = (rows[row, :frames].half().numpy() for rows in told)
+            means = own.reshape(frames, MELS_PER_FRAME, -1).mean(1).astype(np.float16)
+            clear = clearness(own, log_probs[row, : len(own)]).astype(np.float16)
+            made[place] = Version(heard.copy(), trunk.copy(), means, clear, muted[place][:frames])
     return [made[place] for place in range(len(sounds))]
 
 
@@ -235,9 +225,9 @@ class MultimodalWindows:
         self._drawn /= self._drawn.sum()
 
     def __call__(self, number: int) -> Batch:
-        """Batch ``number``: text ``[B, T, 19]``, heard, trunk, mel, present ``[B, T, 3]``, pictures ``[N, T, 48, 64]``
-        of those rows of the batch that show them (``shows [N]``), values ``[B, T, 52]``, channels ``[B, 52]``,
-        geometry ``[B, T, 16]``, known (where it is), gap, closed, silent, mask ``[B, T]``."""
+        """Batch ``number``: text ``[B, T, 19]``, heard, trunk, mel, clear, present ``[B, T, 3]``, pictures
+        ``[N, T, 48, 64]`` of those rows of the batch that show them (``shows [N]``), values ``[B, T, 52]``,
+        channels ``[B, 52]``, geometry ``[B, T, 16]``, known (where it is), gap, closed, silent, mask ``[B, T]``."""
         rng = np.random.default_rng([self._seed, number])
         places = rng.choice(len(self._clips), self._batch, p=self._drawn)
         rows = [self._window(self._clips[place], self._versions, place, rng) for place in places]
@@ -258,8 +248,7 @@ class MultimodalWindows:
         part = slice(first, min(len(take), first + self._frames))
         there = subset(clip.text is not None, clip.pictures is not None, rng)
         text = clip.text if clip.text is not None else np.zeros((len(take), 19), np.float32)
-        if rng.random() < 0.4:
-            # Aligned times err.
+        if rng.random() < LATE:
             text = np.roll(text, int(rng.choice((-1, 1))), 0)
         width = len(COEFFICIENTS)
         rows = np.column_stack([take.values, take.gap, take.closed, take.silent, take.found])[part].astype(np.float32)
@@ -268,9 +257,15 @@ class MultimodalWindows:
             # What nobody hears, nobody can know.
             mask[version.muted[part]] = 0
         known = np.isfinite(clip.geometry[part]).all(1) & (mask > 0)
+        heard, trunk = (rows[part].astype(np.float32) for rows in (version.heard, version.trunk))
+        if there == (0, 1, 0):
+            heard = strange(heard, rng, ALONE)
+        else:
+            most = STRANGE + STRANGER * harm(versions[0][place].clear[part], version.clear[part])
+            heard, trunk = strange(heard, rng, most), strange(trunk, rng, most)
         made: dict[str, Any] = {
-            "text": text[part], "heard": strange(version.heard[part].astype(np.float32), rng),
-            "trunk": version.trunk[part].astype(np.float32), "mel": version.mel[part].astype(np.float32),
+            "text": text[part], "heard": heard, "trunk": trunk,
+            "mel": version.mel[part].astype(np.float32), "clear": version.clear[part].astype(np.float32),
             "present": np.repeat(np.array([there], np.float32), len(rows), 0),
             "values": rows[:, :width], "geometry": np.nan_to_num(clip.geometry[part]),
             "known": known.astype(np.float32),
@@ -291,13 +286,6 @@ def subset(has_text: bool, has_pictures: bool, rng: augment.Rng) -> tuple[int, .
     drawn = names[rng.choice(len(names), p=np.array(list(SUBSETS.values())) / sum(SUBSETS.values()))]
     there = (drawn[0] and has_text, drawn[1], drawn[2] and has_pictures)
     return tuple(int(one) for one in there) if any(there) else (0, 1, 0)
-
-
-def strange(heard: Float, rng: augment.Rng) -> Float:
-    """What the encoder hears of a stranger: it learned from these very clips, and is too good on them."""
-    knots = rng.normal(0, 1, (max(2, len(heard) // 5), heard.shape[1])).astype(np.float32)
-    error = augment.resample(knots, len(heard)) * rng.uniform(0, 0.5) * (heard.std(0) + 0.02)
-    return np.asarray(heard * np.exp(rng.normal(0, 0.15)) + error, np.float32)
 
 
 def _filled(rows: NDArray[Any], frames: int) -> NDArray[Any]:

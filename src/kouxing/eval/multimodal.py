@@ -25,6 +25,7 @@ from kouxing.eval.closure import Judged, judge, summary
 from kouxing.eval.metrics import correlation
 from kouxing.eval.multimodal_faces import face_figures
 from kouxing.eval.multimodal_sound import spoiled
+from kouxing.eval.multimodal_tone import tone_figures
 from kouxing.eval.multimodal_words import words_figures
 from kouxing.eval.report import plain, write_text
 from kouxing.face.closure import CLOSED_DISTANCE, lip_distance
@@ -126,10 +127,11 @@ def evaluate(
     model, expression = Multimodal(threads=1, folder=weights), speaker(load(EXPRESSION))
     rows: dict[str, dict[str, dict[str, list[tuple[Judged, float, str]]]]] = {}
     refused: dict[str, list[bool]] = {}
+    tones: list[tuple[Float, Float]] = []
     with Pronouncer("en") as pronouncer:
         for done, subject in enumerate(subjects, 1):
             ways = rows.setdefault(subject.take.group, {})
-            for sound, told in judge_clip(subject, model, expression, pronouncer, refused).items():
+            for sound, told in judge_clip(subject, model, expression, pronouncer, refused, tones).items():
                 for way, one in told.items():
                     ways.setdefault(way, {}).setdefault(sound, []).append((*one, subject.take.name))
             if progress:
@@ -138,7 +140,7 @@ def evaluate(
         group: {way: {sound: _measures(one) for sound, one in by.items()} for way, by in ways.items()}
         for group, ways in rows.items()
     }
-    figures = figures_of(rows, refused) | words_figures(data, model.ear())
+    figures = figures_of(rows, refused) | tone_figures(tones) | words_figures(data, model.ear())
     if faces:
         words = {one.take.name: one.words for one in subjects if one.words is not None}
         looked = {one.take.name: one.looked for one in subjects}
@@ -173,13 +175,17 @@ def load_subjects(data: Path, split: str, limit: int | None) -> list[Subject]:
 
 def judge_clip(
     subject: Subject, model: Multimodal, expression: Callable[[Float], Float], pronouncer: Pronouncer,
-    refused: dict[str, list[bool]],
+    refused: dict[str, list[bool]], tones: list[tuple[Float, Float]],
 ) -> dict[str, dict[str, tuple[Judged, float]]]:  # fmt: skip
-    """Sound -> way -> how one clip is judged, and the correlation inside its hole."""
+    """Sound -> way -> how one clip is judged, and the correlation inside its hole.
+
+    ``refused`` and ``tones`` get what was told of the text in each sound, and the clean mouth feature with its sound.
+    """
     seed = int(np.frombuffer(subject.take.name.encode().ljust(4)[-4:], np.uint32)[0])
     clean = model.hear(subject.samples)
     timed = None if subject.words is None else align(clean.phones.log_probs, subject.words, pronouncer, clean.lost)
     told: dict[str, dict[str, tuple[Judged, float]]] = {}
+    tones.append((model.make(classes=None if timed is None else timed.classes, sound=clean).joint, clean.mel))
     hole_of = spoiled(subject.samples, seed)["muted"][1]
     for name, (samples, _) in spoiled(subject.samples, seed).items():
         sound = clean if name == "clean" else model.hear(samples)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kouxing import weights
+from kouxing.audio.clearness import NEARLY, clearness
+from kouxing.audio.clearness import WIDTH as CLEAR
 from kouxing.audio.encoder import SpeechEncoder
 from kouxing.audio.features import SILENT_MEL, frame_mels, log_mel
 from kouxing.audio.phone_ear import HeardPhones, PhoneEar
@@ -29,8 +31,6 @@ NAME, MOUTH_NAME = "multimodal", "multimodal_mouth"
 AT_ONCE, REACH = 1000, 24
 """Frames done in one call, and more than its layers look at on each side: parts give what the whole gives."""
 PICTURES_AT_ONCE = 100
-NEARLY = 0.1
-"""What a codec may leave above digital silence, in log-mel."""
 LENGTHS_DIFFER_S = 0.5
 """A mouth video and its sound may differ by this, or by a fiftieth: files are cut at frames and packets."""
 
@@ -43,12 +43,14 @@ class Sound:
         heard: ``[T, 16]`` mouth geometry of the shared encoder.
         phones: of the phone network.
         mel: ``[T, 80]`` mean of each frame's mels.
+        clear: ``[T, 6]`` how well it can be heard (``audio.clearness``).
         lost: ``[4T]``: mel frames of digital silence.
     """
 
     heard: Float
     phones: HeardPhones
     mel: Float
+    clear: Float
     lost: Bool
 
     def __len__(self) -> int:
@@ -104,7 +106,9 @@ class Multimodal:
         heard = np.concatenate([stream.push(samples), stream.finish()])
         heard = np.concatenate([heard, np.zeros((max(0, frames - len(heard)), heard.shape[1]), np.float32)])[:frames]
         means = mel.reshape(frames, MELS_PER_FRAME, -1).mean(1)
-        return Sound(heard, ear.hear(mel, frames), means, mel.max(1) < SILENT_MEL + NEARLY)
+        phones = ear.hear(mel, frames)
+        clear = clearness(mel, phones.log_probs)
+        return Sound(heard, phones, means, clear, mel.max(1) < SILENT_MEL + NEARLY)
 
     def ear(self) -> PhoneEar:
         """The phone network, loaded once."""
@@ -134,6 +138,7 @@ class Multimodal:
             "heard": _long(None if sound is None else sound.heard, frames, size["heard"]),
             "trunk": _long(None if sound is None else sound.phones.trunk, frames, size["trunk"]),
             "mel": _long(None if sound is None else sound.mel, frames, size["bands"]),
+            "clear": _long(None if sound is None else sound.clear, frames, CLEAR),
             "seen": _long(None if looked is None else self._look(looked), frames, size["seen"]),
             "present": np.zeros((frames, 3), np.float32),
         }
@@ -141,10 +146,12 @@ class Multimodal:
         given["present"][: 0 if sound is None else len(sound), 1] = 1
         if looked is not None:
             given["present"][: len(looked), 2] = looked.found[:frames]
+        # Weights from before it was told how clear the sound is do without.
+        asked = [one.name for one in self._session.get_inputs()]
         parts = []
         for first in range(0, frames, AT_ONCE):
             low, high = max(0, first - REACH), min(frames, first + AT_ONCE + REACH)
-            told = self._session.run(None, {name: rows[None, low:high] for name, rows in given.items()})
+            told = self._session.run(None, {name: given[name][None, low:high] for name in asked})
             parts.append([one[0, first - low : first - low + AT_ONCE] for one in told])
         return Made(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing.arkit import COEFFICIENTS
+from kouxing.audio.clearness import WIDTH as CLEAR
 from kouxing.face.closure import PER_CROP_PX, distance_weights
 from kouxing.face.geometry import GEOMETRY, opening_weights
 from kouxing.face.mouth_picture import HEIGHT_PX, WIDTH_PX
@@ -38,6 +39,7 @@ class MultimodalDimensions:
         heard: of the shared speech encoder: mouth geometry.
         trunk: of the phone network's trunk.
         bands: of the mel frame, averaged over the video frame: it carries tone and loudness.
+        clear: how well the sound can be heard (``audio.clearness``).
         seen: numbers in which a mouth picture is told.
         width: D, of every modality's feature and of the mouth feature.
         layers: fully connected layers after each modulation.
@@ -48,6 +50,7 @@ class MultimodalDimensions:
     heard: int = GEOMETRY
     trunk: int = 320
     bands: int = MEL_BANDS
+    clear: int = CLEAR
     seen: int = 96
     width: int = 96
     layers: int = 2
@@ -102,12 +105,18 @@ class Chain(nn.Module):
 
     def forward(self, features: Sequence[Tensor], present: Tensor, order: Sequence[int]) -> Tensor:
         """Features ``[B, T, D]`` of all modalities, ``present [B, T, 3]`` -> the mouth feature ``[B, T, D]``."""
+        return self.each(features, present, order)[order[-1]]
+
+    def each(self, features: Sequence[Tensor], present: Tensor, order: Sequence[int]) -> dict[int, Tensor]:
+        """The mouth features ``[B, T, D]`` after each modality, by its place."""
         mouth = self.preset.expand_as(features[0])
+        mouths = {}
         for place in order:
             told = self.gammas[place](mouth) * self.norms[place](features[place]) + self.betas[place](mouth)
             # A modality that is not there is skipped: the next one is modulated by what was before.
             mouth = torch.where(present[..., place, None] > 0.5, self.after[place](told), mouth)
-        return mouth
+            mouths[place] = mouth
+        return mouths
 
 
 class Side(nn.Module):
@@ -161,9 +170,10 @@ class Multimodal(nn.Module):
         width = size.width
         self.drop = nn.Dropout(0.2)
         self.looker = Looker(size.seen)
+        spoken = size.heard + size.trunk + size.bands + size.clear
         self.encoders = nn.ModuleList(
             nn.Sequential(nn.Linear(inside, width), nn.GELU(), Over(width, reach), Over(width, reach))
-            for inside, reach in ((size.text, 4), (size.heard + size.trunk + size.bands, 2), (size.seen, 2))
+            for inside, reach in ((size.text, 4), (spoken, 2), (size.seen, 2))
         )
         self.heads = nn.ModuleList(nn.Linear(width, width) for _ in MODALITIES)
         joins = {"modulation": Chain, "concatenation": Side, "contrastive": Shared}
@@ -181,8 +191,11 @@ class Multimodal(nn.Module):
         start_small(self.believe, 0.02)
 
     def features(self, text: Tensor, speech: Tensor, seen: Tensor) -> list[Tensor]:
-        """S of each modality, ``[B, T, D]``, from text rows, speech (heard, trunk, mel side by side), pictures told."""
-        given = (text, self.drop(speech), self.drop(seen))
+        """S of each modality, ``[B, T, D]``, from text rows, speech (heard, trunk, mel, clear), pictures told."""
+        # How clear the sound is has to be known always: all the rest is weighed by it.
+        own = self.dimensions.clear
+        speech = torch.cat([self.drop(speech[..., :-own]), speech[..., -own:]], -1)
+        given = (text, speech, self.drop(seen))
         return [
             head(self.drop(encoder(one))) for head, encoder, one in zip(self.heads, self.encoders, given, strict=True)
         ]
@@ -204,21 +217,21 @@ class Multimodal(nn.Module):
         return made[..., :-1], made[..., -1], self.geometry(joint) + believed * heard
 
     def forward(
-        self, text: Tensor, heard: Tensor, trunk: Tensor, mel: Tensor, seen: Tensor, present: Tensor,
+        self, text: Tensor, heard: Tensor, trunk: Tensor, mel: Tensor, clear: Tensor, seen: Tensor, present: Tensor,
         order: Sequence[int] = (0, 1, 2),
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
         """Everything at once.
 
         Args:
             text: ``[B, T, text]``. heard: ``[B, T, 16]``. trunk: ``[B, T, trunk]``. mel: ``[B, T, 80]``.
-            seen: ``[B, T, seen]`` of ``looker``.
+            clear: ``[B, T, 6]``. seen: ``[B, T, seen]`` of ``looker``.
             present: ``[B, T, 3]``; rows of what is not there do not count, whatever they hold.
             order: in which modalities are joined.
 
         Returns:
             Coefficients, touching, geometry, and the mouth feature.
         """
-        speech = torch.cat([heard, trunk, mel], -1)
+        speech = torch.cat([heard, trunk, mel, clear], -1)
         joint = self.joint(self.features(text, speech, seen), present, order)
         return (*self.told(joint, heard, present), joint)
 
@@ -231,10 +244,10 @@ class MultimodalStep(nn.Module):
         self.model, self.closing, self.share = model, closing, share
 
     def forward(
-        self, text: Tensor, heard: Tensor, trunk: Tensor, mel: Tensor, seen: Tensor, present: Tensor
+        self, text: Tensor, heard: Tensor, trunk: Tensor, mel: Tensor, clear: Tensor, seen: Tensor, present: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """As ``Multimodal.forward``: coefficients ``[B, T, 52]``, geometry ``[B, T, 16]``, mouth feature."""
-        values, shut, geometry, joint = self.model(text, heard, trunk, mel, seen, present)
+        values, shut, geometry, joint = self.model(text, heard, trunk, mel, clear, seen, present)
         return self.finished(values, shut, geometry), geometry, joint
 
     def finished(self, values: Tensor, shut: Tensor, geometry: Tensor) -> Tensor:

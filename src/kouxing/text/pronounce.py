@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -11,8 +13,17 @@ from kouxing.text.speak import NoVoiceError, Speaker, Voice
 from kouxing.text.transcripts import words_of
 from kouxing.units import MEL_HZ
 
-Said = tuple[int, ...]
-"""Places in ``phones.MOUTHS``, one a phone; a diphthong is two."""
+
+class Said(NamedTuple):
+    """One way to say a word.
+
+    Attributes:
+        places: in ``phones.MOUTHS``, one a phone; a diphthong is two.
+        seconds: how long espeak-ng takes for each, saying the word alone.
+    """
+
+    places: tuple[int, ...]
+    seconds: tuple[float, ...]
 
 
 class Pronouncer:
@@ -44,10 +55,14 @@ class Pronouncer:
         """
         if word not in self._known:
             tried = [word, f"{word.upper()}."] if len(word) == 1 and word.isalpha() else [word]
-            found = dict.fromkeys(said for one in tried if (said := self._said(one)))
+            found: dict[tuple[int, ...], Said] = {}
+            for one in tried:
+                said = self._said(one)
+                found.setdefault(said.places, said)
+            found.pop((), None)
             if not found:
                 raise OptionError(f"--text: nobody can say {word[:40]!r} in {self._voice.name!r}; write it in letters")
-            self._known[word] = tuple(found)
+            self._known[word] = tuple(found.values())
         return self._known[word]
 
     def sentence(self, text: str) -> list[tuple[str, tuple[Said, ...]]]:
@@ -67,11 +82,21 @@ class Pronouncer:
         return np.array(mouth_classes(list(told := self._phones(text)), _mels(told), MEL_HZ), np.int64)
 
     def _said(self, text: str) -> Said:
+        places: list[int] = []
+        seconds: list[float] = []
         try:
-            told = [place for phone in self._phones(text) for place in classes(phone.symbol) if place != REST]
+            for phone in self._phones(text):
+                goes_through = classes(phone.symbol)
+                length = phone.end_s - phone.start_s
+                if not goes_through and seconds:
+                    # A mark alone: the phone before goes on.
+                    seconds[-1] += length
+                own = [place for place in goes_through if place != REST]
+                places += own
+                seconds += [length / len(own)] * len(own) if own else []
         except DataError as error:
             raise OptionError(f"--text: {text[:40]!r}: {error}") from error
-        return tuple(told)
+        return Said(tuple(places), tuple(seconds))
 
     def _phones(self, text: str) -> tuple[Phone, ...]:
         try:

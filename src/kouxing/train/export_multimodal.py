@@ -44,7 +44,7 @@ def export_multimodal(model: Multimodal, ear: Listener, about: dict[str, Any], f
     size, heard = model.dimensions, ear.encoder.dimensions
 
     def rows(steps: int) -> tuple[Tensor, ...]:
-        widths = (size.text, size.heard, size.trunk, size.bands, size.seen)
+        widths = (size.text, size.heard, size.trunk, size.bands, size.clear, size.seen)
         return (*(torch.randn(1, steps, width) for width in widths), (torch.rand(1, steps, 3) > 0.3).float())
 
     def mels(steps: int) -> tuple[Tensor, ...]:
@@ -54,7 +54,7 @@ def export_multimodal(model: Multimodal, ear: Listener, about: dict[str, Any], f
     def pictures(steps: int) -> tuple[Tensor, ...]:
         return (torch.randn(steps, HEIGHT_PX, WIDTH_PX),)
 
-    joined = ["text", "heard", "trunk", "mel", "seen", "present"]
+    joined = ["text", "heard", "trunk", "mel", "clear", "seen", "present"]
     graphs = {
         JOINED: (MultimodalStep(model), rows, joined, ["coefficients", "geometry", "joint"], dict.fromkeys(joined, 1)),
         MOUTH: (LookerStep(model), pictures, ["pictures"], ["seen"], {"pictures": 0}),

@@ -50,6 +50,8 @@ FRAMES = 50
 WORD_CLIPS, TAUGHT_CLIPS = 350, 160
 """Single words and synthesised utterances that are heard: so many are enough, and hearing costs time."""
 TAUGHT_S = (1, 5)
+SPEECH = ("heard", "trunk", "mel", "clear")
+"""What speech is told by, in the order of the encoder's input."""
 UNHEARD = ("eye",)
 """Channels that neither speech nor lips tell."""
 PRESETS = {
@@ -97,7 +99,7 @@ class MultimodalTask:
         if len(batch["shows"]):
             looked = own.looker(batch["pictures"].flatten(0, 1))
             seen = seen.index_copy(0, batch["shows"], looked.reshape(len(batch["shows"]), -1, own.dimensions.seen))
-        speech = torch.cat([batch["heard"], batch["trunk"], batch["mel"]], -1)
+        speech = torch.cat([batch[name] for name in SPEECH], -1)
         features = own.features(batch["text"], speech, seen)
         joint = own.joint(features, batch["present"], batch["order"].tolist())
         values, shut, made = own.told(joint, batch["heard"], batch["present"])
@@ -148,7 +150,7 @@ def predict(model: Multimodal, clip: Clip, version: Version, there: Sequence[int
     seen = torch.zeros(1, frames, size.seen)
     if there[2] and clip.pictures is not None:
         seen = model.looker(torch.from_numpy(even_light(clip.pictures, clip.take.found)))[None]
-    given = [torch.from_numpy(rows.astype(np.float32))[None] for rows in (version.heard, version.trunk, version.mel)]
+    given = [torch.from_numpy(getattr(version, name).astype(np.float32))[None] for name in SPEECH]
     present = torch.tensor(there, dtype=torch.float32).expand(1, frames, -1)
     made = MultimodalStep(model)(torch.from_numpy(text)[None], *given, seen, present)
     return tuple(one[0].numpy() for one in made)
@@ -213,7 +215,8 @@ def save(model: Multimodal, ear: Listener, data: Path, out: Path) -> None:
     units = {
         "text": "[1, T, 19] of text.rows, 25 Hz",
         "heard": "[1, T, 16] mouth geometry of the speech encoder", "trunk": "[1, T, 320] of multimodal_ear",
-        "mel": "[1, T, 80] mean of a video frame's four mels", "seen": "[1, T, 96] of multimodal_mouth",
+        "mel": "[1, T, 80] mean of a video frame's four mels",
+        "clear": "[1, T, 6] of audio.clearness", "seen": "[1, T, 96] of multimodal_mouth",
         "present": "[1, T, 3] 1 where text, speech, mouth picture are there",
         "pictures": "[T, 48, 64] grey, face.mouth_light", "log_probs": "[1, 4T, 16] of text.phones.MOUTHS, 100 Hz",
         "coefficients": "[1, T, 52] ARKit's, 0..1, 25 Hz", "geometry": "[1, T, 16] mouth geometry (face.geometry)",
