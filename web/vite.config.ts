@@ -8,7 +8,7 @@ function mediapipe(out: string): Plugin {
     apply: "build",
     writeBundle() {
       mkdirSync(`${out}/mediapipe`, { recursive: true });
-      for (const name of ["vision_wasm_internal.js", "vision_wasm_internal.wasm"]) {
+      for (const name of ["vision_wasm_module_internal.js", "vision_wasm_module_internal.wasm"]) {
         copyFileSync(`node_modules/@mediapipe/tasks-vision/wasm/${name}`, `${out}/mediapipe/${name}`);
       }
     },

@@ -3,23 +3,27 @@ import { existsSync } from "node:fs";
 import { type Browser, chromium, type Page } from "playwright-core";
 import type { Stage } from "../src/avatar/stage";
 import type { Live } from "../src/client/live";
+import type { Picture } from "../src/page/picture";
 
 declare global {
   interface Window {
-    kouxing: { live: Live; stage: Stage };
+    kouxing: { live: Live; stage: Stage; picture: Picture };
   }
 }
 
+export const PATIENCE_MS = 140_000;
 const PLACES = [process.env["CHROMIUM"], "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-export function launch(): Promise<Browser> {
+/** `camera`: a file that the false webcam shows (MJPEG or Y4M). */
+export function launch(camera?: string): Promise<Browser> {
   const executablePath = PLACES.find((one) => one !== undefined && existsSync(one));
   if (executablePath === undefined) throw new Error("no Chromium; on Debian: apt-get install chromium, or set CHROMIUM=/path");
   return chromium.launch({
     executablePath,
     args: [
       "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--mute-audio",
-      "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
+      "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", "--autoplay-policy=user-gesture-required",
+      ...(camera === undefined ? [] : [`--use-file-for-fake-video-capture=${camera}`]),
     ], // prettier-ignore
   });
 }
@@ -33,12 +37,14 @@ export async function open(browser: Browser, address: string, complaints: string
 
 export async function ready(page: Page): Promise<void> {
   const done = (): boolean => window.kouxing?.stage.avatar != null && document.getElementById("status")?.dataset["state"] === "live";
-  await page.waitForFunction(done, null, { timeout: 110_000 });
+  await page.waitForFunction(done);
 }
 
 /** Opens the page small, so that a processor can draw it; `complaints` gathers what the console says. */
 export async function visit(browser: Browser, address: string, complaints: string[]): Promise<Page> {
   const page = await browser.newPage({ viewport: { width: 420, height: 420 } });
+  // Nothing here depends on how fast the machine is.
+  page.setDefaultTimeout(PATIENCE_MS);
   page.on("console", (message) => {
     if (message.type() === "error") complaints.push(message.text());
   });
@@ -66,6 +72,14 @@ export function watch(page: Page, seconds: number, name = "jawOpen"): Promise<{ 
       }),
     [seconds, name] as const,
   );
+}
+
+/** How far a weight of the avatar goes while something is said: looks until it is `enough`, for slow machines draw few pictures. */
+export async function moves(page: Page, enough: number, name = "jawOpen"): Promise<number> {
+  const weights: number[] = [];
+  const range = (): number => Math.max(...weights) - Math.min(...weights);
+  for (let round = 0; round < 12 && !(range() > enough); round++) weights.push(...(await watch(page, 2, name)).map((one) => one.weight));
+  return range();
 }
 
 /** A WAV file, 16 kHz, 16 bits. */

@@ -1,6 +1,6 @@
 /** A small server that speaks docs/protocol.md: the mouth opens as loud as the sound. For tests without Python. */
 import { readFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
 import { WebSocketServer, type WebSocket } from "ws";
@@ -93,6 +93,11 @@ export class FakeServer {
   readonly hellos: Record<string, unknown>[] = [];
   /** The network is gone: nobody gets through. */
   down = false;
+  /** What `GET /v1/rtc/sources` says. */
+  rendered: string[] = [];
+  /** What an offer is refused with. */
+  refusal = { status: 503, code: "busy", message: "1 rendered streams run already; try later" };
+  readonly offers: Record<string, unknown>[] = [];
   private readonly sockets = new Set<WebSocket>();
 
   private constructor(private readonly http: Server) {}
@@ -100,6 +105,7 @@ export class FakeServer {
   static async start(root: string): Promise<FakeServer> {
     const http = createServer((request, reply) => {
       const path = normalize(new URL(request.url ?? "/", "http://x").pathname);
+      if (path.startsWith("/v1/rtc")) return server.offered(request, reply);
       try {
         const body = readFileSync(join(root, path.endsWith("/") ? `${path}index.html` : path));
         reply.writeHead(200, { "content-type": TYPES[extname(path) || ".html"] ?? "application/octet-stream" }).end(body);
@@ -107,7 +113,7 @@ export class FakeServer {
         reply.writeHead(404).end();
       }
     });
-    const server = new FakeServer(http);
+    const server: FakeServer = new FakeServer(http);
     new WebSocketServer({ server: http, path: "/v1/live" }).on("connection", (socket) => server.met(socket));
     await new Promise<void>((done) => http.listen(0, "127.0.0.1", done));
     return server;
@@ -126,6 +132,17 @@ export class FakeServer {
     this.cut();
     for (const session of this.sessions.values()) session.close();
     await new Promise((done) => this.http.close(done));
+  }
+
+  private offered(request: IncomingMessage, reply: ServerResponse): void {
+    const { status, code, message } = this.refusal;
+    if (request.method === "GET") return void reply.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(this.rendered));
+    let body = "";
+    request.on("data", (part: Buffer) => (body += part.toString()));
+    request.on("end", () => {
+      this.offers.push(JSON.parse(body) as Record<string, unknown>);
+      reply.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify({ error: { code, message } }));
+    });
   }
 
   private met(socket: WebSocket): void {
@@ -149,7 +166,7 @@ export class FakeServer {
       socket.close(4404);
       return null;
     }
-    const session = old ?? new Session(`s${this.sessions.size}`, (hello["output"] as string[] | undefined) ?? ["coefficients"]);
+    const session = old ?? new Session(`s${this.hellos.length}`, (hello["output"] as string[] | undefined) ?? ["coefficients"]);
     this.sessions.set(session.id, session);
     session.socket = socket;
     socket.send(JSON.stringify({

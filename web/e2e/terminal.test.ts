@@ -1,8 +1,16 @@
 /** The page in a real browser, against a small server of our own: fast, and every fault can be made. */
+import { readFileSync } from "node:fs";
+import type axe from "axe-core";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { launch, open, watch, wav } from "./browser";
 import { FakeServer } from "./fake";
+
+declare global {
+  interface Window {
+    axe: typeof axe;
+  }
+}
 
 let browser: Browser;
 let server: FakeServer;
@@ -55,7 +63,7 @@ describe("the terminal page", () => {
     await page.keyboard.press("Enter");
     expect(await page.textContent("#status-text")).toBe("Connecting again");
     server.down = false;
-    await page.waitForFunction(() => document.getElementById("status")?.dataset["state"] === "live", null, { timeout: 30_000 });
+    await page.waitForFunction(() => document.getElementById("status")?.dataset["state"] === "live");
     expect(await page.evaluate(() => window.kouxing.live.connection.welcome?.session)).toBe(session);
     expect(server.hellos.at(-1)?.["resume"]).toMatchObject({ session });
     await page.waitForFunction(() => window.kouxing.stage.row[17]! > 0.1);
@@ -68,8 +76,28 @@ describe("the terminal page", () => {
     server.cut();
     await page.waitForFunction(() => document.getElementById("status")?.dataset["state"] !== "live");
     server.down = false;
-    await page.waitForFunction(() => document.getElementById("status")?.dataset["state"] === "live", null, { timeout: 30_000 });
+    await page.waitForFunction(() => document.getElementById("status")?.dataset["state"] === "live");
     expect(server.hellos.at(-1)?.["resume"]).toBeUndefined();
+  });
+
+  it("offers video from the server where there is some, and draws again where it is refused", async () => {
+    expect(await page.isVisible("#picture-block")).toBe(false);
+    server.rendered = ["footage", "something new"];
+    server.sessions.clear();
+    server.cut();
+    await page.waitForSelector("#picture-block:not([hidden])");
+    expect(await page.locator("#picture [role=radio]").allInnerTexts()).toEqual([expect.stringContaining("Drawn here"), expect.stringContaining("Filmed")]);
+    await page.focus("[data-picture=drawn]");
+    await page.keyboard.press("ArrowRight");
+    await page.waitForFunction(() => !document.getElementById("notice")?.hidden);
+    expect(await page.textContent("#notice-text")).toBe("1 rendered streams run already; try later. The face is drawn here again.");
+    expect(server.offers).toEqual([expect.objectContaining({ type: "offer", source: "footage", session: [...server.sessions.keys()].at(-1) })]);
+    expect(await page.getAttribute("[data-picture=drawn]", "aria-checked")).toBe("true");
+    expect(await page.isVisible("#canvas")).toBe(true);
+    expect(await page.isVisible("#video")).toBe(false);
+    await page.click("#notice-close");
+    const refused = complaints.splice(0);
+    expect(refused.every((one) => /503|WebSocket/.test(one))).toBe(true);
   });
 
   it("speaks text, shows it, and stops at once on Escape", async () => {
@@ -78,7 +106,7 @@ describe("the terminal page", () => {
     await page.waitForFunction(() => window.kouxing.stage.row[17]! > 0.1);
     expect(await page.textContent("#caption")).toContain("A long text");
     await page.keyboard.press("Escape");
-    await page.waitForFunction(() => window.kouxing.stage.row[17]! < 0.02, null, { timeout: 5000 });
+    await page.waitForFunction(() => window.kouxing.stage.row[17]! < 0.02);
     const seen = await watch(page, 1);
     expect(Math.max(...seen.slice(1).map((one) => one.weight))).toBeLessThan(0.02);
     expect(await page.textContent("#caption")).toBe("");
@@ -86,9 +114,9 @@ describe("the terminal page", () => {
 
   it("hears the microphone, tells the latency, and falls silent when it is closed", async () => {
     await page.click("#mic");
-    await page.waitForFunction(() => window.kouxing.live.meters.latency !== null, null, { timeout: 30_000 });
+    const latency = await page.waitForFunction(() => window.kouxing.live.meters.latency);
     expect(await page.getAttribute("#mic", "aria-pressed")).toBe("true");
-    expect(await page.evaluate(() => window.kouxing.live.meters.latency as number)).toBeGreaterThan(90);
+    expect(await latency.jsonValue()).toBeGreaterThan(90);
     await page.keyboard.press("Alt+KeyM");
     await page.waitForFunction(() => document.getElementById("mic")?.getAttribute("aria-pressed") === "false");
     expect([...server.sessions.values()].at(-1)?.events).toContain("end");
@@ -122,6 +150,22 @@ describe("the terminal page", () => {
     await page.keyboard.press("ArrowRight");
     await page.waitForFunction(() => document.querySelector("[data-method=expression]")?.getAttribute("aria-checked") === "true");
     expect(server.hellos.at(-1)).toMatchObject({ method: "expression", emotion: "happy:0.60" });
+  });
+
+  it("has nothing that axe finds wrong: contrast, names, roles, in light and dark", async () => {
+    await page.evaluate(() => window.kouxing.stage.rest(true));
+    await page.evaluate(readFileSync("node_modules/axe-core/axe.min.js", "utf8"));
+    const wrong: string[] = [];
+    for (const theme of ["light", "dark"]) {
+      await page.evaluate((theme) => (document.documentElement.dataset["theme"] = theme), theme);
+      for (const tab of ["dub", "live"]) {
+        await page.click(`#tab-${tab}`);
+        const found = await page.evaluate(() => window.axe.run({ runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+        wrong.push(...found.violations.flatMap((one) => one.nodes.map((node) => `${theme} ${tab} ${one.id}: ${node.html.slice(0, 100)} ${node.failureSummary ?? ""}`)));
+      }
+    }
+    expect(wrong).toEqual([]);
+    await page.evaluate(() => window.kouxing.stage.rest(false));
   });
 
   it("fits a phone: nothing sticks out sideways", async () => {

@@ -45,6 +45,13 @@ describe("track", () => {
     expect(face[JAW]).toBe(0);
   });
 
+  it("stays small while nobody looks, as in a hidden tab, and keeps the newest", () => {
+    const track = new Track();
+    for (let i = 0; i < 6000; i++) track.add({ place: place(i), values: row(1) });
+    expect(track.length).toBe(1200);
+    expect(track.end).toBe(place(5999));
+  });
+
   it("clears turns of the head that the next row does not tell", () => {
     const track = new Track();
     const turned = new Float32Array(ROW);

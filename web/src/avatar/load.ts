@@ -2,6 +2,7 @@
 import { VRMLoaderPlugin, VRMUtils, type VRM } from "@pixiv/three-vrm";
 import { Box3, type Group, Mesh, type Material, type Object3D, Texture, Vector3 } from "three";
 import { GLTFLoader, type GLTF } from "three/examples/jsm/loaders/GLTFLoader.js";
+import { Body } from "./body";
 import { type Face, MorphFace, VrmFace } from "./face";
 import { AvatarError, inspect, LIMITS } from "./glb";
 
@@ -14,6 +15,10 @@ export interface Avatar {
   /** There are shoulders below the head, so the picture may end above the model's lower edge. */
   bust: boolean;
   vrm: VRM | null;
+  /** Bones that follow motion capture; VRMs only. */
+  body: Body | null;
+  /** Middle and height of the whole figure, where there is one. */
+  figure: { middle: Vector3; height: number } | null;
   update(seconds: number): void;
   dispose(): void;
 }
@@ -65,7 +70,7 @@ function plain(root: Group): Avatar {
   const height = Math.min(size.y, size.x * 1.75);
   const middle = box.getCenter(new Vector3());
   middle.y = box.max.y - height / 2;
-  return { root, face, middle, height, bust: size.x > 0.85 * size.y, vrm: null, update: () => undefined, dispose: () => free(root) };
+  return { root, face, middle, height, bust: size.x > 0.85 * size.y, vrm: null, body: null, figure: null, update: () => undefined, dispose: () => free(root) };
 }
 
 function still(mesh: Mesh): Box3 {
@@ -93,12 +98,13 @@ function humanoid(vrm: VRM): Avatar {
   const head = vrm.humanoid.getRawBoneNode("head");
   const middle = new Vector3(0, 1.4, 0);
   if (head !== null) head.getWorldPosition(middle);
-  const top = new Box3().setFromObject(vrm.scene).max.y;
-  const height = Math.max(0.2, Math.min(0.8, (top - middle.y) * 1.9));
+  const whole = new Box3().setFromObject(vrm.scene);
+  const height = Math.max(0.2, Math.min(0.8, (whole.max.y - middle.y) * 1.9));
   middle.y += height * 0.16;
+  const figure = { middle: whole.getCenter(new Vector3()).setX(middle.x).setZ(middle.z), height: whole.max.y - whole.min.y };
   const face = new VrmFace(vrm);
   return {
-    root: vrm.scene, face, middle, height, bust: true, vrm,
+    root: vrm.scene, face, middle, height, bust: true, vrm, figure, body: new Body(vrm),
     update: (seconds) => vrm.update(seconds),
     dispose: () => VRMUtils.deepDispose(vrm.scene),
   }; // prettier-ignore

@@ -4,11 +4,19 @@ import {
 } from "three"; // prettier-ignore
 import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 import { RoomEnvironment } from "three/examples/jsm/environments/RoomEnvironment.js";
+import type { Bones } from "../client/live";
 import { ROW, WIDTH } from "../client/names";
 import type { Avatar } from "./load";
 
 /** Fills a row with the face to draw now. */
 export type FaceSource = (into: Float32Array) => void;
+
+/** What the camera frames: height, least share of width to height, and the place of the middle above the stage's. */
+interface View {
+  tall: number;
+  wide: number;
+  middle: number;
+}
 
 const FIELD_DEGREES = 22;
 /** Height of every avatar on the stage, and the shares of the picture that it takes: a bust goes on below the lower edge. */
@@ -28,6 +36,10 @@ export class Stage {
   avatar: Avatar | null = null;
   /** Pictures drawn in the last second. */
   rate = 0;
+  /** Called when another avatar stands on the stage. */
+  shown: (avatar: Avatar) => void = () => undefined;
+  /** Captured bones to draw now; null: none. */
+  bones: () => Bones | null = () => null;
   /** The head moves a little while it lives; off where people ask for less motion. */
   sway = !matchMedia("(prefers-reduced-motion: reduce)").matches;
   private readonly renderer: WebGLRenderer;
@@ -40,6 +52,7 @@ export class Stage {
   private drawn: number[] = [];
   private pixels: number;
   private judged = 0;
+  private whole = false;
 
   /**
    * @param best the best picture at any cost; else one that this machine can draw in time
@@ -79,22 +92,23 @@ export class Stage {
       this.avatar.dispose();
     }
     this.avatar = avatar;
+    this.whole &&= avatar.figure !== null;
     const scale = TALL / avatar.height;
     this.pivot.scale.setScalar(scale);
     this.pivot.add(avatar.root);
     avatar.root.position.sub(avatar.middle);
     this.fit();
     this.frame();
+    this.shown(avatar);
   }
 
-  /** The camera back to the front. */
-  frame(): void {
-    const fill = FILL[this.avatar?.bust === true ? "bust" : "head"];
-    const whole = TALL / fill;
-    const distance = whole / 2 / Math.tan(MathUtils.degToRad(FIELD_DEGREES / 2));
-    const narrow = Math.max(1, 0.78 / this.camera.aspect);
-    // Wide pictures show the bust from its top; narrow ones have height to spare and show it in the middle.
-    const middle = narrow > 1 ? 0 : TALL / 2 - whole * (0.5 - ABOVE);
+  /** The camera back to the front; `figure`: on the whole figure instead of the head, where the avatar has one. */
+  frame(figure = this.whole): void {
+    this.whole = figure && this.avatar?.figure != null;
+    const view = this.whole ? this.figured() : this.faced();
+    const { middle } = view;
+    const narrow = Math.max(1, view.wide / this.camera.aspect);
+    const distance = view.tall / 2 / Math.tan(MathUtils.degToRad(FIELD_DEGREES / 2));
     this.controls.target.set(0, middle, 0);
     this.camera.position.set(0, middle + 0.006, distance * narrow);
     this.controls.minDistance = distance * 0.45;
@@ -105,6 +119,31 @@ export class Stage {
     this.controls.minPolarAngle = Math.PI / 2 - y;
     this.controls.maxPolarAngle = Math.PI / 2 + y;
     this.controls.update();
+  }
+
+  /** Whether the camera looks at the whole figure. */
+  get figure(): boolean {
+    return this.whole;
+  }
+
+  private faced(): View {
+    const tall = TALL / FILL[this.avatar?.bust === true ? "bust" : "head"];
+    // Wide pictures show the bust from its top; narrow ones have height to spare and show it in the middle.
+    return { tall, wide: 0.78, middle: this.camera.aspect < 0.78 ? 0 : TALL / 2 - tall * (0.5 - ABOVE) };
+  }
+
+  private figured(): View {
+    const { figure, middle, height } = this.avatar as Avatar & { figure: { middle: Vector3; height: number } };
+    const scale = TALL / height;
+    return { tall: (figure.height * scale) / 0.74, wide: 0.62, middle: (figure.middle.y - middle.y - 0.07 * figure.height) * scale };
+  }
+
+  /** Draws nothing while something else stands in its place. */
+  rest(resting: boolean): void {
+    this.rate = 0;
+    this.drawn = [];
+    this.judged = 0;
+    this.renderer.setAnimationLoop(resting ? null : (time) => this.draw(time));
   }
 
   /** Turns the camera by keys, in degrees. */
@@ -132,6 +171,7 @@ export class Stage {
     this.last = time;
     this.face(this.row);
     this.avatar?.face.apply(this.row);
+    this.avatar?.body?.apply(this.bones(), this.row.subarray(WIDTH, WIDTH + 3), seconds);
     this.turnHead(time / 1000);
     this.avatar?.update(seconds);
     this.controls.update();
@@ -154,8 +194,12 @@ export class Stage {
   /** A captured head turns as it was seen; else it sways a little, as nobody alive stands still. */
   private turnHead(time: number): void {
     const [yaw, pitch, roll] = [this.row[WIDTH] ?? 0, this.row[WIDTH + 1] ?? 0, this.row[WIDTH + 2] ?? 0];
+    if (this.avatar?.body != null) {
+      if (this.sway && !this.avatar.body.moved) this.swayed(time);
+      else this.pivot.rotation.set(0, 0, 0);
+    }
     // Live Link's signs: yaw to the person's right, pitch downwards; three's y axis turns to the left.
-    if (yaw !== 0 || pitch !== 0 || roll !== 0) this.pivot.rotation.set(pitch, -yaw, -roll, "YXZ");
+    else if (yaw !== 0 || pitch !== 0 || roll !== 0) this.pivot.rotation.set(pitch, -yaw, -roll, "YXZ");
     else if (this.sway) this.swayed(time);
     else this.pivot.rotation.set(0, 0, 0);
   }

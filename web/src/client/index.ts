@@ -7,3 +7,4 @@ export { Playout } from "./playout";
 export { Sound, SoundError } from "./sound";
 export { type Row, Track } from "./track";
 export { type Job, JobError, Jobs } from "./jobs";
+export { Rendered, RenderedError, type RenderedEvents, type RenderedInfo, type RenderedOptions, type RenderedSource } from "./rendered";

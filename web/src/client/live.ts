@@ -21,6 +21,9 @@ const APART = 10 * SAMPLE_HZ;
 /** Jaw opening from which a mouth is seen to move. */
 const MOVES = 0.04;
 const METER_ROWS = 180;
+/** Captured bones are told 30 times a second; those that are older than this are no longer true. */
+const BODY_S = 0.5;
+const MOST_BODIES = 90;
 
 export interface Meters {
   /** Microphone to picture, milliseconds: median of the last seconds, and the last values, newest last. */
@@ -92,6 +95,7 @@ export class Live {
   private readonly face = new Float32Array(ROW);
   private readonly frozen = new Float32Array(ROW);
   private blend = -Infinity;
+  private bodies: { place: number; bones: Bones }[] = [];
   private counter = 0;
   private feeds: { from: number; source: Source; time: number | null }[] = [];
   private stretch: Stretch | null = null;
@@ -280,6 +284,7 @@ export class Live {
   private welcomed(welcome: Welcome): void {
     if (!welcome.resumed) {
       this.track.clear();
+      this.bodies = [];
       this.sound.flush();
       this.stretch = null;
       this.playout.reset();
@@ -317,12 +322,26 @@ export class Live {
       this.tell("speaking", { speaking: event.event === "speech", source: this.stretch?.source ?? "elsewhere" });
     } else if (event.event === "interrupt") this.interrupted(place);
     else if (event.event === "text") this.tell("text", { text: String(event["text"] ?? "") });
-    else if (event.event === "body") this.tell("body", { bones: (event["bones"] ?? {}) as Bones });
+    else if (event.event === "body") this.embodied(place, (event["bones"] ?? {}) as Bones);
     else if (event.event === "mood") this.tell("mood", { emotion: event["emotion"], mouth: event["mouth"] });
     else if (event.event === "dropped") {
       const what = String(event["what"]);
       this.dropped[what] = (this.dropped[what] ?? 0) + Number(event["count"] ?? 0);
     } else if (event.event === "error") this.tell("error", { message: String(event["message"] ?? "The server had a fault.") });
+  }
+
+  private embodied(place: number, bones: Bones): void {
+    this.bodies = [...this.bodies.slice(1 - MOST_BODIES), { place, bones }];
+    this.tell("body", { bones });
+  }
+
+  /** The captured bones that fit the face of `sample`; null where no body is captured. */
+  bones(): Bones | null {
+    const place = this.playout.place(this.now() + DISPLAY_S);
+    if (place === null) return null;
+    const due = this.bodies.findIndex((one) => one.place > place);
+    const last = due < 0 ? this.bodies.at(-1) : this.bodies[due - 1];
+    return last === undefined || place - last.place > BODY_S * SAMPLE_HZ ? null : last.bones;
   }
 
   private interrupted(place: number): void {

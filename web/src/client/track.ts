@@ -6,6 +6,8 @@ const KEPT_S = 1;
 /** The face goes to rest this long after the last row. */
 const HOLD_S = 0.25;
 const FADE_S = 0.2;
+/** Rows that wait at most: nobody takes them while the page lies in a hidden tab. */
+const MOST = 20 * COEFFICIENT_HZ;
 const STEP = SAMPLE_HZ / COEFFICIENT_HZ;
 
 export interface Row {
@@ -33,6 +35,7 @@ export class Track {
     while (i > 0 && (this.rows[i - 1] as Row).place > row.place) i--;
     const same = i > 0 && (this.rows[i - 1] as Row).place === row.place;
     this.rows.splice(same ? i - 1 : i, same ? 1 : 0, row);
+    if (this.rows.length > MOST) this.rows.shift();
   }
 
   /** Forgets what would be shown after `place`. */

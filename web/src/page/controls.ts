@@ -1,8 +1,8 @@
 /** How the avatar speaks: method, emotion, mouth opening; and how fast it follows. */
-import type { Stage } from "../avatar/stage";
 import type { Live } from "../client/live";
 import { EMOTIONS } from "../client/names";
 import { $, group, icon, make } from "./dom";
+import type { Picture } from "./picture";
 
 const METER_EVERY_MS = 250;
 const SETTLE_MS = 120;
@@ -13,7 +13,7 @@ export class Controls {
   private methods: (button: HTMLElement) => void;
   private settle: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(private readonly live: Live, private readonly stage: Stage) {
+  constructor(private readonly live: Live, private readonly picture: Picture) {
     const buttons = [...document.querySelectorAll<HTMLElement>("[data-method]")];
     this.methods = group(buttons, "aria-checked", (button) => this.choose(button.dataset["method"] as "mouth" | "expression"));
     live.on("welcome", (welcome) => {
@@ -99,16 +99,19 @@ export class Controls {
   private meters(): void {
     const { latency, history, text, skew, late, dropped } = this.live.meters;
     const milliseconds = (value: number | null): string => (value === null ? "–" : `${Math.round(value)} ms`);
-    $("latency").textContent = latency === null ? "–" : String(Math.round(latency));
-    $("latency-note").textContent = latency === null ? "Sound to lip. Talk to measure it." : "Sound to lip: from the microphone to the picture, median of 3 s.";
-    $("gauge").hidden = latency === null && text === null;
+    const { delay, rate } = this.picture;
+    $("latency").textContent = delay !== null ? String(delay) : latency === null ? "–" : String(Math.round(latency));
+    $("latency-unit").hidden = delay === null && latency === null;
+    if (delay !== null) $("latency-note").textContent = "Sound to lip and voice in the server, as it says; coding and network come on top.";
+    else $("latency-note").textContent = latency === null ? "Sound to lip. Talk to measure it." : "Sound to lip: from the microphone to the picture, median of 3 s.";
+    $("gauge").hidden = this.picture.choice !== "drawn" || (latency === null && text === null);
     $("gauge-value").textContent = milliseconds(latency ?? text);
     $("gauge-label").textContent = latency !== null ? "sound to lip" : "start to first lip";
     $("text-latency").textContent = milliseconds(text);
     $("skew").textContent = skew === null ? "–" : `${skew < 0 ? "−" : "±"}${Math.abs(skew).toFixed(1)} ms`;
     const lost = Object.values(dropped).reduce((sum, one) => sum + one, 0);
     $("late").textContent = lost > 0 ? `${late}, ${lost} lost` : String(late);
-    $("rate").textContent = String(this.stage.rate);
+    $("rate").textContent = String(rate);
     const [line, area] = spark(history);
     $("spark").querySelector(".line")?.setAttribute("d", line);
     $("spark").querySelector(".area")?.setAttribute("d", area);

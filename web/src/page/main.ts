@@ -4,11 +4,12 @@ import { Stage } from "../avatar/stage";
 import { Jobs } from "../client/jobs";
 import { Live } from "../client/live";
 import { Avatars } from "./avatars";
-import { capture } from "./capture";
+import { capture, type Camera } from "./capture";
 import { Controls } from "./controls";
 import { Dock } from "./dock";
 import { $, announce, group, notice } from "./dom";
 import { jobPanels } from "./jobs";
+import { Picture } from "./picture";
 import { theme } from "./theme";
 
 /** `#token=…&watch=…`: what stands behind # never leaves the browser. */
@@ -27,25 +28,32 @@ function main(): void {
   $("notice-close").addEventListener("click", () => ($("notice").hidden = true));
   status();
   jobPanels(new Jobs(server, () => live.hello.token));
-  let stage: Stage;
-  try {
-    stage = new Stage($<HTMLCanvasElement>("canvas"), (into) => live.sample(into), wishes.get("quality") === "best");
-  } catch (error) {
-    console.error(error);
-    $("loading").textContent = "This browser cannot draw in 3D (no WebGL). Try another one, or switch on hardware acceleration.";
-    live.connect();
-    return;
-  }
-  const avatars = new Avatars(stage);
+  const stage = drawing();
+  const avatars = stage === null ? null : new Avatars(stage);
   const dock = new Dock(live);
-  new Controls(live, stage);
-  capture(live);
-  view(stage);
-  dropping(avatars, dock);
-  void avatars.first();
+  const picture = new Picture(live, stage, server);
+  new Controls(live, picture);
+  const camera = capture(live);
+  if (stage !== null) view(stage);
+  dropping({ avatars, dock, camera });
+  void avatars?.first();
   live.connect();
   // For tests and the curious: what the avatar shows now.
-  Object.assign(window, { kouxing: { live, stage } });
+  Object.assign(window, { kouxing: { live, stage, picture } });
+}
+
+/** Null where the browser cannot draw. */
+function drawing(): Stage | null {
+  try {
+    const stage = new Stage($<HTMLCanvasElement>("canvas"), (into) => live.sample(into), wishes.get("quality") === "best");
+    stage.bones = () => live.bones();
+    return stage;
+  } catch (error) {
+    console.warn(error);
+    $("loading").textContent = "This browser cannot draw in 3D (no WebGL). Try another one, or switch on hardware acceleration.";
+    $("canvas").hidden = $("front").hidden = $("avatar-block").hidden = true;
+    return null;
+  }
 }
 
 function status(): void {
@@ -81,6 +89,14 @@ function tabs(): void {
 
 function view(stage: Stage): void {
   $("front").addEventListener("click", () => stage.frame());
+  $("whole").addEventListener("click", () => {
+    stage.frame(!stage.figure);
+    $("whole").setAttribute("aria-pressed", String(stage.figure));
+  });
+  stage.shown = (avatar) => {
+    $("whole").hidden = avatar.figure === null;
+    $("whole").setAttribute("aria-pressed", String(stage.figure));
+  };
   $("canvas").addEventListener("keydown", (event) => {
     const turn = { ArrowLeft: [-6, 0], ArrowRight: [6, 0], ArrowUp: [0, 5], ArrowDown: [0, -5] }[event.key];
     if (turn === undefined) return;
@@ -89,7 +105,7 @@ function view(stage: Stage): void {
   });
 }
 
-function dropping(avatars: Avatars, dock: Dock): void {
+function dropping({ avatars, dock, camera }: { avatars: Avatars | null; dock: Dock; camera: Camera }): void {
   const stage = $("stage");
   document.addEventListener("dragover", (event) => {
     event.preventDefault();
@@ -103,7 +119,8 @@ function dropping(avatars: Avatars, dock: Dock): void {
     stage.classList.remove("over");
     const file = event.dataTransfer?.files[0];
     if (file === undefined) return;
-    if (/\.(glb|vrm)$/i.test(file.name)) void avatars.take(file);
+    if (/\.(glb|vrm)$/i.test(file.name) && avatars !== null) void avatars.take(file);
+    else if (/\.task$/i.test(file.name)) void camera.take(file);
     else if (/^(audio|video)\//.test(file.type)) void dock.play(file);
     else notice("Drop an avatar (.glb, .vrm) or a sound.");
     announce(`${file.name} dropped.`);

@@ -1,7 +1,7 @@
-/** The person's face through the webcam: MediaPipe's engine runs in this page, only 52 numbers a picture go to the server. */
-import { FaceLandmarker, FilesetResolver } from "@mediapipe/tasks-vision";
+/** The person's face through the webcam: MediaPipe's engine runs in this browser, only 52 numbers a picture go to the server. */
 import { Euler, Matrix4 } from "three";
 import { PLACE, ROW, WIDTH } from "../client/names";
+import type { Answer, Order } from "./webcam-worker";
 
 /** A sentence for the person in front of the screen. */
 export class WebcamError extends Error {}
@@ -9,60 +9,108 @@ export class WebcamError extends Error {}
 const MIRRORED = true;
 
 export class Webcam {
+  running = false;
   private stream: MediaStream | null = null;
-  private landmarker: FaceLandmarker | null = null;
-  private running = false;
+  private worker: Worker | null = null;
+  private busy = false;
+  private turn = 0;
 
-  constructor(private readonly video: HTMLVideoElement, private readonly seen: (row: Float32Array) => void) {}
+  /** `lost`: told when the camera ends by itself. */
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly seen: (row: Float32Array) => void,
+    private readonly lost: (message: string) => void = () => undefined,
+  ) {}
 
   /**
    * @param model bytes of `face_landmarker.task`
    * @throws WebcamError
    */
   async start(model: Uint8Array): Promise<void> {
-    this.landmarker ??= await this.load(model);
+    const devices = navigator.mediaDevices as MediaDevices | undefined;
+    if (devices === undefined) throw new WebcamError("Browsers give a camera to secure pages only: open this page by https or on localhost.");
+    const turn = ++this.turn;
+    this.worker ??= await this.load(model);
+    let stream: MediaStream;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 480, frameRate: { ideal: 60 }, facingMode: "user" } });
+      stream = await devices.getUserMedia({ video: { width: 640, height: 480, frameRate: { ideal: 60 }, facingMode: "user" } });
     } catch (error) {
-      throw new WebcamError("The webcam could not be opened. Allow it in the browser's address bar, then try again.", { cause: error });
+      throw new WebcamError(refusal(error), { cause: error });
     }
-    this.video.srcObject = this.stream;
+    if (turn !== this.turn) return end(stream);
+    this.stream = stream;
+    for (const track of stream.getTracks()) track.onended = () => this.lost("The webcam was disconnected.");
+    this.video.srcObject = stream;
     await this.video.play();
     this.running = true;
     this.next();
   }
 
-  private async load(model: Uint8Array): Promise<FaceLandmarker> {
-    const folder = new URL("./mediapipe/", document.baseURI).href;
-    const files = { wasmLoaderPath: `${folder}vision_wasm_internal.js`, wasmBinaryPath: `${folder}vision_wasm_internal.wasm` };
-    if (!(await FilesetResolver.isSimdSupported())) throw new WebcamError("This browser is too old for the webcam capture.");
-    try {
-      return await FaceLandmarker.createFromOptions(files, {
-        baseOptions: { modelAssetBuffer: model, delegate: "CPU" },
-        runningMode: "VIDEO", numFaces: 1, outputFaceBlendshapes: true, outputFacialTransformationMatrixes: true,
-      }); // prettier-ignore
-    } catch (error) {
-      throw new WebcamError("That file is not MediaPipe's face_landmarker.task.", { cause: error });
+  private async load(model: Uint8Array): Promise<Worker> {
+    const worker = new Worker(new URL("./webcam-worker.ts", import.meta.url), { type: "module" });
+    const answer = await new Promise<Answer>((done) => {
+      worker.onmessage = ({ data }: MessageEvent<Answer>) => done(data);
+      worker.onerror = (event) => done({ kind: "fault", message: event.message });
+      const order: Order = { kind: "load", model, folder: new URL("./mediapipe/", document.baseURI).href };
+      worker.postMessage(order);
+    });
+    if (answer.kind !== "ready") {
+      worker.terminate();
+      throw new WebcamError("That file is not MediaPipe's face_landmarker.task, or this browser is too old for it.", { cause: answer });
     }
+    worker.onmessage = ({ data }: MessageEvent<Answer>) => {
+      this.busy = false;
+      if (this.running && data.kind === "seen" && data.categories !== null) this.seen(row(data.categories, data.pose ?? undefined));
+    };
+    worker.onerror = (event) => {
+      this.busy = false;
+      console.warn(event.message);
+    };
+    return worker;
   }
 
+  /** Pictures that come while one is being looked at are left out: late ones are of no use. */
   private next(): void {
     if (!this.running) return;
     this.video.requestVideoFrameCallback((now) => {
-      if (!this.running || this.landmarker === null) return;
-      const found = this.landmarker.detectForVideo(this.video, now);
-      const shapes = found.faceBlendshapes[0];
-      if (shapes !== undefined) this.seen(row(shapes.categories, found.facialTransformationMatrixes[0]?.data));
+      if (this.running && !this.busy) void this.look(now);
       this.next();
     });
   }
 
+  private async look(time: number): Promise<void> {
+    this.busy = true;
+    try {
+      const picture = await createImageBitmap(this.video);
+      const order: Order = { kind: "look", picture, time };
+      this.worker?.postMessage(order, [picture]);
+    } catch {
+      // The camera was switched off meanwhile.
+      this.busy = false;
+    }
+  }
+
   stop(): void {
+    this.turn++;
     this.running = false;
-    for (const track of this.stream?.getTracks() ?? []) track.stop();
+    end(this.stream);
     this.stream = null;
     this.video.srcObject = null;
   }
+}
+
+function end(stream: MediaStream | null): void {
+  for (const track of stream?.getTracks() ?? []) {
+    track.onended = null;
+    track.stop();
+  }
+}
+
+function refusal(error: unknown): string {
+  const name = error instanceof DOMException ? error.name : "";
+  if (name === "NotFoundError") return "No webcam was found. Plug one in, then try again.";
+  if (name === "NotReadableError") return "Another program holds the webcam. Close it there, then try again.";
+  return "The webcam could not be opened. Allow it in the browser's address bar, then try again.";
 }
 
 /**
