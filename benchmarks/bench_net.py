@@ -23,105 +23,17 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from torch import Tensor, nn
 
-FACE_PX = 96
-MEL_SHAPE = (80, 16)
+from kouxing.models.rivals import MEL_SHAPE, WAV2LIP_PX, Wav2Lip
+
 OURS = "lips_fast_frame"
-
-# (width, stride, residual convolutions after it) of the face encoder's strided stages, 96 -> 48 -> 24 -> 12 -> 6 -> 3.
-FACE_STEM = 16
-FACE_STAGES = ((32, 2, 2), (64, 2, 3), (128, 2, 2), (256, 2, 2), (512, 2, 1))
-# The audio encoder: 80x16 -> 27x16 -> 9x6 -> 3x3.
-AUDIO_STAGES = ((32, (1, 1), 2), (64, (3, 1), 2), (128, (3, 3), 2), (256, (3, 2), 1))
-CODE = 512
-# (width, residual convolutions) of the decoder's doubling stages, 3 -> 6 -> 12 -> 24 -> 48 -> 96.
-DECODER_STAGES = ((512, 2), (384, 2), (256, 2), (128, 2), (64, 2))
-OUT_WIDTH = 32
-
-
-class Conv(nn.Module):
-    """Convolution, batch norm, ReLU; ``residual`` adds the input before the ReLU, ``up`` transposes it."""
-
-    def __init__(
-        self,
-        wide: tuple[int, int],
-        size: int = 3,
-        stride: int | tuple[int, int] = 1,
-        pad: int = 1,
-        residual: bool = False,
-        up: bool = False,
-    ) -> None:
-        super().__init__()
-        spare = 1 if up and stride == 2 else 0
-        make = nn.ConvTranspose2d(*wide, size, stride, pad, spare) if up else nn.Conv2d(*wide, size, stride, pad)
-        self.body = nn.Sequential(make, nn.BatchNorm2d(wide[1]))
-        self.residual = residual
-
-    def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.body(x)
-        return torch.relu(made + x if self.residual else made)
-
-
-def _same(width: int, count: int) -> list[nn.Module]:
-    return [Conv((width, width), residual=True) for _ in range(count)]
-
-
-def _close(width: int) -> list[nn.Module]:
-    """3x3 -> 1x1, then a pointwise layer: the end of both encoders."""
-    return [Conv((width, CODE), pad=0), Conv((CODE, CODE), size=1, pad=0)]
-
-
-class Reference(nn.Module):
-    """The published shape: face encoder with skips to every decoder stage, audio code at the bottom."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        width, widths = FACE_STEM, [FACE_STEM]
-        face: list[nn.Module] = [Conv((6, FACE_STEM), size=7, pad=3)]
-        for wide, stride, count in FACE_STAGES:
-            face.append(nn.Sequential(Conv((width, wide), stride=stride), *_same(wide, count)))
-            width = wide
-            widths.append(wide)
-        face.append(nn.Sequential(*_close(width)))
-        self.face = nn.ModuleList(face)
-
-        width, audio = 1, list[nn.Module]()
-        for wide, step, count in AUDIO_STAGES:
-            audio += [Conv((width, wide), stride=step), *_same(wide, count)]
-            width = wide
-        self.audio = nn.Sequential(*audio, *_close(width))
-
-        skips = [*reversed(widths)]
-        up: list[nn.Module] = [
-            Conv((CODE, CODE), size=1, pad=0),
-            nn.Sequential(Conv((CODE + CODE, CODE), pad=0, up=True), *_same(CODE, 1)),
-        ]
-        width = CODE
-        for (wide, count), skip in zip(DECODER_STAGES, skips, strict=False):
-            up.append(nn.Sequential(Conv((width + skip, wide), stride=2, up=True), *_same(wide, count)))
-            width = wide
-        self.up = nn.ModuleList(up)
-        self.out = nn.Sequential(Conv((width + FACE_STEM, OUT_WIDTH)), nn.Conv2d(OUT_WIDTH, 3, 1), nn.Sigmoid())
-
-    def forward(self, mel: Tensor, face: Tensor) -> Tensor:
-        """``mel [B, 1, 80, 16]``, ``face [B, 6, 96, 96]`` -> ``[B, 3, 96, 96]``."""
-        kept = []
-        for stage in self.face:
-            face = stage(face)
-            kept.append(face)
-        made = self.audio(mel)
-        for stage in self.up:
-            made = torch.cat([stage(made), kept.pop()], 1)
-        image: Tensor = self.out(made)
-        return image
 
 
 def reference_onnx(path: Path) -> Path:
     """Write the reference network with random weights."""
     torch.manual_seed(0)
-    net = Reference().eval()
-    example = (torch.zeros(1, 1, *MEL_SHAPE), torch.zeros(1, 6, FACE_PX, FACE_PX))
+    net = Wav2Lip().eval()
+    example = (torch.zeros(1, 1, *MEL_SHAPE), torch.zeros(1, 6, WAV2LIP_PX, WAV2LIP_PX))
     # The exporter talks on stdout and warns about itself; neither is the reader's business here.
     with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
         torch.onnx.export(net, example, str(path), input_names=["mel", "face"], output_names=["image"], dynamo=False)

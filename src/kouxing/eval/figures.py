@@ -368,12 +368,12 @@ LANGUAGE = re.compile(rf"({'|'.join(BY_LANGUAGE)})_lang_([a-z]{{2,3}})")
 """Keys of figures by language; they get a table of their own."""
 
 SHAPES = {
+    "copy": "a copied mouth",
     "fast": "`fast`",
     "fine": "`fine`",
     "wav2lip": "Wav2Lip's shape",
     "ultralight": "Ultralight's shape",
     "shipped_fast": "`fast` as shipped",
-    "copy": "a copied mouth",
 }
 SHAPE_COLUMNS = {
     "gmac": Row("GMAC a frame", "", 0),
