@@ -4,7 +4,7 @@
 ``KOUXING_THREADS``       CPU threads of the networks; otherwise the cores this process may use
 ``KOUXING_WEIGHTS``       folder with other weight files than the shipped ones (own training runs)
 ``KOUXING_PROVIDER``      ``cpu``, ``cuda``, ``coreml`` or ``directml``; otherwise the best that is there
-``KOUXING_LANDMARKER``    MediaPipe's ``face_landmarker.task``, for ``track``, ``prepare`` and ``serve`` (in ``face.landmarker``)
+``KOUXING_LANDMARKER``    MediaPipe's ``face_landmarker.task``: ``track``, ``prepare``, ``serve`` (``face.landmarker``)
 ``KOUXING_TRACEBACK``     ``1`` prints the whole traceback of an unexpected error
 ========================  ==============================================================================
 """

@@ -7,7 +7,19 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kouxing.models.lips import MOST_BLUE, MOST_GREEN, PRESETS, Lips, LipsDimensions, lower, mouth_hue, upsample, warp
+from kouxing.models.lips import (
+    LUMA,
+    MOST_BLUE,
+    MOST_GREEN,
+    MOST_RED,
+    PRESETS,
+    Lips,
+    LipsDimensions,
+    lower,
+    mouth_hue,
+    upsample,
+    warp,
+)
 from kouxing.units import CROP_PX, HALF_PX
 
 SMALL = LipsDimensions(encoder=(8, 8, 12, 16, 16), fusion=16, drive=16, decoder=(16, 12, 8, 8, 8))
@@ -102,11 +114,17 @@ def test_paint_is_red_to_grey_unless_references_are_not() -> None:
         return torch.tensor(colour).reshape(1, 3, 1, 1)
 
     skin = pixel(0.8, 0.6, 0.5)
-    for mouth in (pixel(0.9, 0.88, 0.85), pixel(0.15, 0.08, 0.07), pixel(0.7, 0.3, 0.3)):
+    for mouth in (pixel(0.9, 0.88, 0.85), pixel(0.15, 0.08, 0.07), pixel(0.7, 0.45, 0.4)):
         torch.testing.assert_close(mouth_hue(mouth, skin), mouth)
-    green, violet = mouth_hue(pixel(0.2, 0.8, 0.3), skin), mouth_hue(pixel(0.5, 0.2, 0.9), skin)
+    green, violet = mouth_hue(pixel(0.2, 0.8, 0.3), skin), mouth_hue(pixel(0.5, 0.3, 0.9), skin)
     torch.testing.assert_close(green, pixel(0.2, 0.2 + MOST_GREEN, 0.2 + MOST_BLUE))
-    torch.testing.assert_close(violet, pixel(0.5, 0.2, 0.5 + MOST_BLUE))
+    torch.testing.assert_close(violet, pixel(0.5, 0.3, 0.5 + MOST_BLUE))
+    scarlet, lipstick = pixel(0.9, 0.1, 0.2), pixel(0.9, 0.1, 0.15)
+    paler = mouth_hue(scarlet, skin)
+    assert float(paler[0, 0] - paler[0, 1]) == pytest.approx(MOST_RED)
+    for one in (paler, scarlet):
+        assert float((one.flatten() * torch.tensor(LUMA)).sum()) == pytest.approx(0.3506, abs=1e-3)
+    torch.testing.assert_close(mouth_hue(scarlet, lipstick), scarlet)
     shirt = pixel(0.1, 0.3, 0.7)
     torch.testing.assert_close(mouth_hue(shirt, shirt), shirt)
 

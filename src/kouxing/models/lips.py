@@ -22,9 +22,10 @@ Memory = tuple[Tensor, ...]
 
 MOST_SHARPENING = 3.0
 """Of the unsharp mask that gives back what bilinear warping takes from the finest detail."""
-MOST_GREEN, MOST_BLUE = 0.02, 0.04
-"""How far paint's green and blue may lie above its red, of 0..1, unless the references' do already: lips, teeth, tongue
-and the dark between them are red to grey, never green or violet."""
+MOST_GREEN, MOST_BLUE, MOST_RED = 0.02, 0.04, 0.28
+"""How far paint's green and blue may lie above its red, and its red above its green, of 0..1, unless the references' do
+already: lips, teeth, tongue and the dark between them are red to grey, never green or violet, and never scarlet."""
+LUMA = (0.299, 0.587, 0.114)
 TURN_PACE = 8.0
 """The turn's weights reach about 1, the other layers' hundredths: it learns so many times as fast."""
 DECISION = 8.0
@@ -191,9 +192,15 @@ def sharpened(x: Tensor, amount: Tensor) -> Tensor:
 
 
 def mouth_hue(painted: Tensor, shown: Tensor) -> Tensor:
-    """Painted colours ``[N, 3, H, W]`` with no more green and blue than mouths have, or than ``shown`` has there."""
+    """Painted colours ``[N, 3, H, W]`` with no more of a colour than mouths have, or than ``shown`` has there."""
+    over = shown - shown[:, :1]
+    # Too red a colour keeps its brightness and its hue.
+    limit = (-over[:, 1:2]).clamp(min=MOST_RED)
+    share = limit / torch.maximum(painted[:, :1] - painted[:, 1:2], limit)
+    brightness = (painted * painted.new_tensor(LUMA).reshape(1, 3, 1, 1)).sum(1, keepdim=True)
+    painted = brightness + (painted - brightness) * share
     above = painted.new_tensor([0.0, MOST_GREEN, MOST_BLUE]).reshape(1, 3, 1, 1)
-    return torch.minimum(painted, painted[:, :1] + torch.maximum(shown - shown[:, :1], above))
+    return torch.minimum(painted, painted[:, :1] + torch.maximum(over, above))
 
 
 def upsample(x: Tensor, factor: int = 2) -> Tensor:
