@@ -126,16 +126,25 @@ def displacement(features: Float) -> Float:
     return np.asarray(flat.reshape(*features.shape[:-1], LIPS, 2), np.float32)
 
 
+@lru_cache(maxsize=1)
 def opening_weights() -> Float:
-    """``[16] float32``: the opening in crop pixels is the product of geometry with these."""
+    """``[16] float32``, read-only: the opening in crop pixels is the product of geometry with these."""
     components, scale = basis()
-    return np.asarray((components[2 * GAP_LOWER + 1] - components[2 * GAP_UPPER + 1]) * scale, np.float32)
+    return _kept((components[2 * GAP_LOWER + 1] - components[2 * GAP_UPPER + 1]) * scale)
 
 
+@lru_cache(maxsize=1)
 def opening_direction() -> Float:
-    """``[16] float32``: the smallest change of geometry that opens the lips by one crop pixel."""
+    """``[16] float32``, read-only: the smallest change of geometry that opens the lips by one crop pixel."""
     weights = opening_weights()
-    return np.asarray(weights / (weights @ weights), np.float32)
+    return _kept(weights / (weights @ weights))
+
+
+def _kept(values: Float) -> Float:
+    """What is asked for with every frame is made once, and nobody may change it."""
+    made = np.asarray(values, np.float32)
+    made.flags.writeable = False
+    return made
 
 
 def opening(features: Float) -> Float:
