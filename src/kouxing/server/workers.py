@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -18,7 +19,7 @@ Heard = Callable[["Worker", Say, int, bytes], None]
 
 
 @dataclass(eq=False)
-class Worker:
+class Worker(ABC):
     """How it is reached is its subclasses' business.
 
     Attributes:
@@ -40,21 +41,21 @@ class Worker:
         self.gone, self.exited = asyncio.Event(), asyncio.Event()
         self._reader = Reader()
 
+    @abstractmethod
     def send(self, data: bytes) -> None:
         """Hand over a message; never waits."""
-        raise NotImplementedError
 
+    @abstractmethod
     def end(self) -> None:
         """Let it end by itself."""
-        raise NotImplementedError
 
+    @abstractmethod
     def kill(self) -> None:
         """End it now."""
-        raise NotImplementedError
 
+    @abstractmethod
     def release(self) -> None:
         """Free what it holds here; it is gone."""
-        raise NotImplementedError
 
     def ask(self) -> None:
         """Ask for a sign of life."""
