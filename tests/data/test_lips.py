@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +12,10 @@ from fake_data import make_data
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.lips import MARGIN_PX, LipsSamples, mask, region, select
 from kouxing.data.speech import SpeechWindows, shares
+from kouxing.face import geometry
+from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.face.mouth_picture import TOP_PX
+from kouxing.face.pressed import pressed
 from kouxing.units import HALF_PX, MELS_PER_FRAME
 
 
@@ -81,6 +86,24 @@ def test_the_answer_is_hidden_from_the_frame(footage: list[Footage]) -> None:
     batch = samples(footage)(0)
     assert not batch["frame"][:, :, HALF_PX:].any()
     assert batch["frame"][:, :, : HALF_PX - MARGIN_PX].any()
+
+
+def test_resting_runs_show_closed_lips_under_silence(footage: list[Footage]) -> None:
+    clip = footage[0]
+    parted = clip.lips.copy()
+    parted[:, GAP_UPPER, 1] = parted[:, GAP_LOWER, 1] - 6
+    lips = parted.copy()
+    closed = np.arange(len(clip)) % 10 < 4
+    lips[closed, GAP_UPPER] = lips[closed, GAP_LOWER]
+    shut, clip = dataclasses.replace(clip, lips=lips), dataclasses.replace(clip, lips=parted)
+    made = LipsSamples([shut], [clip.geometry + 5], clips=8, run=2, window=11, spacing=1, seed=1, resting=1.0)(0)
+    assert bool(geometry.gap(made["lips"].numpy()).max() < 1e-3)
+    middle = made["audio"][:, 5].numpy()
+    assert np.allclose(middle, pressed(np.zeros(16, np.float32)), atol=1e-6)
+    # Silence ends somewhere: speech before or after it is heard as it is.
+    assert float(made["audio"].max()) > 3
+    awake = LipsSamples([clip], [clip.geometry + 5], clips=8, run=2, window=11, spacing=1, seed=1, resting=1.0)(0)
+    assert float(geometry.gap(awake["lips"].numpy()).min()) * HALF_PX > geometry.CLOSED_GAP_PX
 
 
 def test_speech_windows(footage: list[Footage]) -> None:

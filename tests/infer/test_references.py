@@ -79,3 +79,13 @@ def test_blur_lowers_sharpness(kind):
     matrix = np.eye(2, 3, dtype=np.float32)
     assert sharpness(noise, matrix) > 3 * sharpness(cv2.GaussianBlur(noise, (0, 0), 2), matrix)
     assert sharpness(np.full((300, 300), 7, kind), matrix) == 0
+
+
+def test_lips_that_close_with_another_turn_of_the_head_only_are_shown_closed():
+    gaps, turn = np.linspace(6, 30, 100), np.zeros(100)
+    gaps[:4], turn[:4] = 0.0, (14, 12, 16, 18)
+    seen = track(gaps, turn)
+    chosen = choose(seen, np.ones(100, bool), np.ones(100, np.float32))
+    assert chosen[0] == 1
+    unclosed = choose(track(np.maximum(gaps, 6), turn), np.ones(100, bool), np.ones(100, np.float32))
+    assert unclosed[0] >= 4 and chosen[1:] == unclosed[1:]

@@ -14,8 +14,10 @@ from kouxing.data.footage import Footage
 from kouxing.data.grid import Word, phones_of
 from kouxing.data.references import APART, REFERENCES, choose
 from kouxing.data.speech import shares
+from kouxing.face import geometry
 from kouxing.face.crop import apply
 from kouxing.face.mouth_picture import TOP_PX
+from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
 from kouxing.types import Bytes, Float
 from kouxing.units import HALF_PX, MELS_PER_FRAME
@@ -34,6 +36,11 @@ NUDGED_SHARE = 0.5
 """How often references are moved a little apart from the frame: more head poses than the footage has."""
 WORD_SHARE = 0.8
 """How often a run is laid around a word, where words are known."""
+REST_SHARE = 0.15
+"""How often a run is one of closed lips, and its features are those of silence: what is asked for at rest means a
+closed mouth of this person, whatever smallest gap features are counted from."""
+PARTED_SHARE, PARTED_PX = 0.5, 3.0
+"""How often such a run has references with parted lips only, as people have who are filmed with a smile."""
 STANCE_NOISE = 0.004
 """Spread of a tracker's noise in stances (half a crop pixel): they must not tell more than the head's turn."""
 
@@ -88,6 +95,7 @@ class LipsSamples:
         words: clip id -> what is said, for the lip-reading loss.
         plain: no change of light and no single picture as reference: one person's own footage is as it is.
         unpaired: how often the speech of a batch is other clips'; pictures then show another mouth than it asks for.
+        resting: how often a run is one of closed lips in silence, where the clip has such frames.
     """
 
     def __init__(
@@ -103,10 +111,12 @@ class LipsSamples:
         words: Mapping[str, Sequence[Word]] | None = None,
         plain: bool = False,
         unpaired: float = 0.0,
+        resting: float = 0.0,
     ) -> None:
         self._footage, self._predicted = footage, predicted
         self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
-        self._words, self._plain, self._unpaired = words, plain, unpaired
+        self._words, self._plain, self._unpaired, self._resting = words, plain, unpaired, resting
+        self._closed = [self._closed_starts(clip) for clip in footage]
         self._shares = shares(footage, grid=0.2, words=0.2)
 
     def __call__(self, number: int) -> Batch:
@@ -132,9 +142,13 @@ class LipsSamples:
     def _sample(self, place: int, speaker: int | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """The run of one clip, saying what it says or what the clip ``speaker`` says."""
         clip = self._footage[place]
-        first = self._first(clip, rng)
+        resting = speaker is None and len(self._closed[place]) > 0 and rng.random() < self._resting
+        first = int(rng.choice(self._closed[place])) if resting else self._first(clip, rng)
         frames = list(range(first, min(first + self._run, len(clip))))
         usable = clip.found & (np.abs(np.arange(len(clip)) - first) >= min(APART, len(clip) // 4))
+        parted = usable & (geometry.gap(clip.lips) > PARTED_PX)
+        if resting and parted.any() and rng.random() < PARTED_SHARE:
+            usable = parted
         chosen = choose(clip.aperture, clip.pose, clip.pose[first], usable, rng=rng, count=REFERENCES)
         if rng.random() < ONE_PICTURE_SHARE and not self._plain:
             chosen = [int(rng.choice(chosen))] * REFERENCES
@@ -157,13 +171,16 @@ class LipsSamples:
         begin = first if speaker is None else self._first(heard, rng)
         features = self._predicted[said] if rng.random() < PREDICTED_SHARE else self._tracked(heard, rng)
         moments = range(begin, begin + len(frames))
+        if resting:
+            features = self._silenced(features, moments, rng)
+        audio = np.stack([select(features, i, self._window, self._spacing) for i in moments])
         return {
             "frame": planes(np.stack([mask(image, HALF_PX - int(rng.integers(0, MARGIN_PX))) for image in targets])),
             "real": planes(np.stack(targets)[:, HALF_PX:]),
             "above": planes(np.stack(targets)[:, TOP_PX:HALF_PX]),
             "mel": heard.mel[None, begin * MELS_PER_FRAME : (begin + len(frames)) * MELS_PER_FRAME],
             "references": planes(np.stack(references)),
-            "audio": np.stack([select(features, i, self._window, self._spacing) for i in moments]),
+            "audio": pressed(audio) if resting else audio,
             "own": clip.geometry[chosen][None],
             "stances": np.concatenate([stances[: len(frames), None], others], 1),
             "places": np.concatenate([np.broadcast_to(points[:, None], shape), np.broadcast_to(theirs, shape)], -1),
@@ -184,6 +201,19 @@ class LipsSamples:
             around = starts[(starts < word.first) & (starts + self._run > word.last)]
             return int(rng.choice(around))
         return int(rng.choice(starts))
+
+    def _closed_starts(self, clip: Footage) -> np.ndarray:
+        """Where a run may begin in which the lips are closed throughout."""
+        closed = clip.found & (geometry.gap(clip.lips) < geometry.CLOSED_GAP_PX)
+        runs = [closed[place : len(closed) - self._run + 1 + place] for place in range(self._run)]
+        return np.flatnonzero(np.all(runs, 0)) if len(closed) >= self._run else np.zeros(0, int)
+
+    def _silenced(self, features: Float, moments: range, rng: np.random.Generator) -> Float:
+        """The features with silence at ``moments`` and as far around as chance has it."""
+        before, after = rng.integers(0, self._spacing * (self._window // 2) + 2, 2)
+        quiet = features.copy()
+        quiet[max(0, moments.start - before) : moments.stop + after] = 0
+        return quiet
 
     def _fits(self, word: Word, starts: np.ndarray) -> bool:
         if word.first is None or word.last is None:

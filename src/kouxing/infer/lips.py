@@ -6,19 +6,13 @@ import numpy as np
 
 from kouxing import weights
 from kouxing.errors import OptionError
-from kouxing.face import geometry
+from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
 from kouxing.infer.order import PRESETS
 from kouxing.infer.person import STAGES, Person
 from kouxing.infer.references import References
 from kouxing.types import Bytes, Float
 from kouxing.units import CROP_PX, HALF_PX
-
-PRESSED_PX = 6.0
-"""At rest the network is asked for lips pressed by so much: 0 is the person's smallest gap while filmed, which is no
-closed mouth in people who never close theirs (docs/log.md)."""
-STILL = 0.5
-"""Size of a feature within which it counts as rest; speech's are several times that."""
 
 
 class LipsNetwork:
@@ -75,9 +69,3 @@ class LipsNetwork:
         inputs = {"crop": crop[None, :HALF_PX], "audio": audio, "stances": stances, **self._memory}
         (lower,) = self._paint.run(["lower"], inputs)
         return np.concatenate([crop[:HALF_PX], lower[0]])
-
-
-def pressed(features: Float) -> Float:
-    """Features ``[..., 16]`` with lips pressed where they are at rest; what speech asks for stays as it is."""
-    still = np.exp(-np.square(features / STILL).sum(-1, keepdims=True))
-    return np.asarray(features - still * PRESSED_PX * geometry.opening_direction(), np.float32)

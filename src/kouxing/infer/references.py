@@ -29,6 +29,9 @@ REST_FRAMES = 5000
 OPENINGS = (0.02, 0.50, 0.98)
 """Ranks of lip opening that are wanted: closed, between, and widest, where teeth show."""
 
+CLOSED = 0.006
+"""Inner-lip gap, in face widths, of closed lips (``face.geometry.CLOSED_GAP_PX`` of a crop)."""
+
 
 @dataclass(frozen=True)
 class References:
@@ -127,6 +130,10 @@ def choose(track: FaceTrack, usable: Bool, sharp: Float) -> list[int]:
     wanted = -np.abs(rank[:, None] - np.array(OPENINGS)).min(1)
     like = np.median(pose, 0)
     chosen = references.choose(aperture, pose, like, np.ones(len(frames), bool), wanted.astype(np.float32))
+    closed = np.flatnonzero(aperture < CLOSED)
+    if aperture[chosen[0]] >= CLOSED and len(closed):
+        # Many close their lips only before they speak, with another turn of the head: a closed mouth counts for more.
+        chosen[0] = int(closed[np.argmin(np.linalg.norm(pose[closed] - like, axis=-1))])
     return [int(frames[at]) for at in chosen]
 
 

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.grid import Word, transcripts
-from kouxing.data.lips import LipsSamples, mask, planes, select
+from kouxing.data.lips import REST_SHARE, LipsSamples, mask, planes, select
 from kouxing.data.references import REFERENCES, choose
 from kouxing.errors import OptionError
 from kouxing.eval.lipreading import load as load_reader
@@ -344,6 +344,7 @@ def main(
             seed=schedule.seed,
             words=words,
             unpaired=unpaired,
+            resting=REST_SHARE,
         )
 
     chosen = sorted(held_out, key=lambda clip: (clip.clip.seconds < 2, clip.clip.part == "grid", clip.clip.id))
