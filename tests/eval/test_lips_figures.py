@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kouxing.eval import figures
@@ -12,7 +13,7 @@ from kouxing.eval.lips_figures import lips_figures
 
 def row(part: str = "wild", **more: Any) -> dict[str, Any]:
     own: dict[str, Any] = {"id": "a", "part": part, "language": "en", "cross_language": "en", "quiet_pairs": 10}
-    return own | more
+    return own | {"late": 0, "self_aperture": [], "real_aperture": []} | more
 
 
 def test_gaps_are_how_much_worse_we_are() -> None:
@@ -25,6 +26,16 @@ def test_gaps_are_how_much_worse_we_are() -> None:
     assert found["lsec_gap"] == pytest.approx(0.4) and found["lsed_gap"] == pytest.approx(0.2)
     assert found["lsec_gap_grid"] == pytest.approx(-0.2) and found["lsed_gap_wild"] == pytest.approx(0.5)
     assert found["lsec_cross_grid"] == 4.0
+
+
+def test_clips_out_of_step_are_judged_by_the_mouth_that_made_the_sound() -> None:
+    wave = np.sin(np.arange(60) ** 1.3 / 5)
+    late = {"self_aperture": np.roll(wave, 3).tolist(), "real_aperture": wave.tolist(), "late": 3}
+    lent = {"cross": "a", "cross_aperture": np.roll(wave, 3).tolist(), "cross_spoken_aperture": wave.tolist()}
+    found = lips_figures([row(**late), row(id="b", self_aperture=wave.tolist(), real_aperture=wave.tolist(), **lent)])
+    assert found["self_r_wild_in_step"] == found["cross_r_wild_in_step"] == pytest.approx(1.0, abs=1e-3)
+    assert found["late_clips_wild"] == 1
+    assert lips_figures([row(**late | {"late": 0})])["self_r_wild_in_step"] < 0.95
 
 
 def test_gains_are_shares_of_what_was_missing() -> None:

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from kouxing.audio.features import frame_mels, log_mel
+from kouxing.audio.silence import silent_frames
+from kouxing.eval.in_step import late_by
 from kouxing.eval.redub import Scene
 from kouxing.face.mouth_picture import HEIGHT_PX, WIDTH_PX, mouth_picture
 from kouxing.face.offset import find_offset, similarities
 from kouxing.infer.score_listen import Judge
 from kouxing.types import Bytes, Float, VideoFrame
+from kouxing.units import SAMPLE_HZ
 
 SCALE = 10.0
 """Its vectors have length 1, so that unrelated ones lie about 1.4 apart. Times 10 that is where the published
@@ -45,6 +48,14 @@ class Expert:
     def listen(self, samples: Float, frames: int) -> Float:
         """``[frames, D]`` of speech ``[N]`` at ``SAMPLE_HZ``."""
         return self._judge.embed_speech(frame_mels(log_mel(samples), frames))
+
+    def late(self, scene: Scene, mouths: Float) -> int:
+        """By how many frames the clip's sound is late (``eval.in_step``); ``mouths`` are its real ones."""
+        sims = similarities(mouths, self.listen(scene.samples, len(mouths)))
+        silent = np.ones(len(mouths), bool)
+        told = silent_frames(scene.samples, SAMPLE_HZ)[: len(silent)]
+        silent[: len(told)] = told
+        return late_by(scene.clip, sims, silent, self._judge.calibration)
 
     def lse(self, name: str, mouths: Float, samples: Float) -> dict[str, float]:
         """LSE-C (higher is better) and LSE-D (lower is better) of mouths ``[T, D]`` with speech, times ``SCALE``.

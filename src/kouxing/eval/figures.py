@@ -271,7 +271,12 @@ LABELS: dict[str, dict[str, Row]] = {
         **_both(
             "cross_r", "Another clip's speech: mouth opening, correlation with that clip's real mouth", "≥", 0.70, 0.42
         ),
+        "cross_r_wild_in_step": Row(
+            "the same, clips whose sound is out of step moved by what the sync discriminator says", "≥", 0.42
+        ),
         **_both("self_r", "Own speech: correlation with the real mouth"),
+        "self_r_wild_in_step": Row("the same, put in step", "", 0),
+        "late_clips_wild": Row("Clips in the wild whose sound is out of step by more than a frame", "", 0, "", 0),
         **_both("truth_r", "Baseline: the real mouth, cropped, pasted and tracked again"),
         **_both("copy_r", "Baseline: a copied mouth"),
         **_both("wrong_r", "Baseline: unrelated speech"),

@@ -119,6 +119,7 @@ def judge_baselines(scene: Scene, own: Spoken, wrong: Spoken | None, studio: Stu
     row |= _silence("truth", scene.track, own, row["closed_threshold"]) | _flicker_rows(scene, ways)
     row |= expert.lse("real", own.mouths, scene.samples)
     row |= expert.lse("copy", expert.look(scene, ways["copy"]), scene.samples)
+    row["late"] = expert.late(scene, own.mouths)
     if wrong:
         row |= expert.lse("chance", own.mouths, wrong.samples)
     return row

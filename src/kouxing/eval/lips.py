@@ -27,7 +27,7 @@ from kouxing.infer.parts import Parts, shipped
 from kouxing.infer.score_listen import Judge
 from kouxing.media.reader import read_video
 
-VERSION = 4
+VERSION = 5
 """Raise it when a change to hearing, judging, cropping or pasting makes finished rows stale."""
 OUT = Path("kouxing-evaluation")
 

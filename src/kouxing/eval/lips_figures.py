@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from kouxing.eval.in_step import correlation_in_step
 from kouxing.eval.report import PARTS, Row, flicker_ratio, known, mean, median, numbers, share
 from kouxing.eval.texture import BANDS
 
@@ -24,6 +25,7 @@ def lips_figures(rows: Sequence[Row]) -> dict[str, float]:
     for part in PARTS:
         chosen = [row for row in rows if row["part"] == part]
         found |= {f"{key}_{part}": value for key, value in {**_overall(chosen), **_beside(chosen)}.items()}
+    found |= _in_step([row for row in rows if row["part"] == "wild"])
     found |= _languages([row for row in rows if row["part"] == "wild"])
     return {name: round(value, 4) for name, value in found.items() if math.isfinite(value)}
 
@@ -56,6 +58,32 @@ def _beside(rows: Sequence[Row]) -> dict[str, float]:
         "silence_real": share(rows, ("truth",)),
         "drift_truth": mean(rows, "truth_drift"),
     }
+
+
+def _in_step(rows: Sequence[Row]) -> dict[str, float]:
+    """Correlations with every real mouth moved to where its sound has it (``eval.in_step``)."""
+    late = {row["id"]: row["late"] for row in rows}
+    own = [_moved_r(row, "self_aperture", "real_aperture", row["late"]) for row in rows]
+    lent = [
+        _moved_r(row, "cross_aperture", "cross_spoken_aperture", late[row["cross"]])
+        for row in rows
+        if row.get("cross") in late
+    ]
+    return {
+        "late_clips_wild": float(sum(frames != 0 for frames in late.values())),
+        "self_r_wild_in_step": _known_median(own),
+        "cross_r_wild_in_step": _known_median(lent),
+    }
+
+
+def _known_median(values: Iterable[float]) -> float:
+    found = [value for value in values if math.isfinite(value)]
+    return float(np.median(found)) if found else math.nan
+
+
+def _moved_r(row: Row, made: str, real: str, late: int) -> float:
+    one, other = (np.array([math.nan if at is None else at for at in row[key]], float) for key in (made, real))
+    return correlation_in_step(one, other, late)
 
 
 _LIKE = ("self", "truth", "copy", "old")
