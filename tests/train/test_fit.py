@@ -18,7 +18,7 @@ from kouxing.errors import DataError, KouxingError, NoFaceError, NoSoundError, N
 from kouxing.infer import person
 from kouxing.infer.lips import LipsNetwork
 from kouxing.train import fit as module
-from kouxing.train import fit_footage, restore
+from kouxing.train import fit_footage, fit_manner, restore
 from kouxing.train.fit import fit
 
 FRAMES = 60
@@ -111,6 +111,7 @@ def test_fit_learns_one_person(footage: Path, tmp_path: Path, monkeypatch: pytes
         fit([footage], out)
     # Held-out seconds that get no better are told, and no file is left.
     monkeypatch.setattr(module, "LEAST_GAIN_DB", 100.0)
+    monkeypatch.setattr(fit_manner, "LEAST_GAIN", 1.0)
     with pytest.raises(UnsureError, match="no better"):
         fit([footage], tmp_path / "worse.kx", steps=1)
     assert [path.name for path in tmp_path.iterdir()] == ["anna.kx"]

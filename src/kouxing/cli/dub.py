@@ -28,6 +28,13 @@ class Preset(str, Enum):
     fine = "fine"
 
 
+class Voice(str, Enum):
+    """Whose voice speaks."""
+
+    own = "own"
+    other = "other"
+
+
 def _number_or_auto(text: str) -> str:
     """Refuse what is neither, with the parser's own words."""
     if text != "auto":
@@ -73,6 +80,13 @@ def command(
     person: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Person file of `kouxing fit` (.kx), in place of the network.")
     ] = None,
+    voice: Annotated[
+        Voice,
+        typer.Option(
+            metavar="own|other",
+            help="With --person, whose voice SPEECH is: with their own, the mouth moves in their manner.",
+        ),
+    ] = Voice.own,
     text: Annotated[
         str | None,
         typer.Option(
@@ -104,6 +118,7 @@ def command(
             length=length.value,
             preset=preset.value,
             person=person,
+            voice=voice.value,
             text=text,
             language=language,
             mouth_video=mouth_video,

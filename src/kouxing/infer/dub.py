@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kouxing import __version__, config
-from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OutputError
+from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
 from kouxing.infer import level, multimodal_dub, references, timeline
 from kouxing.infer import person as persons
 from kouxing.infer.job import Job, alone, fingerprint, output_errors
@@ -45,6 +45,9 @@ MOST_WORKERS = 4
 SMALL_FACE_PX = 64
 """Faces narrower than this show little of a mouth."""
 
+VOICES = ("own", "other")
+"""Whose voice speaks for a person of ``fit``."""
+
 SPEECH = "speech.npz"
 REFERENCES = "references.npz"
 JOINED = "joined.mp4"
@@ -60,6 +63,7 @@ def dub(
     length: str = "video",
     preset: str = "fast",
     person: str | Path | None = None,
+    voice: str = VOICES[0],
     text: str | Path | None = None,
     language: str = "en",
     mouth_video: str | Path | None = None,
@@ -85,6 +89,7 @@ def dub(
             to and fro. A picture always lasts as long as the speech, at 25 fps.
         preset: ``fast`` or ``fine``.
         person: file of ``fit`` (.kx), fitted for the same preset: its numbers in place of the shipped ones.
+        voice: whose voice says it: ``own``, the person's, whose manner of speaking the file holds, or ``other``.
         text: what is said, or a transcript file: with it noisy or broken speech still moves the mouth.
         language: espeak-ng's name of the text's language.
         mouth_video: a face saying the same speech: its lips are followed.
@@ -104,7 +109,7 @@ def dub(
     order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)
     order.check_out(overwrite or (resume and Job.made(order.out)))
     given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
-    parts = parts or _parts(None if person is None else Path(person), preset)
+    parts = parts or _parts(None if person is None else Path(person), preset, voice)
     plan = {
         "face": fingerprint(order.face),
         "speech": fingerprint(order.speech),
@@ -135,13 +140,17 @@ def dub(
             raise
 
 
-def _parts(path: Path | None, preset: str) -> Parts:
+def _parts(path: Path | None, preset: str, voice: str) -> Parts:
     """The shipped pieces, with a person's numbers where one is given."""
+    if voice not in VOICES:
+        raise OptionError(f"--voice {voice}: choose one of {', '.join(VOICES)}")
     if path is None:
+        if voice != VOICES[0]:
+            raise OptionError(f"--voice {voice}: goes with --person; give the person file too, or leave it out")
         return shipped()
     person = persons.load(path)
     persons.check_preset(path, person, preset)
-    return shipped(person)
+    return shipped(person, voice == VOICES[0])
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:

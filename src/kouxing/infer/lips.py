@@ -8,6 +8,7 @@ from kouxing import weights
 from kouxing.errors import OptionError
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
+from kouxing.infer.crispness import amount, sharpened
 from kouxing.infer.order import PRESETS
 from kouxing.infer.person import STAGES, Person
 from kouxing.infer.references import References
@@ -38,9 +39,20 @@ class LipsNetwork:
         self.dimensions = self.card["dimensions"]
         self._memory: dict[str, np.ndarray] = {}
         self._stances = np.zeros((0, 0), np.float32)
+        self._sharpening = 0.0
 
     def set_references(self, references: References) -> None:
-        """Encode the person."""
+        """Encode the person, and find out how much the painting must be sharpened to look like these pictures."""
+        self._sharpening = 0.0
+        painted = []
+        for at in range(len(references.crops)):
+            self._encoded(references.instead_of(at))
+            features = np.repeat(references.geometry[at : at + 1], self.dimensions["window"], 0)
+            painted.append(self.paint(references.crops[at], references.anchors[at], features))
+        self._encoded(references)
+        self._sharpening = amount(painted, list(references.crops), references.anchors)
+
+    def _encoded(self, references: References) -> None:
         wanted = (self.dimensions["references"], CROP_PX, CROP_PX, 3)
         if references.crops.shape != wanted:
             raise ValueError(f"references must be {wanted}, got {references.crops.shape}")
@@ -68,4 +80,4 @@ class LipsNetwork:
         audio = pressed(features * np.float32(mouth))[None]
         inputs = {"crop": crop[None, :HALF_PX], "audio": audio, "stances": stances, **self._memory}
         (lower,) = self._paint.run(["lower"], inputs)
-        return np.concatenate([crop[:HALF_PX], lower[0]])
+        return np.concatenate([crop[:HALF_PX], sharpened(lower[0], self._sharpening)])

@@ -11,6 +11,7 @@ from kouxing.audio import encoder
 from kouxing.face.paste import paste
 from kouxing.face.track import FaceTracker
 from kouxing.infer.lips import LipsNetwork
+from kouxing.infer.manner import Manner
 from kouxing.infer.nearness import Touching
 from kouxing.infer.paint import LipsModel, Paste
 from kouxing.infer.person import Person
@@ -37,16 +38,26 @@ class Parts:
     identity: Callable[[str], dict[str, Any]]
 
 
-def shipped(person: Person | None = None) -> Parts:
-    """The pieces that come with the package; the network with a person's numbers where one is given."""
+def shipped(person: Person | None = None, own_voice: bool = True) -> Parts:
+    """The pieces that come with the package; the network with a person's numbers where one is given.
+
+    Args:
+        person: whose.
+        own_voice: the speech is in the person's voice, so that their manner of speaking is in it.
+    """
+    manner = person.manner if person and own_voice else None
+
+    def speech() -> FeatureStream:
+        stream = encoder.SpeechEncoder(threads=1).stream()
+        return Touching(stream if manner is None else Manner(stream, manner))
 
     def identity(preset: str) -> dict[str, Any]:
         told = {name: weights.card(name)["sha256"] for name in weight_names(preset)}
-        return told | ({"person": person.sha256} if person else {})
+        return told | ({"person": person.sha256, "own_voice": own_voice} if person else {})
 
     return Parts(
         tracker=FaceTracker,
-        speech=lambda: Touching(encoder.SpeechEncoder(threads=1).stream()),
+        speech=speech,
         # Several frames are painted at the same time, so each may keep to one core.
         lips=lambda preset: LipsNetwork(preset, threads=1, person=person),
         paste=paste,

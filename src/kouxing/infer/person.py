@@ -2,7 +2,8 @@
 
 A ZIP of two members, both stored without compression: ``card.json`` and ``tensors.safetensors``. The tensors are those
 that the shipped graphs of the preset hold, under their names there with the stage before them (``frame/…``,
-``references/…``); the graphs themselves are always the shipped ones. Whatever does not fit exactly is refused.
+``references/…``); the graphs themselves are always the shipped ones. How the person moves the mouth to their own voice
+may lie beside them (``infer.manner``). Whatever does not fit exactly is refused.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from kouxing import weights
 from kouxing.errors import OptionError, OutputError, WeightError
+from kouxing.infer.manner import SHAPE
 from kouxing.infer.order import PRESETS
 from kouxing.weights import graph
 
@@ -35,6 +37,8 @@ LARGEST = {CARD: 1 << 16, TENSORS: 64 << 20}
 """Bytes; the largest network has a fifth of it."""
 LARGEST_HEADER = 1 << 18
 STAGES = ("references", "frame")
+MANNER = "manner/weights"
+"""Name of the correction of what is heard (``infer.manner``); not everybody needs one."""
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 _HOW = "make it anew with `kouxing fit`"
 
@@ -54,6 +58,11 @@ class Person:
     tensors: Tensors
     card: dict[str, Any]
     sha256: str
+
+    @property
+    def manner(self) -> NDArray[Any] | None:
+        """The correction of what is heard in the person's own voice, where there is one."""
+        return self.tensors.get(MANNER)
 
     def stage(self, name: str) -> Tensors:
         """Tensors of one stage by their names in its graph."""
@@ -174,11 +183,12 @@ def _check_fit(path: Path, card: Mapping[str, Any], tensors: Tensors) -> None:
     if card.get("dimensions") != weights.card(f"lips_{preset}_frame")["dimensions"]:
         raise WeightError(f"{path}: was fitted for a {preset} network of another size; {_HOW}")
     wanted = {f"{stage}/{name}": row for stage in STAGES for name, row in shipped_tensors(preset, stage).items()}
-    if set(wanted) != set(tensors):
+    if set(wanted) != set(tensors) - {MANNER}:
         raise WeightError(f"{path}: does not hold the tensors of this program's {preset} network; {_HOW}")
-    for name, row in wanted.items():
-        value = tensors[name]
-        if value.dtype != row.dtype or value.shape != row.shape:
+    expected = {name: (row.dtype, tuple(row.shape)) for name, row in wanted.items()}
+    expected[MANNER] = np.dtype(np.float32), SHAPE
+    for name, value in tensors.items():
+        if (value.dtype, value.shape) != expected[name]:
             raise WeightError(f"{path}: tensor {name} is {value.dtype} {list(value.shape)}; {_HOW}")
         if not np.isfinite(value).all():
             raise WeightError(f"{path}: tensor {name} is not finite; {_HOW}")

@@ -47,6 +47,12 @@ class References:
     geometry: Float
     anchors: Float
 
+    def instead_of(self, at: int) -> References:
+        """The same number of pictures without picture ``at``: its neighbour comes twice."""
+        other = [min(range(len(self.crops)), key=lambda k: (k == at, abs(k - at)))]
+        order = [other[0] if k == at else k for k in range(len(self.crops))]
+        return References(self.crops[order], self.geometry[order], self.anchors[order])
+
 
 def gather(track: FaceTrack, matrices: Float, chosen: list[int], crops: Bytes) -> References:
     """The chosen frames as references.

@@ -26,6 +26,7 @@ from kouxing.infer.parts import weight_names
 from kouxing.models.lips import Lips
 from kouxing.train import restore
 from kouxing.train.fit_footage import GOOD_S, MOST_S, Taken, Told, take
+from kouxing.train.fit_manner import Manner, learnt_manner
 from kouxing.train.lips import WEIGHTS, LipsTask, held_out_sample
 from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
 from kouxing.units import FRAME_HZ
@@ -58,6 +59,7 @@ class FitReport:
         preset: the network that was fitted.
         seconds: footage that shows the face.
         before_db, after_db: PSNR of the lower face on held-out seconds, shipped and fitted.
+        manner_gain: share of the heard mouths' error there that the person's manner of speaking takes away; 0 for none.
         steps: of the optimiser.
         minutes: from start to end; of a resumed job only the last part.
         warnings: what the user should know, a line each.
@@ -68,6 +70,7 @@ class FitReport:
     seconds: float
     before_db: float
     after_db: float
+    manner_gain: float
     steps: int
     minutes: float
     warnings: tuple[str, ...]
@@ -189,10 +192,11 @@ def _made(
     """Watch, learn, write."""
     model, places = restore.lips(preset)
     taken = take(files, job, told, face_index)
-    found, before = _learn(model, taken, job.place("run"), schedule, device, told)
+    manner = learnt_manner(taken)
+    found, before = _learn(model, taken, manner, job.place("run"), schedule, device, told)
     seconds = sum(int(one.footage.found.sum()) for one in taken) / FRAME_HZ
     after, done = found["val/psnr_db"], int(found["step"])
-    if after < before + LEAST_GAIN_DB:
+    if after < before + LEAST_GAIN_DB and manner.weights is None:
         raise UnsureError(
             f"{', '.join(map(str, files))}: fitting makes held-out seconds no better "
             f"({before:.2f} dB before, {after:.2f} dB after); dub without --person, or give more, sharper footage"
@@ -203,10 +207,21 @@ def _made(
         "dimensions": card["dimensions"],
         "licence": card["licence"],
         "seconds": round(seconds, 2),
-        "figures": {"before_db": round(before, 3), "after_db": round(after, 3), "steps": done},
+        "figures": {
+            "before_db": round(before, 3),
+            "after_db": round(after, 3),
+            "steps": done,
+            "manner_gain": round(manner.gain, 4),
+        },
     }
-    person.save(out, preset, restore.tensors(model, places, preset), about)
-    return FitReport(out, preset, seconds, before, after, done, 0.0, _warnings(seconds))
+    if after < before + LEAST_GAIN_DB:
+        # Only the manner is worth having: the picture stays the shipped one's.
+        model, places = restore.lips(preset)
+    tensors = restore.tensors(model, places, preset)
+    if manner.weights is not None:
+        tensors |= {person.MANNER: manner.weights}
+    person.save(out, preset, tensors, about)
+    return FitReport(out, preset, seconds, before, after, manner.gain, done, 0.0, _warnings(seconds))
 
 
 def _check(files: list[Path], out: Path, preset: str, face_index: int, overwrite: bool) -> None:
@@ -227,9 +242,10 @@ def _check(files: list[Path], out: Path, preset: str, face_index: int, overwrite
 
 
 def _learn(
-    model: Lips, taken: list[Taken], run: Path, schedule: Schedule, device: str, told: Told
+    model: Lips, plain: list[Taken], manner: Manner, run: Path, schedule: Schedule, device: str, told: Told
 ) -> tuple[dict[str, float], float]:
-    """Train ``model`` in place; the best validation's figures, and the PSNR before."""
+    """Train ``model`` in place on what dubs will hear; the best validation's figures, and the PSNR before."""
+    taken = [replace(one, heard=manner.corrected(one.heard)) for one in plain]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(PART))
     size = model.dimensions
@@ -239,7 +255,7 @@ def _learn(
         window=size.window, spacing=size.spacing, seed=schedule.seed, plain=True,
     )  # fmt: skip
     task = FitTask(model, samples, None, [], weights=FITTED, taken=taken, told=told, steps=schedule.steps)
-    before = task.psnr_db(model)
+    before = replace(task, taken=plain).psnr_db(model)
     quiet: list[str] = []
     with output_errors(run):
         best = train(task, schedule, run, device, {"model": "fit"}, quiet.append, task.enough)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kouxing.audio.encoder import SpeechEncoder
 from kouxing.audio.features import frame_mels, log_mel
+from kouxing.audio.silence import silent_frames
 from kouxing.data.footage import Footage, encode_crop, unpacked
 from kouxing.data.manifest import Clip
 from kouxing.errors import DataError, NoFaceError, NoSoundError, NoVideoError
@@ -153,7 +154,7 @@ def _prepared(path: Path, most: int, told: Callable[[int, int], None], face_inde
             "aperture": np.nan_to_num(geometry.gap(lips) / width),
             "anchors": np.nan_to_num(points),
             "jaw": np.nan_to_num(apply(matrices, track.jaw)),
-            "silent": np.zeros(count, bool),
+            "silent": _silent(sound, count),
             "found": found,
             "heard": _heard(sound, count),
         }
@@ -165,6 +166,12 @@ def _followed(path: Path, wanted: int, told: Callable[[int, int], None], face_in
             tracker.push(frame)
             told(at + 1, 2 * wanted)
         return tracker.track()
+
+
+def _silent(sound: Float, frames: int) -> Bool:
+    """``[frames]``; what lies beyond the sound is silent."""
+    told = silent_frames(sound, SAMPLE_HZ)[:frames]
+    return np.concatenate([told, np.ones(frames - len(told), bool)])
 
 
 def _heard(sound: Float, frames: int) -> Float:
