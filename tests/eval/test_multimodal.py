@@ -10,6 +10,7 @@ from kouxing.arkit import PLACE
 from kouxing.data.animate import Take
 from kouxing.eval.closure import Judged
 from kouxing.eval.multimodal import TIMED, figures_of, judged
+from kouxing.eval.multimodal_sound import DRAWS, holes, spoiled
 from kouxing.eval.multimodal_tone import probe, tone, tone_figures
 from kouxing.eval.multimodal_words import words_in
 from kouxing.face.closure import TYPICAL_DISTANCE
@@ -67,9 +68,50 @@ def test_a_hole_is_judged_by_itself() -> None:
     rows[10:20, PLACE["jawOpen"]] = 0.3 - gap[10:20] * TYPICAL_DISTANCE
     hole = np.zeros(38, bool)
     hole[10:20] = True
-    one, within = judged(take, rows, hole)
+    one, within = judged(take, rows, [hole])
     assert within < -0.99 < 0 < one.r < 1
-    assert np.isnan(judged(take, rows, None)[1])
+    assert np.isnan(judged(take, rows, [])[1])
+    # Several holes: their mean.
+    assert abs(judged(take, rows, [hole, np.roll(hole, 12)])[1]) < 0.05
+    assert (
+        judged(take, rows, [hole, np.roll(hole, 12), np.zeros(38, bool)])[1]
+        == judged(take, rows, [hole, np.roll(hole, 12)])[1]
+    )
+
+
+def test_every_clip_counts_once_however_many_holes_it_has() -> None:
+    rows = {
+        "grid": {
+            "sound": {
+                "clean": [row(0.8, 8, 0.5), row(0.8, 8, 0.7, "b")], "0 dB": [row(0.5, 4, 0.2), row(0.1, 4, 0.2, "b")],
+                "muted": [row(0.5, 4, 0.1)],
+            },
+            "text + sound": {
+                "clean": [row(0.8, 8, 0.5), row(0.8, 8, 0.7, "b")], "0 dB": [row(0.6, 8, 0.4), row(0.7, 8, 0.4, "b")],
+                "muted": [row(0.7, 8, 0.1), row(0.7, 8, 0.2), row(0.7, 8, 0.3), row(0.7, 8, 0.7, "b")],
+            },
+            "sound + mouth": {"0 dB": [row(0.9, 9, 0.9)], "muted": [row(0.9, 9, 0.9)]},
+            TIMED: {"0 dB": [row(0.7, 9, 0.4)], "muted": [row(0.7, 8, 0.6)]},
+            "expression": {"clean": [row(0.7, 7, 0.4)], "0 dB": [row(0.4, 4, 0.2)]},
+        }
+    }  # fmt: skip
+    told = figures_of(rows, {})
+    assert told["clips"] == 2 and told["muted_share_text"] == round(0.45 / 0.6, 4)
+    assert told["gain_r_0db"] == 0.35 and told["gain_r_0db_mean"] == 0.35
+
+
+def test_holes_lie_at_every_place_that_fits_into_the_speech() -> None:
+    assert holes(0.4, 2.2) == [10, 18, 26] and holes(0.4, 1.4) == [10] and holes(0.4, 1.2) == [None]
+    rng = np.random.default_rng(0)
+    samples = (rng.normal(size=48_000) * np.repeat([0, 1, 0], 16_000)).astype(np.float32)
+    sounds = spoiled(samples, 1, [None, 10, 18])
+    assert len(sounds["0 dB"]) == DRAWS and not np.array_equal(sounds["0 dB"][0][0], sounds["0 dB"][1][0])
+    for (made, hole), first in zip(sounds["muted"], (25, 10, 18), strict=True):
+        assert hole is not None and np.flatnonzero(hole).tolist() == list(range(first, first + 25))
+        gone = np.repeat(hole, 640)
+        assert (made[gone] == 0).all() and np.array_equal(made[~gone], samples[~gone])
+    again = spoiled(samples, 1)
+    assert len(again["muted"]) == 1 and all(np.array_equal(again[name][0][0], sounds[name][0][0]) for name in sounds)
 
 
 def test_words_come_from_tokens_and_not_from_noises(tmp_path: Path) -> None:

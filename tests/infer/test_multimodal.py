@@ -10,14 +10,16 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from fake_media import make_sound, make_video  # noqa: E402
+from kouxing.audio.features import frame_mels, log_mel  # noqa: E402
 from kouxing.cli import app as cli  # noqa: E402
 from kouxing.errors import OptionError  # noqa: E402
 from kouxing.export import files  # noqa: E402
 from kouxing.infer import multimodal  # noqa: E402
 from kouxing.infer.multimodal import Multimodal, check_lengths  # noqa: E402
-from kouxing.infer.multimodal_animate import Modalities  # noqa: E402
+from kouxing.infer.multimodal_animate import Modalities, speaking  # noqa: E402
 from kouxing.infer.multimodal_dub import listen, plan_of  # noqa: E402
 from kouxing.infer.multimodal_look import Looked, look  # noqa: E402
+from kouxing.text.phones import REST  # noqa: E402
 from kouxing.units import SAMPLE_HZ  # noqa: E402
 from shared import SHARED, needs_shared  # noqa: E402
 
@@ -70,6 +72,36 @@ def test_every_subset_gives_a_row_a_frame(model: Multimodal) -> None:
         assert np.isfinite(made.coefficients).all() and np.isfinite(made.joint).all()
     with pytest.raises(ValueError, match="give"):
         model.make()
+
+
+def test_several_placements_are_one_text(model: Multimodal) -> None:
+    classes = np.arange(104) // 7 % 16
+    later = np.roll(classes, 8)
+    alone, other = (model.make(classes=one).coefficients for one in (classes, later))
+    both = model.make(classes=np.stack([classes, later])).coefficients
+    same = model.make(classes=np.stack([classes, classes])).coefficients
+    np.testing.assert_allclose(same, alone, atol=1e-5)
+    assert both.shape == alone.shape and not np.allclose(both, alone) and not np.allclose(both, other)
+
+
+def test_somebody_speaks_where_enough_placements_say_so() -> None:
+    several = np.full((8, 40), REST)
+    several[:, 8:12], several[:3, 20:24], several[0, 32:36] = 5, 5, 5
+    assert np.flatnonzero(speaking(several, None, 10)).tolist() == [2, 5]
+    assert np.flatnonzero(speaking(several[0], None, 12)).tolist() == [2, 5, 8]
+    assert speaking(several, None, 4).tolist() == [False, False, True, False]
+
+
+def test_holes_are_heard_softly_by_the_aligner_and_as_they_are_by_the_networks(model: Multimodal) -> None:
+    samples = sound(1.2)
+    samples[SAMPLE_HZ // 2 : SAMPLE_HZ] = 0
+    heard = model.hear(samples)
+    frames = len(heard)
+    cut = model.ear().hear(frame_mels(log_mel(samples), frames), frames)
+    assert heard.lost[55:95].all() and not heard.lost[:45].any()
+    assert np.array_equal(heard.phones.trunk, cut.trunk)
+    differ = np.abs(heard.phones.log_probs - cut.log_probs).max(1)
+    assert differ[50:60].max() > 1e-4 and differ[:20].max() < 1e-5
 
 
 def test_parts_give_what_the_whole_gives(model: Multimodal, monkeypatch: pytest.MonkeyPatch) -> None:

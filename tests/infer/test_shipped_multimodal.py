@@ -66,6 +66,20 @@ def test_a_text_moves_lips_where_the_sound_has_a_hole(samples: Float, model: Mul
     assert moved["text"] > 0.02 and moved["text"] > 2 * moved["sound"]
 
 
+def test_a_text_tells_what_a_hole_hides(samples: Float, model: Multimodal) -> None:
+    whole = lip_distance(join(samples, Modalities(SAID), model).made.coefficients)
+    told: dict[str, list[float]] = {"text": [], "sound": []}
+    for middle in (len(samples) // 2 + np.array([-1, 0, 1]) * (SAMPLE_HZ // 2)).tolist():
+        holed = samples.copy()
+        holed[middle - SAMPLE_HZ // 2 : middle + SAMPLE_HZ // 2] = 0
+        frame = middle * 25 // SAMPLE_HZ
+        inside = slice(frame - 12, frame + 12)
+        for name, given in (("text", Modalities(SAID)), ("sound", Modalities())):
+            made = lip_distance(join(holed, given, model).made.coefficients)
+            told[name].append(float(np.corrcoef(made[inside], whole[inside])[0, 1]))
+    assert np.mean(told["text"]) > 0.3 > np.mean(told["sound"]) + 0.1
+
+
 def test_a_text_alone_opens_and_closes_the_mouth(model: Multimodal) -> None:
     distance = lip_distance(join(None, Modalities("pa pa pa pa"), model).made.coefficients)
     assert distance.max() > 0.1 and distance.min() < 0.03

@@ -126,6 +126,29 @@ def test_where_nothing_is_heard_lengths_decide() -> None:
     assert found.words[1].end_s - found.words[1].start_s < 0.6 and (found.classes == REST).sum() > 120
 
 
+def test_placements_agree_where_words_are_heard_and_differ_in_a_hole() -> None:
+    log_probs, lost = heard(SOUND), np.zeros(130, bool)
+    text = Transcript((Cue("bee foo a so"),), "t")
+    found = align(log_probs, text, Book(), placements=6)  # type: ignore[arg-type]
+    assert found.several.shape == (6, 130) and (found.several == found.classes).mean() > 0.97
+    assert align(log_probs, text, Book()).several.shape == (1, 130)  # type: ignore[arg-type]
+    lost[40:95] = True
+    one, two = (align(log_probs, text, Book(), lost, 6) for _ in range(2))  # type: ignore[arg-type]
+    assert np.array_equal(one.several, two.several)
+    differ = (one.several != one.classes).mean(0)
+    assert differ[45:90].mean() > 0.2 and differ[:30].mean() < 0.1 and differ[105:].mean() < 0.1
+    # Every placement says all of the words ("a" in one of its ways), without a pause in the hole.
+    names = ("bilabial", "spread", "labiodental", "rounded-close", "sibilant", "rounded-mid")
+    assert all({CLASS[name] for name in names} <= set(told) for told in one.several)
+    assert (one.several[:, 40:95] != REST).all()
+
+
+def test_placements_keep_to_their_cues() -> None:
+    cues = (Cue("bee foo", 0.1, 0.7), Cue("so", 0.92, 1.19, exact=True))
+    found = align(heard(SOUND), Transcript(cues, "t"), Book(), placements=4)  # type: ignore[arg-type]
+    assert (found.several[:, 119:] == REST).all() and (found.several[:, 92:119] != REST).all()
+
+
 def test_what_is_heard_unsurely_counts_less() -> None:
     sure, unsure = heard(SOUND, 0.95), heard(SOUND, 0.2)
     assert (reliability(sure) == 1).all() and (reliability(unsure) < 0.3).all()
@@ -154,3 +177,6 @@ def test_rows_tell_classes_and_times() -> None:
     assert (rows[6:, REST] == 1).all()
     since, left, length = rows[4, len(MOUTHS) :]
     assert since < left < length < 1
+    later = np.roll(classes, 4)
+    both = text_rows(np.stack([classes, later]), 8)
+    np.testing.assert_allclose(both, (rows + text_rows(later, 8)) / 2, atol=1e-6)

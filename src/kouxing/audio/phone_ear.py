@@ -11,7 +11,7 @@ import numpy as np
 from kouxing import weights
 from kouxing.audio.encoder import around
 from kouxing.audio.features import SILENT_MEL, frame_mels
-from kouxing.types import Float
+from kouxing.types import Bool, Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
 NAME = "multimodal_ear"
@@ -30,6 +30,27 @@ class HeardPhones:
 
     log_probs: Float
     trunk: Float
+
+
+FADE = 12
+"""Mel frames over which sound fades in and out of a hole."""
+
+
+def faded(mel: Float, lost: Bool) -> Float:
+    """Sound that fades into its holes and out of them, as the network knows it from speech; a cut sounds like a stop.
+
+    Args:
+        mel: ``[M, 80]``. lost: ``[M]``: where the sound is gone.
+    """
+    made, steps = mel.copy(), np.arange(len(mel))
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], lost.astype(np.int8), [0]])))
+    for first, last in zip(edges[::2], edges[1::2], strict=True):
+        hole = slice(first, last)
+        for place, away in ((first - 1, steps[hole] - first), (last, last - 1 - steps[hole])):
+            if 0 <= place < len(mel):
+                share = np.clip(1 - (away + 0.5) / FADE, 0, 1)[:, None]
+                made[hole] = share * mel[place] + (1 - share) * made[hole]
+    return np.asarray(made, np.float32)
 
 
 class PhoneEar:

@@ -239,6 +239,7 @@ LABELS: dict[str, dict[str, Row]] = {
     "multimodal": {
         "gain_r_0db": Row("Sound at 0 dB: correlation gained by the text, laid onto the noisy sound", "≥", 0.10),
         "gain_f1_0db": Row("the same, closure F1", "≥", 0.10),
+        "gain_r_0db_mean": Row("the same, correlation, mean over the clips of each one's own gain", "", 0),
         "gain_r_0db_timed": Row("the same, correlation, words' times known", "≥", 0.10),
         "gain_f1_0db_timed": Row("the same, closure F1, words' times known", "≥", 0.10),
         "gain_r_0db_mouth": Row("Sound at 0 dB: correlation gained by mouth pictures", "≥", 0.10),
@@ -393,6 +394,25 @@ SHAPE_COLUMNS = {
 }
 """Networks of several shapes side by side (``shapes``): rows and columns of a table of its own."""
 
+ABLATION = {
+    "mouth": "`mouth`",
+    "mouth_no_masking": "without random-length masking",
+    "mouth_no_attention": "without attention",
+    "mouth_no_similarity": "without the similarity step",
+    "mouth_no_phones": "without phone pre-training",
+    "expression": "`expression`",
+    "expression_no_closure": "without the closure loss and what draws lips together",
+}
+ABLATION_COLUMNS = {
+    f"{group}_{key}": Row(f"{label}, {where}", "", 0, digits=3)
+    for key, label in (("r", "correlation"), ("f1", "closure F1"))
+    for group, where in (("grid", "studio"), ("words", "words"), ("wild", "wild"), ("mocap", "capture"))
+}
+"""Parts left out of the animation models (``ablation``), in the same way."""
+
+GRIDS = {"shapes": (SHAPES, SHAPE_COLUMNS, "psnr_db"), "ablation": (ABLATION, ABLATION_COLUMNS, "grid_r")}
+"""Tables of rows and columns: file name -> both, and the column that every measured row has."""
+
 MARKED = re.compile(r"(<!-- figures:([\w-]+)( goals)? -->\n).*?(<!-- /figures -->)", re.DOTALL)
 
 
@@ -505,8 +525,8 @@ def table(name: str, folder: Path | None = None, goals: bool = False) -> str:
         value = figures.get(key)
         goal = f"{row.sign} {_short(row.goal)} {row.unit}".strip() if row.sign else ""
         lines.append(f"| {row.label} | {goal} | {_shown(value, row)} | {_met(value, row)} |")
-    if name == "shapes":
-        lines = _shapes(figures)
+    if name in GRIDS:
+        lines = _grid(figures, *GRIDS[name])
     elif not goals:
         lines += _languages(figures)
     for command, run in told.get("commands", {}).items():
@@ -542,13 +562,15 @@ def _languages(figures: Mapping[str, float | None]) -> list[str]:
     return lines
 
 
-def _shapes(figures: Mapping[str, float | None]) -> list[str]:
-    """Lines of the table of networks: a row for each that was measured."""
-    titles = [row.label for row in SHAPE_COLUMNS.values()]
+def _grid(
+    figures: Mapping[str, float | None], rows: Mapping[str, str], columns: Mapping[str, Row], needed: str
+) -> list[str]:
+    """Lines of a table of rows and columns: a row for each that was measured."""
+    titles = [row.label for row in columns.values()]
     lines = [f"| | {' | '.join(titles)} |", f"|---|{'--:|' * len(titles)}"]
-    for shape, title in SHAPES.items():
-        if f"{shape}_psnr_db" in figures:
-            cells = (_shown(figures.get(f"{shape}_{key}"), row) for key, row in SHAPE_COLUMNS.items())
+    for row, title in rows.items():
+        if f"{row}_{needed}" in figures:
+            cells = (_shown(figures.get(f"{row}_{key}"), column) for key, column in columns.items())
             lines.append(f"| {title} | {' | '.join(cells)} |")
     return lines
 

@@ -3,6 +3,7 @@
 The judge is the tracked inner-lip gap, as in ``evaluate animate``. What is judged is what ``animate`` gives at video
 frames. Texts are GRID's sentences (by file name); the aligner lays them onto the spoiled sound, and where it holds them
 for other words they do not count, as in use. Mouth pictures are of the judged clip itself: an upper bound, and said so.
+A second is muted at every place that fits into the speech: one hole a clip says little.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from kouxing.eval.animate import samples_of, speaker
 from kouxing.eval.closure import Judged, judge, summary
 from kouxing.eval.metrics import correlation
 from kouxing.eval.multimodal_faces import face_figures
-from kouxing.eval.multimodal_sound import spoiled
+from kouxing.eval.multimodal_sound import holes, spoiled
 from kouxing.eval.multimodal_tone import tone_figures
 from kouxing.eval.multimodal_words import words_figures
 from kouxing.eval.report import plain, write_text
@@ -33,7 +34,7 @@ from kouxing.infer.animate import load
 from kouxing.infer.multimodal import Multimodal, Sound
 from kouxing.infer.multimodal_animate import rested, speaking
 from kouxing.infer.multimodal_look import Looked
-from kouxing.text.align import Alignment, align, same
+from kouxing.text.align import PLACEMENTS, Alignment, align, same
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.transcripts import Cue, Transcript
 from kouxing.types import Bool, Float
@@ -132,8 +133,9 @@ def evaluate(
         for done, subject in enumerate(subjects, 1):
             ways = rows.setdefault(subject.take.group, {})
             for sound, told in judge_clip(subject, model, expression, pronouncer, refused, tones).items():
-                for way, one in told.items():
-                    ways.setdefault(way, {}).setdefault(sound, []).append((*one, subject.take.name))
+                for way, several in told.items():
+                    kept = ways.setdefault(way, {}).setdefault(sound, [])
+                    kept += [(*one, subject.take.name) for one in several]
             if progress:
                 progress(done, len(subjects))
     measures = {
@@ -176,38 +178,43 @@ def load_subjects(data: Path, split: str, limit: int | None) -> list[Subject]:
 def judge_clip(
     subject: Subject, model: Multimodal, expression: Callable[[Float], Float], pronouncer: Pronouncer,
     refused: dict[str, list[bool]], tones: list[tuple[Float, Float]],
-) -> dict[str, dict[str, tuple[Judged, float]]]:  # fmt: skip
-    """Sound -> way -> how one clip is judged, and the correlation inside its hole.
+) -> dict[str, dict[str, list[tuple[Judged, float]]]]:  # fmt: skip
+    """Sound -> way -> how one clip is judged in each sound of that kind, and the correlation inside its holes.
 
     ``refused`` and ``tones`` get what was told of the text in each sound, and the clean mouth feature with its sound.
     """
     seed = int(np.frombuffer(subject.take.name.encode().ljust(4)[-4:], np.uint32)[0])
     clean = model.hear(subject.samples)
     timed = None if subject.words is None else align(clean.phones.log_probs, subject.words, pronouncer, clean.lost)
-    told: dict[str, dict[str, tuple[Judged, float]]] = {}
     tones.append((model.make(classes=None if timed is None else timed.classes, sound=clean).joint, clean.mel))
-    hole_of = spoiled(subject.samples, seed)["muted"][1]
-    for name, (samples, _) in spoiled(subject.samples, seed).items():
-        sound = clean if name == "clean" else model.hear(samples)
-        found = None if subject.words is None else align(sound.phones.log_probs, subject.words, pronouncer, sound.lost)
-        if found is not None:
-            refused.setdefault(name, []).append(not same(found))
-        made = {EXPRESSION: expression(samples)}
-        for way, parts in SUBSETS.items():
-            if (TEXT in parts and found is None) or (SOUND not in parts and name != "clean"):
-                continue
-            text = found if SOUND in parts else timed
-            made[way] = _made(model, subject, parts, text, sound, samples)
-        if timed is not None:
-            made[TIMED] = _made(model, subject, (TEXT, SOUND), timed, sound, samples)
-        told[name] = {way: judged(subject.take, rows, hole_of) for way, rows in made.items()}
+    firsts = [None] if timed is None else holes(timed.words[0].start_s, timed.words[-1].end_s)
+    kinds = spoiled(subject.samples, seed, firsts)
+    everywhere = [hole for _, hole in kinds["muted"] if hole is not None]
+    told: dict[str, dict[str, list[tuple[Judged, float]]]] = {}
+    for name, sounds in kinds.items():
+        for samples, hole in sounds:
+            sound = clean if name == "clean" else model.hear(samples)
+            found = None
+            if subject.words is not None:
+                found = align(sound.phones.log_probs, subject.words, pronouncer, sound.lost, PLACEMENTS)
+                refused.setdefault(name, []).append(not same(found))
+            made = {EXPRESSION: expression(samples)}
+            for way, parts in SUBSETS.items():
+                if (TEXT in parts and found is None) or (SOUND not in parts and name != "clean"):
+                    continue
+                made[way] = _made(model, subject, parts, found if SOUND in parts else timed, sound, samples)
+            if timed is not None:
+                made[TIMED] = _made(model, subject, (TEXT, SOUND), timed, sound, samples)
+            for way, rows in made.items():
+                one = judged(subject.take, rows, everywhere if hole is None else [hole])
+                told.setdefault(name, {}).setdefault(way, []).append(one)
     return told
 
 
 def _made(
     model: Multimodal, subject: Subject, parts: tuple[str, ...], text: Alignment | None, sound: Sound, samples: Float
 ) -> Float:
-    classes = text.classes if TEXT in parts and text is not None and same(text) else None
+    classes = text.several if TEXT in parts and text is not None and same(text) else None
     given = sound if SOUND in parts or (classes is None and MOUTH not in parts) else None
     looked = subject.looked if MOUTH in parts else None
     made = model.make(classes=classes, sound=given, looked=looked)
@@ -216,28 +223,40 @@ def _made(
     return made.coefficients
 
 
-def judged(take: Take, rows: Float, hole: Bool | None) -> tuple[Judged, float]:
+def judged(take: Take, rows: Float, everywhere: Sequence[Bool]) -> tuple[Judged, float]:
+    """How the whole clip is judged, and the mean correlation inside each of the holes."""
     frames = min(len(take), len(rows))
     rows, gap, found = rows[:frames], take.gap[:frames], take.found[:frames]
     one = judge(rows, gap, take.silent[:frames], found, CLOSED_DISTANCE)
-    inside = np.zeros(frames, bool)
-    if hole is not None:
+    within = []
+    for hole in everywhere:
+        inside = np.zeros(frames, bool)
         # A file's sound may end before its picture.
         inside[: len(hole)] = hole[:frames]
-    inside &= found
-    within = math.nan
-    if inside.sum() > 5:
-        within = correlation(np.maximum(lip_distance(rows), 0)[inside], gap[inside])
-    return one, within
+        inside &= found
+        if inside.sum() > 5:
+            within.append(correlation(np.maximum(lip_distance(rows), 0)[inside], gap[inside]))
+    known = [r for r in within if math.isfinite(r)]
+    return one, float(np.mean(known)) if known else math.nan
 
 
 def _measures(rows: Sequence[tuple[Judged, float, str]]) -> dict[str, float]:
+    """Of one way in one sound; every clip counts once in ``r_hole``, however many holes it has."""
     told = summary([one for one, _, _ in rows])
-    inside = [within for _, within, _ in rows if math.isfinite(within)]
+    inside: dict[str, list[float]] = {}
+    for _, within, name in rows:
+        if math.isfinite(within):
+            inside.setdefault(name, []).append(within)
     return {
-        "r": told["r"], "f1": told["f1"], "silence": told["silence"], "clips": float(len(rows)),
-        "r_hole": float(np.mean(inside)) if inside else math.nan,
+        "r": told["r"], "f1": told["f1"], "silence": told["silence"],
+        "clips": float(len({name for _, _, name in rows})),
+        "r_hole": float(np.mean([np.mean(of_clip) for of_clip in inside.values()])) if inside else math.nan,
     }  # fmt: skip
+
+
+def _gained(ours: Sequence[tuple[Judged, float, str]], theirs: Sequence[tuple[Judged, float, str]]) -> float:
+    """Mean gain in correlation, each clip against itself in the same sound."""
+    return float(np.mean([mine[0].r - other[0].r for mine, other in zip(ours, theirs, strict=True)]))
 
 
 Rows = dict[str, dict[str, dict[str, list[tuple[Judged, float, str]]]]]
@@ -248,8 +267,11 @@ def figures_of(rows: Rows, refused: dict[str, list[bool]]) -> dict[str, float]:
     ways = rows.get("grid", {})
     texted = {name for _, _, name in ways.get("text + sound", {}).get("clean", [])}
 
+    def judged_in(way: str, sound: str) -> list[tuple[Judged, float, str]]:
+        return [row for row in ways.get(way, {}).get(sound, []) if row[2] in texted]
+
     def told(way: str, sound: str) -> dict[str, float]:
-        return _measures([row for row in ways.get(way, {}).get(sound, []) if row[2] in texted])
+        return _measures(judged_in(way, sound))
 
     if not texted:
         return {}
@@ -258,6 +280,7 @@ def figures_of(rows: Rows, refused: dict[str, list[bool]]) -> dict[str, float]:
     figures = {
         "clips": float(len(texted)),
         "gain_r_0db": both["r"] - alone["r"], "gain_f1_0db": both["f1"] - alone["f1"],
+        "gain_r_0db_mean": _gained(judged_in("text + sound", "0 dB"), judged_in("sound", "0 dB")),
         "gain_r_0db_timed": timed["r"] - alone["r"], "gain_f1_0db_timed": timed["f1"] - alone["f1"],
         "gain_r_0db_mouth": told("sound + mouth", "0 dB")["r"] - alone["r"],
         "gain_r_0db_expression": both["r"] - told(EXPRESSION, "0 dB")["r"],

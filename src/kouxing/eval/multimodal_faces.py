@@ -18,7 +18,7 @@ from kouxing.infer.multimodal_animate import speaking
 from kouxing.infer.multimodal_look import Looked
 from kouxing.infer.parts import shipped
 from kouxing.infer.speech import calm
-from kouxing.text.align import align, same
+from kouxing.text.align import PLACEMENTS, align, same
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.transcripts import Transcript
 from kouxing.types import Float
@@ -82,8 +82,8 @@ def _features(
 ) -> Float:
     """What ``dub`` paints from (``infer.multimodal_dub``)."""
     sound = model.hear(samples)
-    found = align(sound.phones.log_probs, words, pronouncer, sound.lost)
-    classes = found.classes if same(found) else None
+    found = align(sound.phones.log_probs, words, pronouncer, sound.lost, PLACEMENTS)
+    classes = found.several if same(found) else None
     made = model.make(classes=classes, sound=sound, looked=looked)
     silent = silent_frames(samples, SAMPLE_HZ)
     silent &= ~speaking(classes, looked, len(made.geometry))[: len(silent)]

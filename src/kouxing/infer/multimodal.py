@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,11 @@ from kouxing.audio.clearness import NEARLY, clearness
 from kouxing.audio.clearness import WIDTH as CLEAR
 from kouxing.audio.encoder import SpeechEncoder
 from kouxing.audio.features import SILENT_MEL, frame_mels, log_mel
-from kouxing.audio.phone_ear import HeardPhones, PhoneEar
+from kouxing.audio.phone_ear import HeardPhones, PhoneEar, faded
 from kouxing.errors import OptionError
 from kouxing.face.mouth_light import even_light
 from kouxing.infer.multimodal_look import Looked
-from kouxing.text.align import Alignment, align
+from kouxing.text.align import PLACEMENTS, Alignment, align
 from kouxing.text.phones import REST
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.rows import text_rows
@@ -108,7 +108,11 @@ class Multimodal:
         means = mel.reshape(frames, MELS_PER_FRAME, -1).mean(1)
         phones = ear.hear(mel, frames)
         clear = clearness(mel, phones.log_probs)
-        return Sound(heard, phones, means, clear, mel.max(1) < SILENT_MEL + NEARLY)
+        lost = mel.max(1) < SILENT_MEL + NEARLY
+        if lost.any():
+            # For the aligner only: the networks learned from sound that is cut.
+            phones = replace(phones, log_probs=ear.hear(faded(mel, lost), frames).log_probs)
+        return Sound(heard, phones, means, clear, lost)
 
     def ear(self) -> PhoneEar:
         """The phone network, loaded once."""
@@ -122,7 +126,8 @@ class Multimodal:
         """Join what is there.
 
         Args:
-            classes: ``[M]`` mouth classes said, a hundred a second (``text.align``).
+            classes: ``[M]`` mouth classes said, a hundred a second (``text.align``), or ``[K, M]`` of several
+                placements.
             sound: from ``hear``. looked: of a mouth video. Shorter ones are missing at the end.
 
         Raises:
@@ -131,7 +136,8 @@ class Multimodal:
         lengths = [len(one) for one in (sound, looked) if one is not None]
         if not lengths and classes is None:
             raise ValueError("give classes, sound or looked")
-        frames = max(lengths) if lengths else -(-len(classes if classes is not None else ()) // MELS_PER_FRAME)
+        said = 0 if classes is None else classes.shape[-1]
+        frames = max(lengths) if lengths else -(-said // MELS_PER_FRAME)
         size = self.dimensions
         given = {
             "text": np.zeros((frames, size["text"]), np.float32) if classes is None else text_rows(classes, frames),
@@ -188,15 +194,15 @@ def check_lengths(sound_s: float, video_s: float, video: Path) -> None:
 def place_text(
     transcript: Transcript, language: str, sound: Sound | None
 ) -> tuple[NDArray[np.int64], Alignment | None]:
-    """Mouth classes ``[M]`` of a transcript: laid onto the sound, or as espeak-ng says it without one.
+    """Mouth classes of a transcript: ``[K, M]``, placements on the sound, or ``[M]`` as espeak-ng says it without one.
 
     Raises:
         OptionError: unknown language, espeak-ng is missing, or the text does not go onto the sound.
     """
     with Pronouncer(language) as pronouncer:
         if sound is not None:
-            found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost)
-            return found.classes, found
+            found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost, PLACEMENTS)
+            return found.several, found
         if not transcript.timed:
             return pronouncer.spoken(transcript.text), None
         return _timed(transcript, pronouncer), None

@@ -27,6 +27,8 @@ from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ
 LONGEST_S = 60 * 60
 """What is heard of an hour fills 150 MB."""
 BLINKS = 0
+LIKELY = 0.25
+"""Share of a text's placements in which somebody speaks, from which on the mouth is not shut for want of sound."""
 
 Progress = Callable[[str, int, "int | None"], None]
 
@@ -134,9 +136,9 @@ def speaking(classes: np.ndarray | None, looked: Looked | None, frames: int) -> 
     """Where text or pictures say what the mouth does, whatever is heard: ``[frames]``."""
     speaking = np.zeros(frames, bool)
     if classes is not None:
-        said = np.full(frames * MELS_PER_FRAME, REST)
-        said[: min(len(said), len(classes))] = classes[: len(said)]
-        speaking |= (said.reshape(frames, MELS_PER_FRAME) != REST).any(1)
+        share = (np.atleast_2d(classes) != REST).mean(0)[: frames * MELS_PER_FRAME]
+        share = np.pad(share, (0, frames * MELS_PER_FRAME - len(share)))
+        speaking |= (share.reshape(frames, MELS_PER_FRAME) > LIKELY).any(1)
     if looked is not None:
         speaking[: len(looked)] |= looked.found[:frames]
     return speaking

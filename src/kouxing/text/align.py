@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from kouxing.errors import OptionError
 from kouxing.text.phones import MOUTHS, REST
+from kouxing.text.placements import chain_of, draw
 from kouxing.text.pronounce import Pronouncer, Said
 from kouxing.text.transcripts import Transcript
 from kouxing.types import Bool, Float
@@ -55,6 +56,12 @@ ROUNDS = 2
 UNSURE, SURE, LEAST, AROUND = 0.25, 0.55, 0.1, 50
 """Share of the entropy of spoken mel frames that is missing: from where on they count at all, and wholly; what counts
 at least; and so many frames to either side are looked at."""
+PLACEMENTS = 32
+"""How many are drawn in use."""
+SHARP, SHARP_NEAR, NEAR = 2.0, 0.3, 50
+"""What scores count then: in noise, and within so many mel frames of a hole, whose edges are heard badly."""
+HOLE = 30
+"""Mel frames from which on lost sound is a hole, in which words may lie here or there."""
 COMMON_SHARE = 0.4
 """How much of a class's commonness is taken from its log probability: one that is said often is expected too often."""
 COMMON = {
@@ -81,6 +88,7 @@ class Alignment:
     Attributes:
         words: in order, with times.
         classes: ``[M] int64``: the mouth class said in each mel frame (``phones.MOUTHS``); ``REST`` in pauses.
+        several: ``[K, M] int64``: the same in placements drawn by how likely they are, or only the likeliest one.
         lead: how much better these words fit than the same sounds in another order, nats a mel frame of speech: about 0
             where the text is not what is said, or where nothing can be heard.
         misfit: how much worse they fit than whatever fits best in each mel frame of speech, in nats; what is heard
@@ -89,6 +97,7 @@ class Alignment:
 
     words: tuple[AlignedWord, ...]
     classes: NDArray[np.int64]
+    several: NDArray[np.int64]
     lead: float
     misfit: float
 
@@ -121,7 +130,9 @@ class _Graph:
     ends: Bool
 
 
-def align(log_probs: Float, transcript: Transcript, pronouncer: Pronouncer, lost: Bool | None = None) -> Alignment:
+def align(
+    log_probs: Float, transcript: Transcript, pronouncer: Pronouncer, lost: Bool | None = None, placements: int = 0
+) -> Alignment:
     """Find when the words of ``transcript`` are said.
 
     Args:
@@ -130,6 +141,7 @@ def align(log_probs: Float, transcript: Transcript, pronouncer: Pronouncer, lost
             cannot be heard, only told from what is missing around it.
         transcript: cues with times keep within them.
         pronouncer: of the transcript's language.
+        placements: how many to draw for ``several``.
 
     Raises:
         OptionError: the sound is too short for the text or too long for one without times; or a word cannot be said.
@@ -141,8 +153,8 @@ def align(log_probs: Float, transcript: Transcript, pronouncer: Pronouncer, lost
             raise OptionError(
                 f"{transcript.source}: the sound is longer than {LONGEST_S} s; give a transcript with times (.srt)"
             )
-        return _stretch(log_probs, lost, pronouncer.sentence(transcript.text), transcript.source)
-    whole = np.full(total, REST, np.int64)
+        return _stretch(log_probs, lost, pronouncer.sentence(transcript.text), transcript.source, placements)
+    whole, several = np.full(total, REST, np.int64), np.full((max(1, placements), total), REST, np.int64)
     words: list[AlignedWord] = []
     judged: list[tuple[float, float, int]] = []
     for cue in transcript.cues:
@@ -157,15 +169,15 @@ def align(log_probs: Float, transcript: Transcript, pronouncer: Pronouncer, lost
             )
         said = pronouncer.sentence(cue.text)
         near, name = slice(first, last), f"{transcript.source}: {cue.text[:40]!r}"
-        part = _stretch(log_probs[near], lost[near], said, name, cue.exact)
-        whole[first:last] = part.classes
+        part = _stretch(log_probs[near], lost[near], said, name, placements, cue.exact)
+        whole[first:last], several[:, first:last] = part.classes, part.several
         words += [
             replace(word, start_s=word.start_s + first / MEL_HZ, end_s=word.end_s + first / MEL_HZ)
             for word in part.words
         ]
         judged.append((part.lead, part.misfit, int((part.classes != REST).sum())))
     lead, misfit = np.average([row[:2] for row in judged], axis=0, weights=[max(1, row[2]) for row in judged])
-    return Alignment(tuple(words), whole, float(lead), float(misfit))
+    return Alignment(tuple(words), whole, several, float(lead), float(misfit))
 
 
 def _weighed(log_probs: Float, lost: Bool) -> Float:
@@ -188,8 +200,9 @@ def reliability(log_probs: Float) -> Float:
 
 
 def _stretch(
-    log_probs: Float, lost: Bool, said: list[tuple[str, tuple[Said, ...]]], source: str, exact: bool = False
-) -> Alignment:
+    log_probs: Float, lost: Bool, said: list[tuple[str, tuple[Said, ...]]], source: str, placements: int,
+    exact: bool = False,
+) -> Alignment:  # fmt: skip
     least = sum(min(len(way.places) for way in ways) for _, ways in said)
     shortest = min(SHORTEST, len(log_probs) // max(1, least))
     if not shortest:
@@ -202,6 +215,8 @@ def _stretch(
     for _ in range(ROUNDS):
         path = best_path(weighed, graph, tempo, shortest)
         used, tempo = tempo, _tempo(path, graph, lost)
+    drawn = _drawn(weighed, graph, path, used, shortest, lost, placements) if placements else path[None]
+    several = np.array([filled(one, graph, lost) for one in drawn])
     path = filled(path, graph, lost)
     heard, classes = graph.word[path], graph.emits[path]
     words = []
@@ -218,7 +233,28 @@ def _stretch(
     lead = (float(told.sum()) - max(others)) / max(1, int(spoken.sum())) if others else 0.0
     worse = reliability(log_probs) * (log_probs.max(1) - told)
     misfit = float(worse[spoken].mean()) if spoken.any() else 0.0
-    return Alignment(tuple(words), classes, lead, misfit)
+    return Alignment(tuple(words), classes, graph.emits[several], lead, misfit)
+
+
+def _drawn(
+    weighed: Float, graph: _Graph, path: NDArray[np.int64], tempo: float, shortest: int, lost: Bool, count: int
+) -> NDArray[np.int64]:
+    """``count`` placements ``[count, M]``; the same ones for the same sound and text."""
+    pauses, near = graph.word == NOBODY, np.zeros(len(lost), bool)
+    for first, last in runs(lost):
+        if last - first >= HOLE:
+            near[max(0, first - NEAR) : last + NEAR] = True
+    # In holes ``filled`` takes pauses between words away.
+    rare = pauses & ~graph.starts & ~graph.ends & (not near.any())
+    chain = chain_of(graph.emits, graph.before, graph.lengths * tempo, rare, shortest, LONGEST)
+    scores = np.where(near, SHARP_NEAR, SHARP)[:, None] * weighed
+    return draw(scores, chain, path, pauses, ~lost, count, np.random.default_rng(0))
+
+
+def runs(lost: Bool) -> list[tuple[int, int]]:
+    """First and last (not included) mel frame of each stretch of ``lost [M]``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], lost.astype(np.int8), [0]])))
+    return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def filled(path: NDArray[np.int64], graph: _Graph, lost: Bool) -> NDArray[np.int64]:
@@ -229,8 +265,7 @@ def filled(path: NDArray[np.int64], graph: _Graph, lost: Bool) -> NDArray[np.int
     """
     path, pause = path.copy(), graph.word == NOBODY
     spoken = np.flatnonzero(~pause[path])
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], lost.astype(np.int8), [0]])))
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
+    for first, last in runs(lost):
         first, last = max(first, spoken[0]), min(last, spoken[-1] + 1)
         inside = path[first:last][~pause[path[first:last]]]
         around = {int(path[at]) for at in (first - 1, last) if 0 <= at < len(path)}

@@ -17,7 +17,18 @@ LONG_S = 0.3
 
 
 def text_rows(classes: NDArray[np.int64], frames: int) -> Float:
-    """``[M]`` places in ``phones.MOUTHS``, a hundred a second -> ``[frames, WIDTH] float32``, rest beyond the end."""
+    """Mouth classes as the text encoder reads them.
+
+    Args:
+        classes: ``[M]`` places in ``phones.MOUTHS``, a hundred a second, or ``[K, M]``: several placements of a text,
+            whose mean is given.
+        frames: rest beyond the end of the classes.
+
+    Returns:
+        ``[frames, WIDTH] float32``.
+    """
+    if classes.ndim == 2:
+        return np.asarray(np.mean([text_rows(one, frames) for one in classes], 0), np.float32)
     mels = np.zeros(frames * MELS_PER_FRAME, np.int64)
     mels[: min(len(classes), len(mels))] = classes[: len(mels)]
     rows = np.zeros((frames, WIDTH), np.float32)
