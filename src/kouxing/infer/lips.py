@@ -80,4 +80,4 @@ class LipsNetwork:
         audio = pressed(features * np.float32(mouth))[None]
         inputs = {"crop": crop[None, :HALF_PX], "audio": audio, "stances": stances, **self._memory}
         (lower,) = self._paint.run(["lower"], inputs)
-        return np.concatenate([crop[:HALF_PX], sharpened(lower[0], self._sharpening)])
+        return np.concatenate([crop[:HALF_PX], sharpened(lower[0], self._sharpening, anchors, HALF_PX)])
