@@ -47,7 +47,7 @@ def test_real_and_dubbed_are_read_alike(data: Path, run: Path, tmp_path: Path) -
     (row,) = found.rows
     assert row["id"] == "g1" and row["words"] == ["lay", "blue", "at", "x", "four", "now"]
     assert len(row["real_words"]) == len(row["dubbed_words"]) == 6
-    assert set(found.figures) >= {"real_phone_error", "dubbed_word_error", "phone_ratio", "word_ratio"}
+    assert set(found.figures) >= {"real_phone_error", "dubbed_word_error", "lipread_ratio", "word_ratio"}
     assert json.loads((tmp_path / "lipreading.json").read_text())["rows"][0]["id"] == "g1"
     assert found.table().row_count == 2
 

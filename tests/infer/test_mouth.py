@@ -84,6 +84,15 @@ def test_rows_come_as_soon_as_declared_and_know_no_more(model: Mouth | Expressio
     assert np.abs(after[row + 1 :] - before[row + 1 :]).max() > 1e-4
 
 
+@pytest.mark.parametrize("without", ["attends", "compares"])
+def test_ablations_stream_as_well(without: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    size = MouthDimensions(narrow=4, wide=6, features=8, hidden=10, attention=6, past=6, **{without: False})
+    assert export_mouth(MouthModel(size), GATE, ABOUT, tmp_path) <= 1e-3
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(tmp_path))
+    assert whole(Mouth(threads=1), SOUND).shape == (ROWS, 52)
+
+
 def test_no_sound_no_rows(model: Mouth | Expression) -> None:
     stream = model.stream()
     assert stream.push(np.zeros(0, np.float32)).shape == (0, 52) and stream.finish().shape == (0, 52)

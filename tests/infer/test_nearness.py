@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from kouxing.face import geometry
+from kouxing.face.closure import CLOSED_SHARE
 from kouxing.infer.lips import PRESSED_PX, pressed
-from kouxing.infer.nearness import CLOSED_PX, NEAR_PX, TYPICAL_PX, Touching, touching
+from kouxing.infer.nearness import NEAR_PX, TYPICAL_PX, Touching, touching
+
+CLOSED_PX = CLOSED_SHARE * TYPICAL_PX
 
 
 def openings(px: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kouxing.arkit import PLACE
 from kouxing.face.closure import CLOSED_DISTANCE, lip_distance
-from kouxing.infer.rest import MEMORY, OPEN_OVER, SHORTEST, Rest
+from kouxing.infer.rest import MEMORY, OPEN_OVER, SHORTEST, Rest, nearer
 from kouxing.types import Float
 from kouxing.units import SAMPLES_PER_FRAME
 
@@ -67,6 +67,17 @@ def test_what_the_jaw_cannot_close_the_lips_do() -> None:
     values[:, PLACE["mouthLowerDownLeft"]] = 0.3
     made = run(speech(40, [(0, 40)]), values)
     assert (np.abs(lip_distance(made)) < 1e-6).all() and (made[:, PLACE["mouthClose"]] > 0.05).all()
+
+
+def test_lips_move_apart_as_well_and_stay_in_range() -> None:
+    values = rows(3, 0.9)
+    values[:, PLACE["mouthClose"]] = 0.5
+    by = np.array([0.2, -0.05, -0.3], np.float32)
+    made = nearer(values, by)
+    np.testing.assert_allclose(lip_distance(values) - lip_distance(made), by, atol=1e-6)
+    assert made.min() >= 0 and made.max() <= 1
+    # The jaw is open all the way: what is missing comes from lips that were closed before it.
+    assert made[2, PLACE["jawOpen"]] == 1 and made[2, PLACE["mouthClose"]] < 0.5
 
 
 @settings(max_examples=15, deadline=None)

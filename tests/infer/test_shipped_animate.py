@@ -7,9 +7,10 @@ import pytest
 
 from fake_media import wave
 from kouxing.arkit import EMOTIONS, PLACE
-from kouxing.face.closure import CLOSED_DISTANCE, lip_distance
-from kouxing.infer.expression import Expression
+from kouxing.face.closure import CLOSED_DISTANCE, drawn_together, lip_distance
+from kouxing.infer.expression import NEAR, Expression
 from kouxing.infer.mouth import Mouth
+from kouxing.infer.rest import OPEN_OVER
 from kouxing.types import Float
 from kouxing.units import SAMPLE_HZ
 
@@ -28,8 +29,27 @@ def test_silence_keeps_lips_shut_and_sound_moves_them(kind: type[Mouth] | type[E
     assert np.isfinite(moved).all() and lip_distance(moved).max() > 3 * CLOSED_DISTANCE
 
 
-def test_mouth_looks_ahead_no_more_than_a_tenth_of_a_second() -> None:
+def test_streams_look_ahead_no_more_than_a_tenth_of_a_second() -> None:
     assert Mouth(threads=1).look_ahead_ms <= 100
+    assert Expression(threads=1, live=True).look_ahead_ms <= 100
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_neutral_lips_go_towards_those_of_mouth(live: bool) -> None:
+    sound = wave("speechlike", 4.0, SAMPLE_HZ)
+    told = np.maximum(lip_distance(run(Mouth(threads=1), sound)), 0)
+    surprised = np.eye(len(EMOTIONS), dtype=np.float32)[EMOTIONS.index("surprised")]
+    model = Expression(threads=1, live=live)
+    both, moved = lip_distance(run(model, sound)), run(model, sound, emotion=surprised)
+    model.mouth = None
+    alone = lip_distance(run(model, sound))
+    share = model.mouth_share
+    wanted = drawn_together((1 - share) * np.maximum(alone, 0) + share * told, NEAR)
+    # Rest leaves these alone, whoever is asked.
+    speaks = np.minimum(alone, wanted) > OPEN_OVER
+    assert speaks.sum() > 5 and share > 0.1 and np.abs(told - alone)[speaks].max() > 0.02
+    np.testing.assert_allclose(both[speaks], wanted[speaks], atol=1e-4)
+    np.testing.assert_array_equal(moved, run(model, sound, emotion=surprised))
 
 
 def test_emotions_show() -> None:

@@ -75,6 +75,8 @@ def test_expression(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         expression.main(data, run, speech=tmp_path / "speech", closure=closure, schedule=TINY, report=quiet)
         told = weights.card("expression", run)
         assert told["dimensions"]["shuts"] is closure
+        # Nothing draws lips together in the ablation, so that `mouth`, which does, is not asked either.
+        assert bool(told["dimensions"]["mouth_share"]) is closure
         assert set(told["emotions"]) == set(EMOTIONS) and "no emotional footage" in told["emotions"]["happy"]
     monkeypatch.setenv("KOUXING_WEIGHTS", str(run))
     model = Expression(threads=1)

@@ -65,7 +65,7 @@ def test_figures_of_what_was_read() -> None:
     row |= {"real_words": ["bin", "b"], "real_phones": [1, 2, 3], "dubbed_words": ["x", "b"], "dubbed_phones": [1, 2]}
     found = errors_of([row])
     assert found["real_word_error"] == 0.5 and found["dubbed_word_error"] == 1 and found["word_ratio"] == 2
-    assert found["real_phone_error"] == 0.25 and found["phone_ratio"] == 2
+    assert found["real_phone_error"] == 0.25 and found["lipread_ratio"] == 2
 
 
 def test_nothing_beyond_a_length_is_looked_at() -> None:

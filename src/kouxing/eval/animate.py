@@ -52,7 +52,7 @@ MEASURES = {
 LIVE = "expression live"
 WAYS = {"expression": "", LIVE: "live_", "mouth": "mouth_"}
 """Ways of animating, and what stands before the names of their figures."""
-WEIGHTS = {LIVE: ("expression_live", "expression_live_style"), "mouth": ("mouth",)}
+WEIGHTS = {LIVE: ("expression_live", "expression_live_style", "mouth"), "mouth": ("mouth",)}
 """What each way that streams loads."""
 STREAM_S = 20
 """Speech over which the streams' delay is timed."""
@@ -362,21 +362,24 @@ def _of(found: dict[str, dict[str, float]], group: str, key: str) -> float:
 
 
 def streaming(method: str, model: Mouth | Expression, samples: Float) -> dict[str, float]:
-    """Delay, speed and size of a model's stream on one core, fed a sixtieth of a second at a time."""
+    """Delay, speed and size of a model's stream on one core, fed a sixtieth of a second at a time.
+
+    Times are of the core's work: waiting for a core that others keep busy does not count.
+    """
     samples = np.resize(samples, STREAM_S * SAMPLE_HZ).astype(np.float32)
     one = voice(model)
     whole = Animator(one.rows, one.rate)
-    began = time.perf_counter()
+    began = time.process_time()
     wanted = np.concatenate([whole.push(samples), whole.finish()])
-    factor = (time.perf_counter() - began) / STREAM_S
+    factor = (time.process_time() - began) / STREAM_S
     again = voice(model)
     animator = Animator(again.rows, again.rate)
     bounds = [int(step * HEARD_S * SAMPLE_HZ) for step in range(STREAM_S * COEFFICIENT_HZ + 1)]
     times, rows = [], []
     for first, last in zip(bounds[:-1], bounds[1:], strict=True):
-        began = time.perf_counter()
+        began = time.process_time()
         rows.append(animator.push(samples[first:last]))
-        times.append(1000 * (time.perf_counter() - began))
+        times.append(1000 * (time.process_time() - began))
     rows.append(animator.finish())
     return {
         "lookahead_ms": one.look_ahead_ms,

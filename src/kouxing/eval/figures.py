@@ -354,10 +354,10 @@ LABELS: dict[str, dict[str, Row]] = {
         "clear_auto": Row("Ordinary speech with `--mouth auto`", "", 0),
         "real_phone_error": Row("Lip reader on real mouths, GRID s1, sentences not seen: phone error", "", 0),
         "dubbed_phone_error": Row("the same on dubbed mouths", "", 0),
-        "phone_ratio": Row("Dubbed over real, phones", "≤", 1.5),
+        "lipread_ratio": Row("Lip-reading error, dubbed over real: phones, which is what the reader reads", "≤", 1.5),
         "real_word_error": Row("Lip reader on real mouths: word error, GRID's grammar known", "", 0),
         "dubbed_word_error": Row("the same on dubbed mouths", "", 0),
-        "word_ratio": Row("Dubbed over real, words", "≤", 1.5),
+        "word_ratio": Row("the same by words, 192 of them", "≤", 1.5),
     },
 }
 """File name -> key -> table line, in the order of the table."""
@@ -410,7 +410,31 @@ ABLATION_COLUMNS = {
 }
 """Parts left out of the animation models (``ablation``), in the same way."""
 
-GRIDS = {"shapes": (SHAPES, SHAPE_COLUMNS, "psnr_db"), "ablation": (ABLATION, ABLATION_COLUMNS, "grid_r")}
+LIPS_ABLATION = {
+    "whole": "`lips`",
+    "no_sync": "without the sync expert",
+    "no_lipread": "without the lip-reading expert",
+    "no_gan": "without critics",
+    "no_perceptual": "without the perceptual loss",
+    "no_texture": "without the texture loss",
+    "no_gradient": "without the gradient loss",
+    "no_landmarks": "without the landmark loss",
+    "no_warp": "without the warp loss",
+    "no_indecision": "without the loss on indecision",
+}
+LIPS_ABLATION_COLUMNS = {
+    "l1": Row("L1", "", 0, digits=4),
+    "sharpness": Row("sharpness / real", "", 0, digits=3),
+    "gap_error_px": Row("error of the read opening, px", "", 0, digits=2),
+    "gap_r": Row("its correlation", "", 0, digits=3),
+}
+"""Losses left out of the generator's last steps (``lips_ablation``)."""
+
+GRIDS = {
+    "lips_ablation": (LIPS_ABLATION, LIPS_ABLATION_COLUMNS, "l1"),
+    "shapes": (SHAPES, SHAPE_COLUMNS, "psnr_db"),
+    "ablation": (ABLATION, ABLATION_COLUMNS, "grid_r"),
+}
 """Tables of rows and columns: file name -> both, and the column that every measured row has."""
 
 MARKED = re.compile(r"(<!-- figures:([\w-]+)( goals)? -->\n).*?(<!-- /figures -->)", re.DOTALL)

@@ -259,8 +259,9 @@ def errors_of(rows: Sequence[dict[str, Any]]) -> dict[str, float]:
         for way in ("real", "dubbed")
         for kind in ("phone", "word")
     }
+    # What the reader reads are phones; words are guessed from them by a grammar.
+    named = {"lipread_ratio": "phone", "word_ratio": "word"}
     ratios = {
-        f"{kind}_ratio": found[f"dubbed_{kind}_error"] / max(found[f"real_{kind}_error"], 1e-9)
-        for kind in ("phone", "word")
+        name: found[f"dubbed_{kind}_error"] / max(found[f"real_{kind}_error"], 1e-9) for name, kind in named.items()
     }
     return found | ratios

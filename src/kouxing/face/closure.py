@@ -65,3 +65,20 @@ def lip_distance(values: Float) -> Float:
         ``[...] float32``.
     """
     return np.asarray(values @ distance_weights(), np.float32)
+
+
+def drawn_together(distance: Float, under: float, typical: float = TYPICAL_DISTANCE) -> Float:
+    """Distances stretched away from the typical one, which stays, until near ones count as closed.
+
+    What lies below falls with its square: no step and no order is lost, so that a curve keeps its shape.
+
+    Args:
+        distance: ``[...]``, negative where lips are pressed.
+        under: what becomes just closed (``CLOSED_SHARE`` of ``typical``).
+        typical: in the unit of both.
+    """
+    closed = CLOSED_SHARE * typical
+    steep = (typical - closed) / (typical - under)
+    stretched = np.minimum(distance, typical - steep * (typical - distance))
+    near = closed * np.square(np.maximum(distance, 0) / under) + np.minimum(distance, 0)
+    return np.asarray(np.where(distance < under, near, stretched), np.float32)

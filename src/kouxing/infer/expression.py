@@ -13,16 +13,23 @@ from kouxing import weights
 from kouxing.arkit import COEFFICIENTS, EMOTIONS
 from kouxing.audio.encoder import around
 from kouxing.audio.features import SILENT_MEL, MelStream
+from kouxing.face.closure import drawn_together, lip_distance
 from kouxing.infer.blinks import Blinks
-from kouxing.infer.mouth import look_ahead_ms
-from kouxing.infer.rest import Rest
+from kouxing.infer.mouth import NAME as MOUTH
+from kouxing.infer.mouth import Mouth, look_ahead_ms
+from kouxing.infer.rest import Rest, nearer
 from kouxing.types import CoefficientTrack, Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
 NAME, LIVE_NAME = "expression", "expression_live"
 """The one looks 247.5 ms ahead, for files; the other 97.5 ms, for streams. Beside each lies its reader of styles."""
+NEAR = 0.05
+"""Lip distances under this become closed lips where ``mouth`` is asked too: a mean of two closes less than either. As
+small as it may be for no group of ``val`` to close worse than without ``mouth`` (docs/log.md)."""
 AT_ONCE = 100
 """Steps given to the network in one call, so that an hour pushed at once does not fill the memory."""
+
+NO_ROWS = np.zeros((0, len(COEFFICIENTS)), np.float32)
 
 Schedule = Callable[[Float], Float]
 """Times ``[n]`` in seconds -> rows ``[n, D]`` for these times."""
@@ -40,6 +47,8 @@ class Expression:
         rate_hz: rows per second; row i stands for time i / rate_hz.
         look_ahead_ms: sound that a row waits for beyond its own time.
         style_width: numbers in a style.
+        mouth: the second opinion on how far neutral lips are apart, and ``mouth_share`` how much it counts; None
+            where it does not.
 
     Raises:
         WeightError: the weights are missing or damaged.
@@ -55,6 +64,9 @@ class Expression:
         self.before_mels, self.after_mels = around(ear)
         self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.after_mels)
         self.style_width = int(self.dimensions["style"])
+        self.mouth_share = float(self.dimensions.get("mouth_share", 0))
+        beside = folder if folder is not None and (folder / f"{MOUTH}.onnx").exists() else None
+        self.mouth = Mouth(threads=threads, folder=beside) if self.mouth_share else None
 
     def read_style(self, track: CoefficientTrack) -> Float:
         """The style ``[S]`` of a reference clip, from how its coefficients move (10 s or more tell most)."""
@@ -96,6 +108,9 @@ class ExpressionStream:
         self._sound = MelStream()
         # A row waits for this much sound after its own frame anyway.
         self._rest = Rest(expression.after_mels // MELS_PER_FRAME)
+        self._mouth = expression.mouth.stream() if expression.mouth is not None else None
+        # Rows that wait for the other opinion, how neutral each is, and what the other says.
+        self._rows, self._neutral, self._told = NO_ROWS, NO_ROWS[:, 0], NO_ROWS[:, 0]
         self._heard = self._given = 0
 
     def push(
@@ -112,7 +127,10 @@ class ExpressionStream:
         samples = np.asarray(samples, np.float32)
         self._heard += len(samples)
         self._rest.hear(samples)
-        return self._run(self._sound.push(samples))
+        self._run(self._sound.push(samples))
+        if self._mouth is not None:
+            self._tell(self._mouth.push(samples))
+        return self._ready()
 
     def finish(self) -> Float:
         """The rows still owed, ``[n, 52]``: with those before, one for every begun video frame."""
@@ -121,12 +139,29 @@ class ExpressionStream:
         rest = self._sound.finish()
         held = len(self._mel) + len(rest) - self._expression.before_mels
         wanted = (rows - self._given) * MELS_PER_FRAME + self._expression.after_mels
-        return self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
+        self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
+        if self._mouth is not None:
+            self._tell(self._mouth.finish())
+        return self._ready()
 
-    def _run(self, mel: Float) -> Float:
+    def _tell(self, rows: Float) -> None:
+        self._told = np.concatenate([self._told, np.maximum(lip_distance(rows), 0)])
+
+    def _ready(self) -> Float:
+        """The next rows, with lips as both say and as silence wants them."""
+        count = len(self._rows) if self._mouth is None else min(len(self._rows), len(self._told))
+        rows, self._rows = self._rows[:count], self._rows[count:]
+        neutral, self._neutral = self._neutral[:count], self._neutral[count:]
+        told, self._told = self._told[:count], self._told[count:]
+        if self._mouth is not None:
+            rows = _agreed(rows, told, neutral, self._expression.mouth_share)
+        rows = self._rest.shut(rows)
+        return rows if self._blinks is None else self._blinks.add(rows)
+
+    def _run(self, mel: Float) -> None:
         self._mel = np.concatenate([self._mel, mel])
         context = self._expression.before_mels + self._expression.after_mels
-        made = [np.zeros((0, len(COEFFICIENTS)), np.float32)]
+        made, neutral = [self._rows], [self._neutral]
         while (steps := min(AT_ONCE, (len(self._mel) - context) // MELS_PER_FRAME)) > 0:
             times = (self._given + np.arange(steps)) / float(self._expression.rate_hz)
             given = {
@@ -139,13 +174,27 @@ class ExpressionStream:
             values, self._ear, self._state = self._expression.session.run(None, given)
             self._mel = self._mel[steps * MELS_PER_FRAME :]
             self._given += steps
-            rows = self._rest.shut(values[0])
-            made.append(rows if self._blinks is None else self._blinks.add(rows))
-        return np.concatenate(made)
+            made.append(values[0])
+            neutral.append(given["emotion"][0, :, EMOTIONS.index("neutral")])
+        self._rows, self._neutral = np.concatenate(made), np.concatenate(neutral)
 
     @staticmethod
     def _quiet(count: int) -> Float:
         return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)
+
+
+def _agreed(rows: Float, told: Float, neutral: Float, share: float) -> Float:
+    """Rows ``[n, 52]`` with lips as far apart as both models say.
+
+    Args:
+        rows: of the one.
+        told: lip distance ``[n]`` of the other, not under 0.
+        neutral: ``[n]`` share of that emotion: strong ones open the mouth by themselves.
+        share: how much the other counts.
+    """
+    own = np.maximum(lip_distance(rows), 0)
+    both = (1 - share) * own + share * told
+    return nearer(rows, neutral * (own - drawn_together(both, NEAR)))
 
 
 def _rows(given: Float | Schedule, times: Float, width: int, what: str) -> Float:

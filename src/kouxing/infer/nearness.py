@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kouxing.face import geometry
-from kouxing.face.closure import CLOSED_SHARE
+from kouxing.face.closure import drawn_together
 from kouxing.infer.speech import FeatureStream
 from kouxing.types import Float
 
@@ -13,19 +13,12 @@ TYPICAL_PX = 14.2
 """Opening of speech's wide mouths in crop pixels (``face.closure.TYPICAL_GAP`` of a face 171 px wide): it stays."""
 NEAR_PX = 3.8
 """Heard openings under this become closed lips; chosen on held-out training speakers for avatars (docs/log.md)."""
-CLOSED_PX = CLOSED_SHARE * TYPICAL_PX
 
 
 def touching(features: Float) -> Float:
-    """Features ``[..., 16]`` with openings stretched away from the typical one until near ones are closed.
-
-    Smooth and without a change of order, so that the curve of openings keeps its shape.
-    """
+    """Features ``[..., 16]`` with openings stretched away from the typical one until near ones are closed."""
     opened = geometry.opening(features)
-    steep = (TYPICAL_PX - CLOSED_PX) / (TYPICAL_PX - NEAR_PX)
-    stretched = np.minimum(opened, TYPICAL_PX - steep * (TYPICAL_PX - opened))
-    near = CLOSED_PX * np.square(np.maximum(opened, 0) / NEAR_PX) + np.minimum(opened, 0)
-    wanted = np.where(opened < NEAR_PX, near, stretched)
+    wanted = drawn_together(opened, NEAR_PX, TYPICAL_PX)
     return np.asarray(features + (wanted - opened)[..., None] * geometry.opening_direction(), np.float32)
 
 

@@ -85,10 +85,13 @@ def _in_pause(quiet: Bool, place: int) -> bool:
 
 
 def nearer(rows: Float, by: Float) -> Float:
-    """Rows ``[n, 52]`` with the lips nearer by ``[n]``: the jaw goes up, and where it cannot, the lips follow."""
+    """Rows ``[n, 52]`` with the lips nearer by ``[n]``: the jaw goes up, and where it cannot, the lips follow.
+
+    Where ``by`` is negative it goes down, and the lips follow beyond its end.
+    """
     made = rows.copy()
-    jaw = np.maximum(rows[:, PLACE["jawOpen"]] - by, 0)
+    jaw = np.clip(rows[:, PLACE["jawOpen"]] - by, 0, 1)
     left = by - (rows[:, PLACE["jawOpen"]] - jaw)
     made[:, PLACE["jawOpen"]] = jaw
-    made[:, PLACE["mouthClose"]] = np.minimum(rows[:, PLACE["mouthClose"]] + left, 1)
+    made[:, PLACE["mouthClose"]] = np.clip(rows[:, PLACE["mouthClose"]] + left, 0, 1)
     return made

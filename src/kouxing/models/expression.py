@@ -24,6 +24,8 @@ REST = -3.0
 EAR_SHARE = 0.8
 """How far neutral lips follow the encoder's own opening. The trunk was trained on the same clips and tells more about
 them than about strangers; its opening, learned from far more variety, is the better guide (docs/log.md)."""
+MOUTH_SHARE = 0.3
+"""How much ``mouth``'s lip distance counts in use beside the own one: the two hear differently and err differently."""
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ class Mouth(nn.Module):
         """c_t ``[B, D]`` and alpha ``[B, span]`` from the window's f ``[B, span, D]`` (additive attention)."""
         past = self.dimensions.past
         if not self.dimensions.attends:
-            return f[:, past], F.one_hot(torch.tensor(past), f.shape[1]).to(f).expand(len(f), -1)
+            return f[:, past], (torch.arange(f.shape[1], device=f.device) == past).to(f).expand(len(f), -1)
         query = asked + self.from_hidden(h)
         score = self.score(torch.tanh(query[:, None] + keys + self.place))[..., 0]
         alpha = (score + known).softmax(-1)
@@ -294,7 +294,8 @@ class MouthStep(nn.Module):
         c, alpha = model._attend(model.from_feature(now), h, f, model.key(f), known)
         own = model._read(h, c)
         contexts, owns = torch.cat([contexts[:, 1:], c[:, None]], 1), torch.cat([owns[:, 1:], own[:, None]], 1)
-        made = own
+        # Export drops inputs that nothing uses: without comparing, the step before is used in name only.
+        made = own + 0 * last
         if size.compares:
             unit = F.normalize(contexts, dim=-1)
             similar = (unit[:, -1:] @ unit.transpose(1, 2))[:, 0] / model.log_tau.exp()

@@ -13,7 +13,7 @@ import torch
 from kouxing import weights
 from kouxing.audio.features import SILENT_MEL
 from kouxing.errors import WeightError
-from kouxing.models.expression import STATISTICS, Expression, ExpressionStep, StyleReader
+from kouxing.models.expression import MOUTH_SHARE, STATISTICS, Expression, ExpressionStep, StyleReader
 from kouxing.models.mouth import STATE, Mouth, MouthStep, shut_lips, to_coefficients
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.train.export import TOLERANCE, _compare, _export, _round_to_half, halve
@@ -103,6 +103,7 @@ def export_expression(
         "ear": ear.as_dict(),
         "closing": asdict(step.closing),
         "ear_share": step.share,
+        "mouth_share": MOUTH_SHARE if size.shuts else 0,
         "rate_hz": FRAME_HZ,
     }
     name = "expression_live" if ear.earlier else "expression"
