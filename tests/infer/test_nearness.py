@@ -6,7 +6,7 @@ import numpy as np
 
 from kouxing.face import geometry
 from kouxing.face.closure import CLOSED_SHARE
-from kouxing.infer.lips import PRESSED_PX, pressed
+from kouxing.face.pressed import PRESSED_PX, pressed
 from kouxing.infer.nearness import NEAR_PX, TYPICAL_PX, Touching, touching
 
 CLOSED_PX = CLOSED_SHARE * TYPICAL_PX
