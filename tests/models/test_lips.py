@@ -12,6 +12,7 @@ from kouxing.models.lips import (
     MOST_BLUE,
     MOST_GREEN,
     MOST_RED,
+    MOST_VIOLET,
     PRESETS,
     Lips,
     LipsDimensions,
@@ -118,12 +119,15 @@ def test_paint_is_red_to_grey_unless_references_are_not() -> None:
         torch.testing.assert_close(mouth_hue(mouth, skin), mouth)
     green, violet = mouth_hue(pixel(0.2, 0.8, 0.3), skin), mouth_hue(pixel(0.5, 0.3, 0.9), skin)
     torch.testing.assert_close(green, pixel(0.2, 0.2 + MOST_GREEN, 0.2 + MOST_BLUE))
-    torch.testing.assert_close(violet, pixel(0.5, 0.3, 0.5 + MOST_BLUE))
-    scarlet, lipstick = pixel(0.9, 0.1, 0.2), pixel(0.9, 0.1, 0.15)
+    torch.testing.assert_close(violet, pixel(0.5, 0.3, 0.3 + MOST_VIOLET))
+    purple = pixel(0.7, 0.5, 0.7)
+    torch.testing.assert_close(mouth_hue(purple, skin), pixel(0.7, 0.5, 0.5 + MOST_VIOLET))
+    torch.testing.assert_close(mouth_hue(purple, pixel(0.6, 0.4, 0.6)), purple)
+    scarlet, lipstick = pixel(0.9, 0.1, 0.14), pixel(0.9, 0.1, 0.12)
     paler = mouth_hue(scarlet, skin)
     assert float(paler[0, 0] - paler[0, 1]) == pytest.approx(MOST_RED)
     for one in (paler, scarlet):
-        assert float((one.flatten() * torch.tensor(LUMA)).sum()) == pytest.approx(0.3506, abs=1e-3)
+        assert float((one.flatten() * torch.tensor(LUMA)).sum()) == pytest.approx(0.3438, abs=1e-3)
     torch.testing.assert_close(mouth_hue(scarlet, lipstick), scarlet)
     shirt = pixel(0.1, 0.3, 0.7)
     torch.testing.assert_close(mouth_hue(shirt, shirt), shirt)
