@@ -130,7 +130,8 @@ def rivals(options: argparse.Namespace, node: Node) -> dict[str, float]:
     """Judge all ways, print the table, give the figures."""
     from kouxing.data.animate import load_takes
     from kouxing.data.footage import cache_folder
-    from kouxing.eval.animate import GROUPS, LIVE, loudness, samples_of, speaker
+    from kouxing.eval.animate import loudness, samples_of, speaker
+    from kouxing.eval.animate_findings import GROUPS, LIVE
 
     takes = [take for take in load_takes(options.data, options.split) if take.group in GROUPS]
     if not takes:
@@ -182,7 +183,7 @@ def compared(takes: Sequence, ways: dict[str, Way], near: dict[str, np.ndarray])
     from rich.console import Console
     from rich.table import Table
 
-    from kouxing.eval.animate import GROUPS, best_threshold, findings
+    from kouxing.eval.animate_findings import GROUPS, best_threshold, findings
 
     table = Table(title="animate against rivals (rivals' closure thresholds fitted in hindsight)")
     for head in (

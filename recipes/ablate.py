@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from kouxing.eval import figures
+from kouxing.eval.rows.grids import ABLATION_COLUMNS
 from kouxing.models.mouth import MouthDimensions
 from kouxing.train import expression, mouth
 from kouxing.train.loop import Schedule, best_figures
 
-MEASURES = tuple(figures.ABLATION_COLUMNS)
+MEASURES = tuple(ABLATION_COLUMNS)
 
 Train = Callable[[Path, Schedule], object]
 

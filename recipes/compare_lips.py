@@ -32,12 +32,14 @@ from kouxing.data.lips import LipsSamples
 from kouxing.data.references import APART
 from kouxing.errors import KouxingError
 from kouxing.eval import figures, metrics
+from kouxing.eval.rows.grids import SHAPE_COLUMNS
 from kouxing.face.geometry import opening
 from kouxing.face.mask import mask as jaw_mask
 from kouxing.face.track import FaceTracker
 from kouxing.models.lips import PRESETS, Lips
 from kouxing.train import restore, shape, speech
-from kouxing.train.lips import WEIGHTS, LipsTask, held_out_sample
+from kouxing.train.lips_held_out import GIVEN, held_out_sample
+from kouxing.train.lips_task import WEIGHTS, LipsTask
 from kouxing.train.loop import BEST, Schedule, load_tensors, train
 from kouxing.types import Bytes, FaceTrack, Float
 from kouxing.units import CROP_PX, HALF_PX
@@ -233,7 +235,7 @@ def painted(model: nn.Module, clip: Footage, features: Float, frames: np.ndarray
     made = []
     for some in np.array_split(frames, -(-len(frames) // CHUNK)):
         sample = held_out_sample(clip, features, some, model.dimensions, usable)
-        inputs = [torch.from_numpy(sample[one]) for one in ("frame", "references", "audio", "own", "stances")]
+        inputs = [torch.from_numpy(sample[one]) for one in GIVEN]
         lower = model(*inputs)[0].permute(0, 2, 3, 1).numpy()
         made += [
             laid(model, clip.crop(int(at)), new, clip.jaw[at], clip.lips[at])
@@ -357,7 +359,7 @@ def compare(world: World, names: Sequence[str], schedule: Schedule, images: Path
 
 def write(rows: Mapping[str, Mapping[str, Any]], schedule: Schedule) -> None:
     """``docs/figures/shapes.json``."""
-    told = {f"{name}_{key}": row[key] for name, row in rows.items() for key in figures.SHAPE_COLUMNS if key in row}
+    told = {f"{name}_{key}": row[key] for name, row in rows.items() for key in SHAPE_COLUMNS if key in row}
     command = "python recipes/compare_lips.py --data DATA --speech RUN"
     if set(rows) != set(ENTRIES):
         command += f" --only {' '.join(rows)}"

@@ -10,6 +10,8 @@ import pytest
 
 from kouxing.errors import DataError
 from kouxing.eval import figures
+from kouxing.eval.rows import LABELS
+from kouxing.eval.rows.row import Row
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,13 +27,13 @@ def test_the_pages_are_what_was_measured(page: str) -> None:
 
 def test_rows_with_a_goal_bring_what_they_speak_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = {
-        "a": figures.Row("Speed", "", 0),
-        "b": figures.Row("the same, slowly", "≥", 2),
-        "c": figures.Row("Size", "", 0),
-        "d": figures.Row("the same, packed", "", 0),
-        "e": figures.Row("Weight", "≤", 3),
+        "a": Row("Speed", "", 0),
+        "b": Row("the same, slowly", "≥", 2),
+        "c": Row("Size", "", 0),
+        "d": Row("the same, packed", "", 0),
+        "e": Row("Weight", "≤", 3),
     }
-    monkeypatch.setitem(figures.LABELS, "some", rows)
+    monkeypatch.setitem(LABELS, "some", rows)
     figures.write("some", "x", {"a": 1.0, "b": 3.0, "unnamed": 4.0}, folder=tmp_path)
     made = figures.tables("<!-- figures:some goals -->\n<!-- /figures -->\n", tmp_path)
     assert [line.split("|")[1].strip() for line in made.splitlines() if line.startswith("| ")][1:] == [

@@ -1,5 +1,14 @@
 """A user's mistakes: what is wrong, where, and what to do. The CLI prints them in one line and exits with 2."""
 
+import zlib
+from tokenize import TokenError
+from zipfile import BadZipFile
+
+NO_ARRAYS: tuple[type[Exception], ...] = (
+    OSError, KeyError, ValueError, TypeError, EOFError, BadZipFile, TokenError, zlib.error
+)  # fmt: skip
+"""What reading arrays from a file raises where it is missing, damaged, or holds something else."""
+
 
 class KouxingError(Exception):
     """Base of all errors that a user can mend. ``str(error)`` is one line."""

@@ -158,7 +158,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_training_without_pytorch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(import_module("kouxing.cli.train"), "find_spec", lambda name: None)
+    monkeypatch.setattr(import_module("kouxing.cli.train.options"), "find_spec", lambda name: None)
     assert cli.run(["train", "lips", "--data", str(tmp_path)]) == 2
     assert "kouxing[train]" in only_line(capsys)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -14,6 +15,7 @@ from kouxing.data.lips import MARGIN_PX, LipsSamples, mask, region, select
 from kouxing.data.speech import SpeechWindows, shares
 from kouxing.face import geometry
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
+from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
 from kouxing.face.pressed import pressed
 from kouxing.units import HALF_PX, MELS_PER_FRAME
@@ -59,13 +61,19 @@ def test_mask_hides_everything_below(footage: list[Footage]) -> None:
 
 def test_region_counts_the_mouth_most(footage: list[Footage]) -> None:
     lips = footage[0].lips[0]
-    weight = region(lips, 180, 240)
+    weight = region(lips, footage[0].jaw[0])
     x, y = lips.mean(0)
     assert weight.shape == (32, 64)
-    chin, cheek, background = weight[20, 32], weight[20, 16], weight[0, 0]
-    assert weight[int((y - HALF_PX) / 4), int(x / 4)] > 3.5 > 1.2 > chin > 0.9
-    # The face is an oval: so low, a cheek is at its rim.
-    assert chin > cheek > 0.4 > background
+    chin, background = weight[20, 32], weight[0, 0]
+    assert weight[int((y - HALF_PX) / 4), int(x / 4)] > 3.5 > 1.2 > chin > 0.9 > 0.4 > background
+
+
+def test_region_is_what_is_pasted(footage: list[Footage]) -> None:
+    lips, jaw = footage[0].lips[0], footage[0].jaw[0]
+    pasted = paste_mask(np.eye(2, 3, dtype=np.float32), jaw, lips)[HALF_PX:]
+    weight = cv2.resize(region(lips, jaw, 0.0), pasted.shape[::-1], interpolation=cv2.INTER_NEAREST)
+    assert (weight[pasted == 1] > 0.85).all() and (weight[pasted == 0] < 0.45).all()
+    assert region(lips, jaw, 1.0).max() == pytest.approx(2.0, abs=0.05)
 
 
 def samples(footage: list[Footage]) -> LipsSamples:
@@ -96,7 +104,7 @@ def test_resting_runs_show_closed_lips_under_silence(footage: list[Footage]) -> 
     closed = np.arange(len(clip)) % 10 < 4
     lips[closed, GAP_UPPER] = lips[closed, GAP_LOWER]
     shut, clip = dataclasses.replace(clip, lips=lips), dataclasses.replace(clip, lips=parted)
-    made = LipsSamples([shut], [clip.geometry + 5], clips=8, run=2, window=11, spacing=1, seed=1, resting=1.0)(0)
+    made = LipsSamples([shut], [clip.geometry + 5], clips=16, run=2, window=11, spacing=1, seed=1, resting=1.0)(0)
     assert bool(geometry.gap(made["lips"].numpy()).max() < 1e-3)
     middle = made["audio"][:, 5].numpy()
     assert np.allclose(middle, pressed(np.zeros(16, np.float32)), atol=1e-6)

@@ -12,7 +12,8 @@ from rich.console import Console
 from kouxing.arkit import PLACE
 from kouxing.data.animate import Take
 from kouxing.eval import figures
-from kouxing.eval.animate import AnimateReport, figures_of, findings
+from kouxing.eval.animate import AnimateReport, figures_of
+from kouxing.eval.animate_findings import findings
 from kouxing.face.closure import TYPICAL_DISTANCE, lip_distance
 from kouxing.types import Float
 

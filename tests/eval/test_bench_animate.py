@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -15,18 +13,12 @@ from fake_data import make_data
 from kouxing.arkit import MEDIAPIPE
 from kouxing.eval import outside
 from kouxing.text.phones import MOUTHS
-
-BENCH = Path(__file__).parents[2] / "benchmarks" / "bench_animate.py"
+from scripts import script
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench_animate", BENCH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_animate"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/bench_animate.py")
 
 
 @pytest.fixture

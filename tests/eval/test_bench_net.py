@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from scripts import script
+
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
-BENCH = Path(__file__).parents[2] / "benchmarks" / "bench_net.py"
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("bench_net", BENCH)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["bench_net"] = module
-    spec.loader.exec_module(module)
-    return module
+    return script("benchmarks/bench_net.py")
 
 
 def test_reference_has_the_published_size(bench: ModuleType, tmp_path: Path) -> None:

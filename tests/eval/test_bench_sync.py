@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -13,22 +11,12 @@ import pytest
 from fake_media import make_video, wave
 from kouxing.media.reader import load_sound
 from kouxing.units import SAMPLE_HZ
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+from scripts import script
 
 
 @pytest.fixture(scope="module")
 def bench() -> ModuleType:
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec = importlib.util.spec_from_file_location("bench_sync", BENCHMARKS / "bench_sync.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["bench_sync"] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
+    return script("benchmarks/bench_sync.py")
 
 
 @pytest.mark.parametrize("late", [-12, -1, 7])

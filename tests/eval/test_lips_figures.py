@@ -9,6 +9,7 @@ import pytest
 
 from kouxing.eval import figures
 from kouxing.eval.lips_figures import lips_figures
+from kouxing.eval.rows import LABELS
 
 
 def row(part: str = "wild", **more: Any) -> dict[str, Any]:
@@ -75,7 +76,7 @@ def test_each_table_gets_the_figures_that_it_has_lines_for() -> None:
     assert set(figures.of_table("dub", found)) == {"self_r_grid", "psnr_gain_db"}
     assert set(figures.of_table("lips", found)) == {"self_r_grid", "lsec_gap", "r_lang_en"}
     assert figures.of_table("of my own", found) == found
-    known = {key for key in figures.LABELS["lips"] if not key.startswith(("fit_", "opening_", "quiet_"))}
+    known = {key for key in LABELS["lips"] if not key.startswith(("fit_", "opening_", "quiet_"))}
     assert {"cross_r_grid", "silence_score", "drift", "flicker_ratio", "perceptual_gain"} <= known
 
 

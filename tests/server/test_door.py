@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,14 @@ from kouxing.server import limits
 from kouxing.server.app import create_app
 from kouxing.server.limits import Addresses, Bucket, Limits
 from kouxing.server.live import Live
+from kouxing.server.protocol import Refused
 from kouxing.server.routes import model_router
 from kouxing.server.security import Guard
 from kouxing.server.serve import Order, build
 from server.live_world import PoolAtHand
 
 MODEL = "/v1/models/face_landmarker.task"
+HELLO = '{"kouxing": 1}'
 
 
 class Asker:
@@ -43,6 +46,31 @@ class Asker:
                 return await client.get(path, headers=headers)
 
         return asyncio.run(ask())
+
+
+class Caller:
+    """A WebSocket to a server in this process, from an address."""
+
+    def __init__(self, app: Any, address: str) -> None:
+        self._in: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._out: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._in.put_nowait({"type": "websocket.connect"})
+        scope = {
+            "type": "websocket", "path": "/v1/live", "raw_path": b"/v1/live", "query_string": b"", "root_path": "",
+            "scheme": "ws", "headers": [(b"host", b"localhost")], "client": (address, 5), "subprotocols": [],
+            "asgi": {"version": "3.0"},
+        }  # fmt: skip
+        self._task = asyncio.ensure_future(app(scope, self._in.get, self._out.put))
+
+    async def heard(self) -> dict[str, Any]:
+        return await asyncio.wait_for(self._out.get(), 20)
+
+    def say(self, text: str) -> None:
+        self._in.put_nowait({"type": "websocket.receive", "text": text})
+
+    async def leave(self) -> None:
+        self._in.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.wait_for(self._task, 20)
 
 
 def test_who_asks_too_often_is_told_when_to_come_again() -> None:
@@ -65,6 +93,14 @@ def test_tokens_cannot_be_tried_without_end() -> None:
     assert statuses == [401] * 5 + [429] * 3
 
 
+@pytest.mark.parametrize("origin", ["http://[", "http://]x", "http://[::1", "null", "\x7f"])
+def test_origins_that_are_none_are_refused(origin: str) -> None:
+    with pytest.raises(Refused, match="other sites"):
+        Guard("127.0.0.1").check_origin({"host": "localhost:8765", "origin": origin})
+    with pytest.raises(OptionError, match="--allow-origin"):
+        Guard("127.0.0.1", origins=[origin])
+
+
 def test_nought_is_no_limit() -> None:
     asker = Asker(Limits(http_hz=0, http_burst=1))
     assert {asker.get("/v1/sessions").status_code for _ in range(5)} == {200}
@@ -80,6 +116,48 @@ def test_one_network_is_one_address_and_memory_is_bounded(monkeypatch: pytest.Mo
     for number in range(100):
         known.wait_s(f"10.0.0.{number}", 0.0)
     assert len(known._buckets) <= 10
+
+
+def test_one_address_cannot_hold_all_places_without_a_hello() -> None:
+    async def story() -> None:
+        live = Live(PoolAtHand(), Guard("127.0.0.1", "the right one"), Limits(strangers=2, hello_s=600))  # type: ignore[arg-type]
+        app = create_app(live, page=Path("nowhere"))
+
+        async def entered(address: str) -> Caller:
+            caller = Caller(app, address)
+            assert (await caller.heard())["type"] == "websocket.accept"
+            await asyncio.sleep(0)
+            return caller
+
+        async def refused(address: str) -> None:
+            caller = await entered(address)
+            error = json.loads((await caller.heard())["text"])["error"]
+            assert error["code"] == "busy" and "2 connections from one address" in error["message"]
+            assert (await caller.heard())["code"] == 4429
+
+        first, second = await entered("2001:db8::1"), await entered("2001:db8::2")
+        await refused("2001:db8::3")
+        # Others are not shut out by that, loopback's bound is its own.
+        others = [await entered("10.0.0.7"), await entered("127.0.0.1"), await entered("127.0.0.1")]
+        await refused("127.0.0.1")
+        assert live.counts.refused["busy"] == 2
+        # A hello with the token, one without it, and leaving: each frees a place.
+        first.say(json.dumps({**json.loads(HELLO), "token": "the right one"}))
+        assert "session" in json.loads((await first.heard())["text"])
+        third = await entered("2001:db8::3")
+        await refused("2001:db8::4")
+        second.say(HELLO)
+        assert json.loads((await second.heard())["text"])["error"]["code"] == "token"
+        fourth = await entered("2001:db8::4")
+        await third.leave()
+        fifth = await entered("2001:db8::5")
+        await refused("2001:db8::6")
+        for caller in (first, second, fourth, fifth, *others):
+            await caller.leave()
+        assert live.connections == 0 and not live.strangers._waiting
+        await live.close()
+
+    asyncio.run(story())
 
 
 @given(st.lists(st.floats(0, 3), max_size=40))

@@ -14,7 +14,7 @@ from infer.fake_parts import FixedTracker, FlatLips, black_between, fake_parts, 
 from kouxing.audio.encoder import SpeechEncoder
 from kouxing.errors import KouxingError, MediaError, NoFaceError, NoVideoError, OptionError
 from kouxing.media.colour import to_rgb
-from kouxing.server.footage import CLOSED, Pictures, bytes_of, frame_of, load, prepare
+from kouxing.server.footage import CLOSED, LOOP, Pictures, bytes_of, frame_of, load, prepare
 from kouxing.server.idle_loop import place
 from kouxing.server.live_features import ROWS_AHEAD
 from kouxing.server.speakers import FADE, FootageSpeaker, mixed
@@ -104,6 +104,16 @@ def test_a_half_made_folder_is_not_taken(video: Path, folder: Path, tmp_path: Pa
     with pytest.raises(MediaError, match="no prepared footage"):
         load(tmp_path)
     assert prepare(video, tmp_path, side_px=128, parts=fake_parts()).pictures == load(folder).pictures
+
+
+@pytest.mark.parametrize("half", [b"", b"PK\x03\x04 no archive"])
+def test_a_damaged_folder_is_told_of_and_made_anew(video: Path, tmp_path: Path, half: bytes) -> None:
+    made = prepare(video, tmp_path, side_px=128, parts=fake_parts())
+    (tmp_path / LOOP).write_bytes(half)
+    with pytest.raises(MediaError, match="holds no prepared footage") as caught:
+        load(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert prepare(video, tmp_path, side_px=128, parts=fake_parts()).pictures == made.pictures
 
 
 def test_silence_plays_the_closed_mouth_forth_and_back_without_the_network(folder: Path) -> None:

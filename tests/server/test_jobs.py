@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,17 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+import httpx
+
 from kouxing.server import jobs as module
-from kouxing.server.job_routes import _ending
+from kouxing.server.app import create_app
+from kouxing.server.job_routes import _ending, job_router
 from kouxing.server.jobs import Job, Jobs
 from kouxing.server.limits import Limits
+from kouxing.server.live import Live
 from kouxing.server.protocol import Refused
+from kouxing.server.security import Guard
+from server.live_world import PoolAtHand
 
 READ = (
     "import json, sys, time, os, pathlib\norder = json.loads(sys.stdin.readline())\n"
@@ -86,6 +92,19 @@ def test_a_job_that_fails_says_why(script: str, error: str) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks into /proc")
+def test_a_job_whose_process_cannot_be_started_says_so_and_takes_no_place() -> None:
+    async def run() -> None:
+        jobs = Jobs(Limits(jobs=1), ["/no/such/program"])
+        try:
+            for _ in range(2):
+                told = await asyncio.wait_for(over(jobs, jobs.make("score")), 10)
+                assert told[-1]["state"] == "failed" and "cannot be started" in told[-1]["error"]
+        finally:
+            await jobs.close()
+
+    asyncio.run(run())
+
+
 def test_a_cancelled_job_ends_with_all_its_processes() -> None:
     async def story(jobs: Jobs) -> None:
         job = jobs.make("dub")
@@ -147,6 +166,36 @@ def test_results_that_nobody_fetches_are_removed(monkeypatch: pytest.MonkeyPatch
             await asyncio.sleep(0.02)
 
     play(WORKS, story, job_keep_s=0.1)
+
+
+@pytest.mark.parametrize(
+    ("pause_s", "limits", "told"),
+    [
+        (0.01, {"upload_whole_s": 0.3}, "was not complete after 0.005 minutes"),
+        (60.0, {"upload_idle_s": 0.1}, "stood still for 0.1 s"),
+    ],
+    ids=["drips", "stands"],
+)
+def test_an_upload_that_does_not_end_gives_its_place_back(pause_s: float, limits: dict[str, float], told: str) -> None:
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="speech"; filename="a.wav"\r\n\r\n'
+        for _ in range(1000):
+            yield b"x"
+            await asyncio.sleep(pause_s)
+
+    async def story(jobs: Jobs) -> None:
+        live = Live(PoolAtHand(), Guard("127.0.0.1"), jobs.limits)  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(create_app(live, [job_router(jobs)], Path("nowhere")))
+        form = {"content-type": "multipart/form-data; boundary=x"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            # The only place is free again each time.
+            for _ in range(2):
+                answer = await client.post("/v1/jobs/animate", content=slowly(), headers=form)
+                error = answer.json()["error"]
+                assert answer.status_code == 400 and error["code"] == "timeout", error
+                assert told in error["message"] and "\n" not in error["message"]
+
+    play(WORKS, story, jobs=1, **limits)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from kouxing.server.mocap_frames import Capture, Frame
 from kouxing.server.mocap_out import follower
 from kouxing.server.outlet import Event, Item
 from kouxing.server.protocol import Rows
-from kouxing.server.session import Session, Wish
+from kouxing.server.session import Session
+from kouxing.server.wish import Wish
 from kouxing.types import Float
 from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
 from server.live_world import Hands, PoolAtHand, voice

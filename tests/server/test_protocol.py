@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from kouxing.server import protocol
 from kouxing.server.protocol import Frame, Kind, Refused, Rows
 from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
+from scripts import script
 
 GOLDEN = Path(__file__).parent / "golden"
 INDEX: dict[str, dict[str, Any]] = json.loads((GOLDEN / "index.json").read_text(encoding="utf-8"))
@@ -67,11 +67,7 @@ def test_golden_faults_are_refused_in_one_line(name: str) -> None:
 
 
 def test_the_golden_files_are_those_of_the_script() -> None:
-    spec = importlib.util.spec_from_file_location("make_golden", Path(__file__).with_name("make_golden.py"))
-    assert spec is not None and spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    made = script.files()
+    made = script("tests/server/make_golden.py").files()
     assert sorted(f"{name}.bin" for name in made) == sorted(INDEX)
     for name, (data, _) in made.items():
         assert (GOLDEN / f"{name}.bin").read_bytes() == data

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import threading
+import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -122,7 +126,7 @@ def test_one_that_dies_again_and_again_ends_the_stream() -> None:
         while not stream.failed:
             before = stream.counts.restarts
             if stream._process is not None:
-                stream._process.kill()
+                stream._process.end()
             stream._lost = max(stream._lost, render_stream.RESTARTS - 1)
             await until(lambda before=before: stream.failed or stream.counts.restarts > before)
         await watcher.ended()
@@ -198,3 +202,48 @@ def test_rooms_for_sound_are_bounded() -> None:
     stream = RenderedStream(LampPlan())
     second = np.zeros(25 * SAMPLES_PER_FRAME, np.float32)
     assert stream.push_sound(second, live=True) == int(LIVE_S * 16_000)
+
+
+def test_a_process_that_hangs_while_somebody_speaks_holds_up_nothing_and_is_replaced() -> None:
+    waits: list[float] = []
+
+    async def scene(stream: RenderedStream, watcher: Watcher) -> None:
+        stream.push_sound(tone(20.0))
+        await until(lambda: stream.counts.pictures > 2)
+        hanging = stream._process.pid
+        os.kill(hanging, signal.SIGSTOP)
+        # Should the stream wait for it, then not for ever.
+        rescue = threading.Timer(12, os.kill, (hanging, signal.SIGKILL))
+        rescue.start()
+        last = time.monotonic()
+        while not stream.counts.restarts and not stream.failed:
+            await asyncio.sleep(0.01)
+            now = time.monotonic()
+            waits.append(now - last)
+            last = now
+        rescue.cancel()
+        at = stream.counts.pictures
+        await until(lambda: stream.counts.pictures > at + 10)
+
+    stream, _ = play(LampPlan(), scene)
+    assert stream.counts.restarts == 1 and max(waits) < 3
+
+
+def test_a_replacement_that_hangs_before_it_is_ready_is_replaced_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    start_s = render_stream.START_S
+
+    async def scene(stream: RenderedStream, watcher: Watcher) -> None:
+        await until(lambda: stream.counts.pictures > 2)
+        os.kill(stream._process.pid, signal.SIGKILL)
+        await until(lambda: stream.counts.restarts == 1)
+        os.kill(stream._process.pid, signal.SIGSTOP)
+        assert not stream._ready.is_set()
+        monkeypatch.setattr(render_stream, "START_S", 0.3)
+        await until(lambda: stream.counts.restarts == 2)
+        monkeypatch.setattr(render_stream, "START_S", start_s)
+        at = stream.counts.pictures
+        await until(lambda: stream.counts.pictures > at)
+
+    stream, watcher = play(LampPlan(), scene)
+    assert stream.counts.restarts == 2 and stream.failed is None
+    assert [one.tick for one in watcher.sound] == list(range(len(watcher.sound)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import wave
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,7 +215,7 @@ def test_a_stream_that_fails_lets_its_viewers_go(monkeypatch: pytest.MonkeyPatch
         await until(lambda: viewer.frames["video"])
         stream = hub.stream_of(name)
         stream._lost = 100
-        stream._process.kill()
+        stream._process.end()
         await until(lambda: stream.failed and not hub.told() and hub.counts()["viewers"] == 0)
         await viewer.close()
 
@@ -366,6 +367,11 @@ def test_speech_is_sent_as_a_file(tmp_path: Path) -> None:
         assert said.json() == {"seconds": 1.0}
         wrong = client.post(f"{place}/speech", content=b"no sound at all" * 100)
         assert wrong.status_code == 415 and "kouxing-speech" not in wrong.text
+        with wave.open(str(tmp_path / "speech.wav"), "wb") as file:
+            file.setparams((1, 2, 48_000, 0, "NONE", ""))
+            file.writeframes(bytes(2))
+        short = client.post(f"{place}/speech", content=(tmp_path / "speech.wav").read_bytes())
+        assert short.status_code == 415
         large = client.post(f"{place}/speech", content=(b"x" * (1 << 20) for _ in range((SPEECH_BYTES >> 20) + 1)))
         assert large.status_code == 413
         assert client.post(f"{place}/interrupt").status_code == 204

@@ -38,6 +38,12 @@ def test_messages_of_any_kind(messages: list[bytes | str]) -> None:
     assert np.isfinite(peer.stream.waiting_s)
 
 
+@pytest.mark.parametrize("message", ["[" * 60_000, '{"event":' * 7_000, '{"event": ' + "9" * 5_000 + "}"])
+def test_messages_that_no_reader_can_hold(message: str) -> None:
+    peer = object.__new__(Peer)
+    assert peer._message(message, lambda problem: None) == 'orders are JSON objects with "event"'
+
+
 @given(st.text(max_size=400))
 def test_texts_that_are_no_offers(text: str) -> None:
     with pytest.raises(OptionError) as told:

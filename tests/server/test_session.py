@@ -17,7 +17,8 @@ from kouxing.server.limits import Limits
 from kouxing.server.outlet import Event, Item, Outlet, SoundBlock
 from kouxing.server.protocol import Refused, Rows
 from kouxing.server.resting import Resting
-from kouxing.server.session import Session, Wish
+from kouxing.server.session import Session
+from kouxing.server.wish import Wish
 from kouxing.types import Float
 from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
 from server.live_world import Hands, PoolAtHand, Said, speak, voice
@@ -275,6 +276,31 @@ def test_texts_take_their_turn_and_come_with_their_words() -> None:
     assert world.session.counts.dropped == 1600
     numbers, _ = world.rows
     assert numbers == list(range(len(numbers)))
+
+
+def test_the_next_piece_of_a_text_is_taken_as_soon_as_there_is_room() -> None:
+    words = 12
+    made: list[str] = []
+    waiting: list[float] = []
+
+    async def speech(text: str, language: str) -> Any:
+        async for piece in speak(text, language):
+            made.append(piece.text)
+            yield piece
+
+    async def story(world: World) -> None:
+        world.session._texts._speak = speech
+        world.session.say("word " * words)
+        await world.pass_(0.2)
+        while len(made) < words:
+            waiting.append(world.session.queued_s)
+            await world.pass_(1 / COEFFICIENT_HZ)
+        # Not only when nothing waits any more; nor is there more than the bound and one piece.
+        lead_s = world.limits.lead_s
+        assert min(waiting) > 0.8 * lead_s and max(waiting) < lead_s + 0.5
+
+    run(story)
+    assert len(waiting) > 60
 
 
 def test_an_interrupted_text_says_no_more() -> None:

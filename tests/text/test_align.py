@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kouxing.errors import OptionError
-from kouxing.text.align import align, expected, reliability, same, shuffled
+from kouxing.text.align import SHORTEST_PAUSE, align, reliability, same, shuffled
+from kouxing.text.align_graph import FINAL, NOBODY, expected, graph_of
 from kouxing.text.phones import CLASS, MOUTHS, REST
 from kouxing.text.pronounce import Said
 from kouxing.text.rows import WIDTH, text_rows
@@ -180,3 +181,48 @@ def test_rows_tell_classes_and_times() -> None:
     later = np.roll(classes, 4)
     both = text_rows(np.stack([classes, later]), 8)
     np.testing.assert_allclose(both, (rows + text_rows(later, 8)) / 2, atol=1e-6)
+
+
+def test_strange_voices_that_are_held_for_pauses_are_told_by_how_loud_they_are() -> None:
+    log_probs, loud = heard(SOUND), np.full(130, -0.8)
+    loud[20:60] = loud[75:120] = 1.0
+    # "foo" is held for a pause, though its sounds come second.
+    log_probs[40:60, REST] = np.log(0.9)
+    log_probs[40:60] -= np.log(np.exp(log_probs[40:60]).sum(1, keepdims=True))
+    log_probs[40:60, REST] += 1.5
+    text = Transcript((Cue("bee foo a so"),), "t")
+    times = [
+        [(round(word.start_s, 2), round(word.end_s, 2)) for word in align(log_probs, text, Book(), **given).words]  # type: ignore[arg-type]
+        for given in ({}, {"loud": loud}, {"loud": loud, "lost": np.arange(130) >= 122})
+    ]
+    assert times[0][1] != (0.4, 0.6) and times[1] == times[2] == [(0.2, 0.4), (0.4, 0.6), (0.75, 0.91), (0.91, 1.2)]
+    # Where all of the sound is gone nothing is loud.
+    found = align(log_probs, text, Book(), np.ones(130, bool), loud=loud)  # type: ignore[arg-type]
+    assert len(found.words) == 4
+
+
+def test_sounds_before_a_pause_are_drawn_out() -> None:
+    said = [ways for _, ways in Book().sentence("so a so")]
+    graph = graph_of(said)
+    first = graph.word == 0
+    vowel = graph.lengths[first & (graph.emits == CLASS["rounded-mid"])]
+    assert len(vowel) == 2 and vowel.max() == pytest.approx(FINAL * vowel.min())
+    assert (first & (graph.emits == CLASS["sibilant"])).sum() == 1
+    # The pause comes after the drawn out vowel only, the next word after both ways.
+    drawn = int(np.flatnonzero(graph.lengths == vowel.max())[0])
+    pause = int(np.flatnonzero(graph.word == NOBODY)[1])
+    assert [one for one in graph.before[pause] if one < len(graph.emits)] == [drawn]
+    # The end of all is drawn out as well, and without pauses nothing else is.
+    bare = graph_of(said, pauses=False)
+    assert (bare.word != NOBODY).all() and len(bare.emits) == 7 and bare.ends.sum() == 1
+    assert bare.lengths[bare.ends][0] == pytest.approx(vowel.max())
+
+
+def test_a_pause_between_words_has_a_least_length() -> None:
+    parts = [("rest", 20), ("bilabial", 8), ("spread", 12), ("rest", 3), ("labiodental", 10), ("rounded-close", 10),
+             ("rest", 20)]  # fmt: skip
+    found = align(heard(parts), Transcript((Cue("bee foo"),), "t"), Book())  # type: ignore[arg-type]
+    assert found.words[0].end_s == found.words[1].start_s and (found.classes[20:63] != REST).all()
+    longer = [*parts[:3], ("rest", SHORTEST_PAUSE), *parts[4:]]
+    found = align(heard(longer), Transcript((Cue("bee foo"),), "t"), Book())  # type: ignore[arg-type]
+    assert (found.classes == REST).sum() == 40 + SHORTEST_PAUSE

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from kouxing.errors import OptionError
-from kouxing.text.phones import CLASS
-from kouxing.text.pronounce import Pronouncer
+from kouxing.text.phones import CLASS, MOUTHS
+from kouxing.text.pronounce import Pronouncer, Said
 
 pytest.importorskip("espeakng_loader")
 
@@ -33,3 +33,33 @@ def test_what_nobody_can_say_is_refused(english: Pronouncer) -> None:
         english.ways("—")
     with Pronouncer("xx-none") as nobody, pytest.raises(OptionError, match="no such voice"):
         nobody.ways("a")
+
+
+def names(ways: tuple[Said, ...]) -> list[list[str]]:
+    return [[MOUTHS[place].name for place in way.places] for way in ways]
+
+
+def test_words_are_also_said_as_they_are_among_others(english: Pronouncer) -> None:
+    told = english.sentence("He had more a & then: a boat of the boats.")
+    assert [word for word, _ in told] == ["He", "had", "more", "a", "then", "a", "boat", "of", "the", "boats"]
+    # Weak beside strong; "of the" is said as one, and so each only as it is alone.
+    assert names(told[5][1]) == [["mid", "spread"], ["open"]]
+    assert names(told[2][1]) == [["bilabial", "rounded-mid"], ["bilabial", "rounded-mid", "rhotic"]]
+    assert [len(ways) for _, ways in told[7:9]] == [1, 1]
+    # Alone, a word has no neighbours.
+    assert names(english.sentence("more")[0][1]) == [["bilabial", "rounded-mid"]]
+
+
+def test_elided_words_are_not_letters_and_liaisons_are_said() -> None:
+    with Pronouncer("fr") as french:
+        told = dict(french.sentence("les amis qu’ il y a, j' ai ouvert c'est"))
+        assert names(told["j"]) == [["postalveolar"]] and names(told["qu"]) == [["velar"]]
+        assert names(told["les"]) == [["lateral", "mid"], ["lateral", "mid", "sibilant"]]
+        assert ["spread"] in names(told["y"])
+        # With nothing behind it a letter is a letter.
+        assert names(french.sentence("j")[0][1]) == [["postalveolar", "spread"]]
+
+
+def test_unknown_languages_are_told_for_sentences_too() -> None:
+    with Pronouncer("xx-none") as nobody, pytest.raises(OptionError, match="give a code such as"):
+        nobody.sentence("two words")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -15,30 +14,21 @@ from fake_data import make_data
 from kouxing.data.footage import load_footage
 from kouxing.data.lips import LipsSamples
 from kouxing.eval import figures
+from kouxing.eval.rows.grids import SHAPES
 from kouxing.models import rivals
 from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.train import shape
 from kouxing.train.loop import BEST, Schedule, write_aside
 from kouxing.units import HALF_PX, MEL_BANDS
+from scripts import script
 
-RECIPES = Path(__file__).parents[2] / "recipes"
 TINY = Schedule(steps=2, batch=4, warmup=1, validate_every=2, precision="bf16-mixed")
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
 def recipe() -> ModuleType:
-    before = list(sys.path)
-    sys.path.insert(0, str(RECIPES))
-    try:
-        spec = importlib.util.spec_from_file_location("compare_lips", RECIPES / "compare_lips.py")
-        assert spec is not None and spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules["compare_lips"] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path[:] = before
-    return module
+    return script("recipes/compare_lips.py")
 
 
 @pytest.fixture
@@ -123,7 +113,7 @@ def test_wrong_speech_folder_is_one_line(
 
 
 def test_figures_make_a_table_with_a_row_per_network(recipe: ModuleType, tmp_path: Path) -> None:
-    assert set(figures.SHAPES) == set(recipe.ENTRIES)
+    assert set(SHAPES) == set(recipe.ENTRIES)
     measured = {"fast_psnr_db": 30.0, "fast_gmac": 1.118, "copy_psnr_db": 20.0}
     figures.write("shapes", "x", measured, folder=tmp_path)
     table = figures.table("shapes", tmp_path, goals=True)

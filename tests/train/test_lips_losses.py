@@ -17,8 +17,8 @@ from kouxing.models.lipreader import LipReader, LipReaderDimensions
 from kouxing.models.lips import Lips, LipsDimensions
 from kouxing.models.shape import ShapeReader
 from kouxing.models.sync import Discriminator, SyncDimensions
-from kouxing.train import lips
-from kouxing.train.lips import CRITICS, WEIGHTS, LipsTask, loss_table
+from kouxing.train.lips_task import CRITICS, JUDGED_RUN, WEIGHTS, LipsTask, loss_table
+from kouxing.train.loop import load_tensors
 
 SMALL = LipsDimensions(encoder=(8, 8, 8, 8, 8), fusion=16, drive=16, decoder=(8, 8, 8, 8, 8))
 WORDS = (Word("bin", 3, 8), Word("blue", 20, 26))
@@ -110,18 +110,18 @@ def test_critics_come_late_alone_first_and_are_kept(footage: list[Footage], tmp_
     found = one.validate(one.model.eval(), tmp_path, 1)
     assert np.isfinite(found["score"]) and (tmp_path / CRITICS).exists()
     again = task(footage)
-    lips.load_tensors(again.critics, tmp_path / CRITICS)
+    load_tensors(again.critics, tmp_path / CRITICS)
     assert all((a == b).all() for a, b in zip(again.critics.state_dict().values(), after, strict=True))
 
 
 def test_anothers_speech_is_judged_by_experts_and_critics_alone(footage: list[Footage]) -> None:
     judge = Discriminator(SyncDimensions()).eval().requires_grad_(False)
     one = task(footage, judge=judge, weights=loss_table({"gan": 0.1}), gan_from=0.0)
-    one.expert_samples = samples(footage, lips.JUDGED_RUN, unpaired=1.0)
-    assert not bool(one.batch(0)["paired"]) and len(one.batch(0)["frame"]) == lips.JUDGED_RUN
+    one.expert_samples = samples(footage, JUDGED_RUN, unpaired=1.0)
+    assert not bool(one.batch(0)["paired"]) and len(one.batch(0)["frame"]) == JUDGED_RUN
     assert bool(one.batch(1)["paired"]) and len(one.batch(1)["frame"]) == 2
     assert set(stepped(one, 0.5)) == {"sync", "gan", "critics", "indecision", "loss"}
-    one.expert_samples = samples(footage, lips.JUDGED_RUN)
+    one.expert_samples = samples(footage, JUDGED_RUN)
     assert {"sync", "reconstruction", "landmarks"} <= set(stepped(one, 0.5))
 
 

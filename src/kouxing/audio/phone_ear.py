@@ -26,10 +26,12 @@ class HeardPhones:
     Attributes:
         log_probs: ``[4T, classes] float32`` of ``text.phones.MOUTHS``, a hundred a second.
         trunk: ``[T, W] float32``.
+        loud: ``[4T] float32``: mean log-mel of each mel frame.
     """
 
     log_probs: Float
     trunk: Float
+    loud: Float
 
 
 FADE = 12
@@ -72,8 +74,9 @@ class PhoneEar:
         """Listen to the first ``frames`` video frames of ``mel [M, 80]``; silence beyond its end."""
         before, after = around(self.dimensions)
         size = self.dimensions
+        sound = frame_mels(mel, frames)
         quiet = np.full((before + after, MEL_BANDS), SILENT_MEL, np.float32)
-        whole = np.concatenate([quiet[:before], frame_mels(mel, frames), quiet[:after]])
+        whole = np.concatenate([quiet[:before], sound, quiet[:after]])
         state = np.zeros((size["layers"], 1, size["hidden"]), np.float32)
         told: list[tuple[Float, Float]] = []
         for first in range(0, frames, AT_ONCE):
@@ -83,4 +86,5 @@ class PhoneEar:
             told.append((log_probs[0], trunk[0]))
         if not told:
             raise ValueError("nothing to hear: frames must be at least 1")
-        return HeardPhones(*(np.concatenate(rows) for rows in zip(*told, strict=True)))
+        log_probs, trunk = (np.concatenate(rows) for rows in zip(*told, strict=True))
+        return HeardPhones(log_probs, trunk, sound.mean(1))

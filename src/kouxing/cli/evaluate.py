@@ -99,7 +99,7 @@ def lipreading(
     json: Json = False,
 ) -> None:
     """Dub clips whose words are known; a lip reader reads the real and the dubbed mouths. Needs kouxing[train]."""
-    from kouxing.cli.train import check_installed
+    from kouxing.cli.train.options import check_installed
 
     check_installed()
     from kouxing.eval.lipreading import evaluate

@@ -34,7 +34,7 @@ def command(
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object; no progress.")] = False,
 ) -> None:
     """Learn one person from FOOTAGE, for `kouxing dub --person`; needs kouxing[train]."""
-    from kouxing.cli.train import check_installed
+    from kouxing.cli.train.options import check_installed
 
     check_installed()
     from kouxing.train.fit import fit

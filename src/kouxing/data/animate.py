@@ -10,7 +10,6 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from kouxing.data import augment
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.manifest import Clip
 from kouxing.data.tracks import track_path
-from kouxing.errors import DataError
+from kouxing.errors import NO_ARRAYS, DataError
 from kouxing.face.closure import CLOSED_SHARE, PER_FACE_WIDTH, TYPICAL_DISTANCE, TYPICAL_GAP, lip_distance
 from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT, GAP_LOWER, GAP_UPPER
 from kouxing.media.reader import load_sound
@@ -113,9 +112,8 @@ def footage_take(data: Path, footage: Footage) -> Take | None:
     late = lateness(gap[:frames], own, found)
     values = _shifted(np.nan_to_num(values[:frames]), late)
     channels = np.isin(COEFFICIENTS, MEDIAPIPE)
-    group = "words" if footage.clip.seconds < 2 else footage.clip.part
     return Take(
-        name=footage.clip.id, group=group, speaker=footage.clip.speaker, channels=channels,
+        name=footage.clip.id, group=footage.clip.group, speaker=footage.clip.speaker, channels=channels,
         mel=footage.mel[: frames * MELS_PER_FRAME], values=calibrated(values, own, found), gap=_share(own, found),
         silent=footage.silent[:frames], found=found,
     )  # fmt: skip
@@ -141,7 +139,7 @@ def _mocap_take(data: Path, name: str) -> Take:
         with np.load(path, allow_pickle=False) as file:
             rows, valid = file["coefficients"].astype(np.float32), file["valid"].astype(bool)
             rate, names = float(file["fps"]), [str(one) for one in file["names"]]
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except NO_ARRAYS as error:
         raise DataError(f"{path}: not readable motion capture ({error})") from error
     sound = load_sound(path.with_suffix(".flac"), SAMPLE_HZ)
     frames = min(int(len(rows) * FRAME_HZ / rate), len(sound.samples) * FRAME_HZ // SAMPLE_HZ)
@@ -174,7 +172,7 @@ def _stored_coefficients(data: Path, clip: Clip) -> tuple[Float, Float, Bool] | 
             anchors, seen = file["anchors"].astype(np.float32), file["found"].astype(bool)
     except FileNotFoundError:
         return None
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except NO_ARRAYS as error:
         raise DataError(f"{path}: not a readable face track ({error})") from error
     values = np.zeros((len(shapes), len(COEFFICIENTS)), np.float32)
     values[:, FROM_MEDIAPIPE] = shapes

@@ -7,11 +7,9 @@ know, tells by how much.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -22,13 +20,14 @@ from kouxing.arkit import MEDIAPIPE, mirrored
 from kouxing.data.footage import cache_folder
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.data.tracks import read_track, track_path
-from kouxing.errors import DataError, MediaError
+from kouxing.errors import NO_ARRAYS, DataError, MediaError
 from kouxing.face.coefficients import POINTS, aperture
 from kouxing.face.frontal import STEADY, average, frontal
 from kouxing.face.geometry import gap
 from kouxing.face.graphs import MESH_POINTS
 from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT
 from kouxing.face.mesh import MeshTracker
+from kouxing.media.aside import keeping
 from kouxing.media.reader import read_video
 from kouxing.types import Float
 
@@ -114,7 +113,7 @@ def _stored(data: Path, clip: Clip) -> Float | None:
             if "blendshapes" not in file:
                 return None
             target = file["blendshapes"].astype(np.float32)
-    except (OSError, ValueError, BadZipFile) as error:
+    except NO_ARRAYS as error:
         raise DataError(f"{path}: not a readable face track ({error})") from error
     if target.ndim != 2 or target.shape[1] != len(MEDIAPIPE):
         raise DataError(f"{path}: blendshapes {target.shape}, not [T, {len(MEDIAPIPE)}]")
@@ -124,13 +123,12 @@ def _stored(data: Path, clip: Clip) -> Float | None:
 def _mesh(data: Path, clip: Clip, folder: Path) -> Float:
     path = folder / f"{clip.id}.npy"
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part.npy")
-        np.save(part, _tracked(data, clip).astype(np.float16))
-        os.replace(part, path)
+        tracked = _tracked(data, clip).astype(np.float16)
+        with keeping(path, shared=True) as part:
+            np.save(part, tracked)
     try:
         points = np.load(path, allow_pickle=False).astype(np.float32)
-    except (OSError, ValueError) as error:
+    except NO_ARRAYS as error:
         raise DataError(f"{path}: not a readable mesh ({error}); remove it") from error
     if points.ndim != 3 or points.shape[1:] != (MESH_POINTS, 3):
         raise DataError(f"{path}: meshes {points.shape}, not [T, {MESH_POINTS}, 3]; remove it")

@@ -24,6 +24,7 @@ from kouxing.face import geometry
 from kouxing.face.crop import apply, crop_face, crop_matrices
 from kouxing.face.landmarks import CHIN, EDGE_LEFT, EDGE_RIGHT, NOSE
 from kouxing.face.track import FaceTracker
+from kouxing.media.aside import keeping
 from kouxing.media.colour import to_rgb
 from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bool, Bytes, Float
@@ -121,9 +122,9 @@ def _load(data: Path, clips: list[Clip], progress: Callable[[int, int], None] | 
     for done, clip in enumerate(clips, 1):
         path = folder / f"{clip.id}.npz"
         if not path.exists():
-            part = path.with_suffix(f".{os.getpid()}.part.npz")
-            np.savez(part, **prepare_clip(data, clip))
-            os.replace(part, path)
+            made = prepare_clip(data, clip)
+            with keeping(path, shared=True) as part:
+                np.savez(part, **made)
         footage = _read(path, clip)
         if footage is not None:
             yield footage

@@ -16,6 +16,7 @@ from kouxing.data.references import APART, REFERENCES, choose
 from kouxing.data.speech import shares
 from kouxing.face import geometry
 from kouxing.face.crop import apply
+from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
@@ -30,6 +31,9 @@ ONE_PICTURE_SHARE = 0.15
 MARGIN_PX = 10
 """The mask may start that much above the crop's middle in training, drawn anew for every sample."""
 REGION_SCALE = 4
+WHERE_IT_IS = np.eye(2, 3, dtype=np.float32)
+EMPHASIS, OWN_EMPHASIS = 3.0, 1.0
+"""How much more than skin the mouth counts, for everybody and for one person alone, whose skin is to be learnt too."""
 OUTLINE = (*range(2, 7), *range(14, 19))
 """Places in ``JAW_POINTS`` at the sides of the jaw, which head turns move much and speech little."""
 NUDGED_SHARE = 0.5
@@ -64,21 +68,24 @@ def select(features: Float, frame: int, window: int, spacing: int) -> Float:
     return picked
 
 
-def region(lips: Float, width_px: float, chin_px: float) -> Float:
-    """How much each place of the lower half counts: ``[32, 64]`` from 0.2 (background) over 1 (face) to 4 (mouth).
+def region(lips: Float, jaw: Float, emphasis: float = EMPHASIS) -> Float:
+    """How much each place of the lower half counts: ``[32, 64]`` from 0.2 over 1 (pasted) to 1 + emphasis (mouth).
+
+    What dubs paste counts as far as they paste it, with the edge between face and background, where errors show.
 
     Args:
         lips: ``[40, 2]`` crop pixels.
-        width_px: face width.
-        chin_px: the chin's row.
+        jaw: ``[21, 2]`` crop pixels.
+        emphasis: how much more the mouth counts.
     """
-    y, x = np.mgrid[0 : HALF_PX // REGION_SCALE, 0 : 2 * HALF_PX // REGION_SCALE] * REGION_SCALE + REGION_SCALE / 2
-    y = y + HALF_PX
+    pasted = paste_mask(WHERE_IT_IS, jaw, lips)[HALF_PX:]
+    size = (2 * HALF_PX // REGION_SCALE, HALF_PX // REGION_SCALE)
+    share = cv2.resize(pasted, size, interpolation=cv2.INTER_AREA)
+    y, x = np.mgrid[0 : size[1], 0 : size[0]] * REGION_SCALE + REGION_SCALE / 2
     low, high = lips.min(0), lips.max(0)
     middle, half = (low + high) / 2, (high - low) / 2
-    face = ((x - middle[0]) / (0.5 * width_px)) ** 2 + ((y - HALF_PX) / max(40.0, chin_px + 8 - HALF_PX)) ** 2
-    mouth = ((x - middle[0]) / (half[0] * 1.3 + 4)) ** 2 + ((y - middle[1]) / (half[1] * 1.4 + 10)) ** 2
-    return (0.2 + 0.8 / (1 + np.exp(8 * (face - 1))) + 3.0 / (1 + np.exp(6 * (mouth - 1)))).astype(np.float32)
+    mouth = ((x - middle[0]) / (half[0] * 1.3 + 4)) ** 2 + ((y + HALF_PX - middle[1]) / (half[1] * 1.4 + 10)) ** 2
+    return np.asarray(0.2 + 0.8 * share + emphasis / (1 + np.exp(6 * (mouth - 1))), np.float32)
 
 
 class LipsSamples:
@@ -93,7 +100,8 @@ class LipsSamples:
         spacing: of the audio feature selector.
         seed: source of chance.
         words: clip id -> what is said, for the lip-reading loss.
-        plain: no change of light and no single picture as reference: one person's own footage is as it is.
+        plain: one person's own footage is as it is: no change of light, no single picture as reference, features as
+            heard, since they are what that person's dubs get.
         unpaired: how often the speech of a batch is other clips'; pictures then show another mouth than it asks for.
         resting: how often a run is one of closed lips in silence, where the clip has such frames.
     """
@@ -116,6 +124,8 @@ class LipsSamples:
         self._footage, self._predicted = footage, predicted
         self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
         self._words, self._plain, self._unpaired, self._resting = words, plain, unpaired, resting
+        self._emphasis = OWN_EMPHASIS if plain else EMPHASIS
+        self._predicted_share = 1.0 if plain else PREDICTED_SHARE
         self._closed = [self._closed_starts(clip) for clip in footage]
         self._shares = shares(footage, grid=0.2, words=0.2)
 
@@ -159,7 +169,7 @@ class LipsSamples:
         images = images if self._plain else augment.light(images, rng)
         images = [augment.moved(image, way) for image, way in zip(images, turns, strict=True)]
         targets, references = images[: len(frames)], images[len(frames) :]
-        lips = apply(turn, clip.lips[frames])
+        lips, jaws = apply(turn, clip.lips[frames]), apply(turn, clip.jaw[frames])
         outlines = _outlines(clip, frames + chosen, turns)
         points, theirs = outlines[: len(frames)], outlines[len(frames) :]
         shape = (len(frames), len(chosen), *points.shape[1:])
@@ -169,7 +179,7 @@ class LipsSamples:
         said = place if speaker is None else speaker
         heard = self._footage[said]
         begin = first if speaker is None else self._first(heard, rng)
-        features = self._predicted[said] if rng.random() < PREDICTED_SHARE else self._tracked(heard, rng)
+        features = self._predicted[said] if rng.random() < self._predicted_share else self._tracked(heard, rng)
         moments = range(begin, begin + len(frames))
         if resting:
             features = self._silenced(features, moments, rng)
@@ -184,9 +194,7 @@ class LipsSamples:
             "own": clip.geometry[chosen][None],
             "stances": np.concatenate([stances[: len(frames), None], others], 1),
             "places": np.concatenate([np.broadcast_to(points[:, None], shape), np.broadcast_to(theirs, shape)], -1),
-            "region": np.stack([region(at, float(clip.pose[first, 2]), float(clip.chin_px[first])) for at in lips])[
-                :, None
-            ],
+            "region": np.stack([region(*one, self._emphasis) for one in zip(lips, jaws, strict=True)])[:, None],
             "lips": lips / HALF_PX,
             **self._said(heard.clip.id, begin),
         }

@@ -11,6 +11,8 @@ from kouxing.errors import DataError
 SPLITS = ("train", "val", "test", "test-person")
 STUDIO = ("GRID", "GRID s1")
 """Corpora reported as GRID; all others count as "in the wild"."""
+WORD_S = 2
+"""Shorter clips are single words."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,11 @@ class Clip:
     def part(self) -> str:
         """``grid`` (studio) or ``wild``: figures are reported apart."""
         return "grid" if self.corpus in STUDIO else "wild"
+
+    @property
+    def group(self) -> str:
+        """``words`` for a single word of any part, else the part: training draws and judges them apart."""
+        return "words" if self.seconds < WORD_S else self.part
 
 
 def read_manifest(data: Path, split: str | None = None) -> list[Clip]:

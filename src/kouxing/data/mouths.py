@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from kouxing.data.footage import Footage, cache_folder, load_footage
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.errors import DataError
 from kouxing.face.mouth_picture import mouth_pictures
+from kouxing.media.aside import keeping
 from kouxing.types import Bool, Bytes, Float
 from kouxing.units import MELS_PER_FRAME
 
@@ -113,19 +113,18 @@ def _read(path: Path, clips: dict[str, Clip]) -> list[Mouths] | None:
 
 
 def _write(path: Path, ready: Sequence[Mouths], asked: list[str]) -> None:
-    part = path.with_suffix(f".{os.getpid()}.part.npz")
-    np.savez(
-        part,
-        asked=np.array(asked),
-        ids=np.array([one.clip.id for one in ready]),
-        bounds=np.cumsum([0, *(len(one) for one in ready)]),
-        mel=np.concatenate([one.mel for one in ready]).astype(np.float16),
-        **{
-            name: np.concatenate([getattr(one, name) for one in ready])
-            for name in ("pictures", "geometry", "aperture", "silent", "found")
-        },
-    )
-    os.replace(part, path)
+    with keeping(path, shared=True) as part:
+        np.savez(
+            part,
+            asked=np.array(asked),
+            ids=np.array([one.clip.id for one in ready]),
+            bounds=np.cumsum([0, *(len(one) for one in ready)]),
+            mel=np.concatenate([one.mel for one in ready]).astype(np.float16),
+            **{
+                name: np.concatenate([getattr(one, name) for one in ready])
+                for name in ("pictures", "geometry", "aperture", "silent", "found")
+            },
+        )
 
 
 def speakers(mouths: Sequence[Mouths]) -> dict[str, list[int]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from kouxing.data.sync import Step
 from kouxing.face.geometry import GEOMETRY
 from kouxing.face.mouth_light import even_light
 from kouxing.face.mouth_picture import HEIGHT_PX, WIDTH_PX
+from kouxing.media.aside import keeping
 from kouxing.models.multimodal import MODALITIES
 from kouxing.models.speech import Ears, Listener, SpeechEncoder
 from kouxing.text.rows import text_rows
@@ -156,15 +156,13 @@ def versions_of(
         ]
         made.append(hear([sound for sound, _ in sounds], [muted for _, muted in sounds], encoder, ear))
     if kept is not None:
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        part = kept.with_suffix(f".{os.getpid()}.part.npz")
         stored = {
             f"{name}{n}": np.concatenate([getattr(one, name) for one in version])
             for n, version in enumerate(made)
             for name in _PARTS
         }
-        np.savez(part, key=np.array(key), **stored)
-        os.replace(part, kept)
+        with keeping(kept, shared=True) as part:
+            np.savez(part, key=np.array(key), **stored)
     return made
 
 

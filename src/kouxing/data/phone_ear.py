@@ -51,7 +51,8 @@ def spoken_words(hear: Hear, takes: Sequence[Take], told: dict[str, Transcript])
             if take.name not in told:
                 continue
             mel = take.mel[: len(take.mel) // MELS_PER_FRAME * MELS_PER_FRAME]
-            clips.append(PhoneClip(take.name, mel, align(hear(mel), told[take.name], pronouncer).classes))
+            found = align(hear(mel), told[take.name], pronouncer, loud=mel.mean(1))
+            clips.append(PhoneClip(take.name, mel, found.classes))
     return clips
 
 

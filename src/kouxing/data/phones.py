@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import random
 import wave
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from scipy.signal import resample_poly
 
 from kouxing.audio.features import log_mel
 from kouxing.errors import DataError
+from kouxing.media.aside import keeping
 from kouxing.media.reader import load_sound
 from kouxing.text import mbrola
 from kouxing.text.labels import read_phones
@@ -132,17 +132,15 @@ def cached(
     clips = (make or synthesise)(count, seed, progress)
     if not clips:
         return []
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part.npz")
-    np.savez(
-        part,
-        key=np.array(key),
-        names=np.array([clip.name for clip in clips]),
-        lengths=np.array([len(clip.mel) for clip in clips]),
-        mel=np.concatenate([clip.mel for clip in clips]).astype(np.float16),
-        classes=np.concatenate([clip.classes for clip in clips]).astype(np.int8),
-    )
-    os.replace(part, path)
+    with keeping(path, shared=True) as part:
+        np.savez(
+            part,
+            key=np.array(key),
+            names=np.array([clip.name for clip in clips]),
+            lengths=np.array([len(clip.mel) for clip in clips]),
+            mel=np.concatenate([clip.mel for clip in clips]).astype(np.float16),
+            classes=np.concatenate([clip.classes for clip in clips]).astype(np.int8),
+        )
     return clips
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from kouxing.audio.features import SILENT_MEL
 from kouxing.data import augment
 from kouxing.data.animate import Take
 from kouxing.data.footage import Footage
+from kouxing.data.manifest import Clip
 from kouxing.data.phones import PhoneClip
 from kouxing.face.closure import lip_distance
 from kouxing.types import Float
@@ -20,7 +22,6 @@ from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 Row = dict[str, np.ndarray]
-SHORT_S = 2
 """Clips under this are single words."""
 GAINS = (0.6, 1.7)
 """Limits within which a speaker's mouth is brought to the usual width."""
@@ -28,28 +29,41 @@ UNKNOWN = -100
 """Class of mel frames beyond the end of a window (cross entropy leaves it out)."""
 
 
-def shares(footage: list[Footage], grid: float = 0.35, words: float = 0.3) -> np.ndarray:
-    """How often each clip is drawn: studio, single words (clips under 2 s) and the rest in fixed shares.
+class OfClip(Protocol):
+    """Frames of a clip."""
+
+    @property
+    def clip(self) -> Clip:
+        """Its row of the manifest."""
+        ...
+
+    def __len__(self) -> int:
+        """Frames."""
+        ...
+
+
+def shares(footage: Sequence[OfClip], grid: float = 0.35, words: float = 0.3) -> Float:
+    """How often each clip is drawn, ``[N]``: studio, single words and the rest in fixed shares.
 
     Within a share, time counts, but a speaker's clips together no more than the square root of their number.
     """
-    short = np.array([f.clip.seconds < SHORT_S for f in footage])
-    studio = np.array([f.clip.part == "grid" for f in footage]) & ~short
-    seconds = np.array([len(f) for f in footage], float)
-    speakers = [f.clip.speaker for f in footage]
-    totals = {name: sum(s for s, n in zip(seconds, speakers, strict=True) if n == name) for name in set(speakers)}
-    weight = np.array([s / np.sqrt(totals[name]) for s, name in zip(seconds, speakers, strict=True)])
+    groups, speakers = (np.array([getattr(one.clip, name) for one in footage]) for name in ("group", "speaker"))
+    frames = np.array([len(one) for one in footage], float)
+    weight = np.empty(len(footage))
+    for speaker in np.unique(speakers):
+        own = speakers == speaker
+        weight[own] = frames[own] / np.sqrt(frames[own].sum())
     result = np.zeros(len(footage))
-    groups = ((studio, grid), (short, words), (~studio & ~short, 1 - grid - words))
-    for chosen, share in groups:
+    for group, share in (("grid", grid), ("words", words), ("wild", 1 - grid - words)):
+        chosen = groups == group
         if chosen.any():
             result[chosen] = share * weight[chosen] / weight[chosen].sum()
-    return result / result.sum()
+    return np.asarray(result / result.sum())
 
 
 def is_anchor(clip: Footage) -> bool:
     """Studio clips and single words: in step with their sound, so that they tell whether others are."""
-    return clip.clip.part == "grid" or clip.clip.seconds < SHORT_S
+    return clip.clip.group != "wild"
 
 
 def in_step(clip: Footage, late: int) -> Footage:

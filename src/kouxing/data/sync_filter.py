@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from kouxing.data.manifest import Clip
 from kouxing.face.offset import Calibration, Offset, drift, features, find_offset
+from kouxing.media.aside import keeping
 from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ
 
@@ -134,14 +134,11 @@ def _lead(found: Offset) -> float:
 def write_verdicts(path: Path, clips: Mapping[str, Clip], verdicts: Sequence[Verdict]) -> None:
     """Set 2's manifest: every clip of set 1 with what was decided and why; written aside, then renamed."""
     names = [field.name for field in fields(Clip)] + [field.name for field in fields(Verdict) if field.name != "id"]
-    part = path.with_suffix(f".{os.getpid()}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with keeping(path, shared=True) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)
         writer.writeheader()
         for verdict in verdicts:
             writer.writerow(asdict(clips[verdict.id]) | asdict(verdict))
-    os.replace(part, path)
 
 
 def read_verdicts(path: Path) -> list[Verdict]:

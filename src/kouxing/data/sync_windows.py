@@ -9,7 +9,7 @@ import numpy as np
 
 from kouxing.data import augment, sync_augment
 from kouxing.data.mouths import Mouths, speakers
-from kouxing.data.speech import SHORT_S, Batch, Row, stacked
+from kouxing.data.speech import Batch, Row, shares, stacked
 from kouxing.errors import DataError
 from kouxing.types import Bool, Float
 from kouxing.units import MEL_BANDS
@@ -59,24 +59,6 @@ def _all_around(values: Bool, reach: int) -> Bool:
     return np.concatenate([np.zeros(reach, bool), inner, np.zeros(reach, bool)])
 
 
-def clip_shares(mouths: Sequence[Mouths], grid: float, words: float) -> Float:
-    """How often each clip is drawn: studio, single words and the rest in fixed shares.
-
-    Within a share, time counts, but a speaker's clips together no more than the square root of their number.
-    """
-    short = np.array([one.clip.seconds < SHORT_S for one in mouths])
-    studio = np.array([one.clip.part == "grid" for one in mouths]) & ~short
-    seconds = np.array([len(one) for one in mouths], float)
-    weight = np.empty(len(mouths))
-    for places in speakers(mouths).values():
-        weight[places] = seconds[places] / np.sqrt(seconds[places].sum())
-    result = np.zeros(len(mouths))
-    for chosen, share in ((studio, grid), (short, words), (~studio & ~short, 1 - grid - words)):
-        if chosen.any():
-            result[chosen] = share * weight[chosen] / weight[chosen].sum()
-    return np.asarray(result / result.sum())
-
-
 class SyncWindows:
     """Endless random batches; batch ``n`` depends only on (seed, n), so that training resumes exactly.
 
@@ -104,7 +86,7 @@ class SyncWindows:
         if not self._mouths:
             raise DataError(f"no clip of {rules.frames} frames or more")
         self._count, self._rules, self._seed = windows, rules, seed
-        self._shares = clip_shares(self._mouths, rules.grid, rules.words)
+        self._shares = shares(self._mouths, rules.grid, rules.words)
         self._speakers = speakers(self._mouths)
 
     def __call__(self, number: int) -> Batch:

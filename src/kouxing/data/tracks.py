@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from kouxing.data.manifest import Clip
-from kouxing.errors import DataError
+from kouxing.errors import NO_ARRAYS, DataError
 from kouxing.types import ANCHORS, JAW, LIPS, FaceTrack
 
 
@@ -43,7 +42,7 @@ def read_track(data: Path, clip: Clip) -> FaceTrack:
             lips, anchors = file["lips"].astype(np.float32), file["anchors"].astype(np.float32)
             found = file["found"].astype(bool)
             jaw = file["jaw"].astype(np.float32) if "jaw" in file else np.full((len(found), JAW, 2), np.nan, np.float32)
-    except (OSError, KeyError, ValueError, BadZipFile) as error:
+    except NO_ARRAYS as error:
         raise DataError(f"{path}: not a readable face track ({error})") from error
     if lips.shape != (len(found), LIPS, 2) or anchors.shape != (len(found), ANCHORS, 2):
         raise DataError(f"{path}: lips {lips.shape} and anchors {anchors.shape} do not fit {len(found)} frames")

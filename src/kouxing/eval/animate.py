@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from rich.table import Table
 
-from kouxing import weights
-from kouxing.arkit import COEFFICIENTS, MOUTH, PLACE
+from kouxing.arkit import COEFFICIENTS, PLACE
 from kouxing.audio.silence import frame_levels
 from kouxing.data.animate import Take, load_takes
 from kouxing.data.manifest import read_manifest
 from kouxing.errors import DataError, OptionError
-from kouxing.eval.closure import Judged, f1, judge, summary
+from kouxing.eval.animate_findings import GROUPS, LIVE, MEASURES, WAYS, Findings, best_threshold, findings
+from kouxing.eval.animate_plot import plot
+from kouxing.eval.animate_stream import streaming
 from kouxing.eval.known_words import classes_of, near_bilabials
-from kouxing.eval.metrics import correlation
 from kouxing.eval.report import plain, write_text
-from kouxing.face.closure import CLOSED_DISTANCE, CLOSED_SHARE
 from kouxing.infer.animate import load, voice
 from kouxing.infer.animator import Animator
 from kouxing.infer.expression import Expression
@@ -38,47 +35,10 @@ from kouxing.types import Bool, Float
 from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, SAMPLE_HZ
 
 OUT = Path("kouxing-evaluation")
-GROUPS = {"grid": "GRID", "wild": "in the wild", "mocap": "motion capture, Mandarin"}
-MEASURES = {
-    "r": ("aperture r, median over clips", 3),
-    "f1": ("closure F1", 3),
-    "f1_speech": ("closure F1 inside speech", 3),
-    "f1_bilabial": ("closure F1 about p, b and m", 3),
-    "silence": ("lips closed in silence", 3),
-    "lag_ms": ("lag, ms, median", 0),
-    "jitter": ("jitter / real", 2),
-    "mae": ("mouth coefficients, mean absolute error", 3),
-}
-LIVE = "expression live"
-WAYS = {"expression": "", LIVE: "live_", "mouth": "mouth_"}
-"""Ways of animating, and what stands before the names of their figures."""
-WEIGHTS = {LIVE: ("expression_live", "expression_live_style", "mouth"), "mouth": ("mouth",)}
-"""What each way that streams loads."""
-STREAM_S = 20
-"""Speech over which the streams' delay is timed."""
-HEARD_S = Fraction(1, COEFFICIENT_HZ)
-"""Samples given at a time there: one frame of animation."""
 
 Progress = Callable[[int, int], None]
 Speak = Callable[[Float], Float]
 """Samples ``[N]`` -> ``[T, 52]`` at video frames."""
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What one way of animating reached.
-
-    Attributes:
-        judged: a clip's figures, by clip.
-        measures: group -> measure -> number (``MEASURES``).
-        correlations: group -> coefficient -> median r over clips, where the channel moves.
-        languages: language -> ``r`` (median), ``f1`` (of all frames together) and ``clips``.
-    """
-
-    judged: dict[str, Judged]
-    measures: dict[str, dict[str, float]]
-    correlations: dict[str, dict[str, float]]
-    languages: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -215,105 +175,6 @@ def loudness(samples: Float, frames: int) -> Float:
     return rows
 
 
-def best_threshold(takes: Sequence[Take], rows: dict[str, Float]) -> dict[str, float]:
-    """Group -> closed distance with the highest F1 there: in hindsight, which flatters the baseline."""
-    tried = np.linspace(0.005, 0.3, 60)
-    best = {}
-    for group in {take.group for take in takes}:
-        own = [take for take in takes if take.group == group]
-        scores = [_f1([_judge(take, rows[take.name], float(limit)) for take in own]) for limit in tried]
-        best[group] = float(tried[int(np.nanargmax(scores))])
-    return best
-
-
-def findings(
-    takes: Sequence[Take],
-    rows: dict[str, Float],
-    spoken: dict[str, str],
-    limits: dict[str, float] | None,
-    near: dict[str, Bool] | None = None,
-) -> Findings:
-    """Judge one way of animating.
-
-    Args:
-        takes: what was spoken. rows: what was made of it, by take. spoken: language by take.
-        limits: group -> closed distance, only for baselines.
-        near: frames about p, b and m, of the takes whose words are known.
-    """
-    judged: dict[str, Judged] = {}
-    measures: dict[str, dict[str, float]] = {}
-    correlations: dict[str, dict[str, float]] = {}
-    for group in GROUPS:
-        own = [take for take in takes if take.group == group]
-        if not own:
-            continue
-        limit = (limits or {}).get(group, CLOSED_DISTANCE)
-        mine = {take.name: _judge(take, rows[take.name], limit) for take in own}
-        talking = [_judge(take, rows[take.name], limit, ~take.silent) for take in own]
-        told = summary(list(mine.values()))
-        errors = [_error(take, rows[take.name]) for take in own]
-        about = [(take, near[take.name]) for take in own if near and take.name in near]
-        measures[group] = {
-            "r": told["r"],
-            "f1": told["f1"],
-            "f1_speech": _f1(talking),
-            "f1_bilabial": _f1([_judge(take, rows[take.name], limit, close[: len(take)]) for take, close in about])
-            if about
-            else math.nan,
-            "silence": told["silence"],
-            "lag_ms": told["lag"] * 1000 / FRAME_HZ,
-            "jitter": told["jitter"],
-            "mae": float(np.mean(errors)),
-        }
-        correlations[group] = {name: _channel(own, rows, name) for name in COEFFICIENTS}
-        judged |= mine
-    return Findings(judged, measures, correlations, by_language(takes, judged, spoken))
-
-
-def by_language(
-    takes: Sequence[Take], judged: dict[str, Judged], spoken: dict[str, str]
-) -> dict[str, dict[str, float]]:
-    """Each language's median r, closure F1 and number of clips; motion capture is Mandarin."""
-    languages: dict[str, list[Judged]] = {}
-    for take in takes:
-        if take.name in judged:
-            languages.setdefault(spoken.get(take.name, "zh"), []).append(judged[take.name])
-    told = {}
-    for language, rows in sorted(languages.items()):
-        known = [one.r for one in rows if math.isfinite(one.r)]
-        r = float(np.median(known)) if known else math.nan
-        told[language] = {"r": r, "f1": _f1(rows), "clips": float(len(rows))}
-    return told
-
-
-def _judge(take: Take, rows: Float, limit: float, where: Bool | None = None) -> Judged:
-    frames = min(len(take), len(rows))
-    counted = take.found if where is None else take.found & where
-    return judge(rows[:frames], take.gap[:frames], take.silent[:frames], counted[:frames], limit)
-
-
-def _f1(rows: Sequence[Judged]) -> float:
-    return f1(sum(row.hits for row in rows), sum(row.misses for row in rows), sum(row.alarms for row in rows))
-
-
-def _error(take: Take, rows: Float) -> float:
-    frames = min(len(take), len(rows))
-    seen = take.found[:frames]
-    channels = [PLACE[name] for name in MOUTH if take.channels[PLACE[name]]]
-    return float(np.abs(rows[:frames][seen][:, channels] - take.values[:frames][seen][:, channels]).mean())
-
-
-def _channel(takes: Sequence[Take], rows: dict[str, Float], name: str) -> float:
-    place, found = PLACE[name], []
-    for take in takes:
-        frames = min(len(take), len(rows[take.name]))
-        seen = take.found[:frames]
-        real = take.values[:frames, place][seen]
-        if take.channels[place] and len(real) and np.ptp(real) > 0.02:
-            found.append(correlation(rows[take.name][:frames, place][seen], real))
-    return float(np.nanmedian(found)) if found else math.nan
-
-
 def _mean_pose(takes: Sequence[Take]) -> Float:
     return np.asarray(np.mean([take.values[take.found].mean(0) for take in takes], 0), np.float32)
 
@@ -359,66 +220,3 @@ def figures_of(ways: dict[str, Findings]) -> dict[str, float]:
 
 def _of(found: dict[str, dict[str, float]], group: str, key: str) -> float:
     return found.get(group, {}).get(key, math.nan)
-
-
-def streaming(method: str, model: Mouth | Expression, samples: Float) -> dict[str, float]:
-    """Delay, speed and size of a model's stream on one core, fed a sixtieth of a second at a time.
-
-    Times are of the core's work: waiting for a core that others keep busy does not count.
-    """
-    samples = np.resize(samples, STREAM_S * SAMPLE_HZ).astype(np.float32)
-    one = voice(model)
-    whole = Animator(one.rows, one.rate)
-    began = time.process_time()
-    wanted = np.concatenate([whole.push(samples), whole.finish()])
-    factor = (time.process_time() - began) / STREAM_S
-    again = voice(model)
-    animator = Animator(again.rows, again.rate)
-    bounds = [int(step * HEARD_S * SAMPLE_HZ) for step in range(STREAM_S * COEFFICIENT_HZ + 1)]
-    times, rows = [], []
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
-        began = time.process_time()
-        rows.append(animator.push(samples[first:last]))
-        times.append(1000 * (time.process_time() - began))
-    rows.append(animator.finish())
-    return {
-        "lookahead_ms": one.look_ahead_ms,
-        "ms_per_frame_p50": float(np.percentile(times, 50)),
-        "ms_per_frame_p99": float(np.percentile(times, 99)),
-        "model_mb": sum(weights.size_mb(name) for name in WEIGHTS[method]),
-        "rtf": factor,
-        "chunk_diff": float(np.abs(np.concatenate(rows) - wanted).max()),
-    }
-
-
-def plot(takes: Sequence[Take], made: dict[str, dict[str, Float]], path: Path) -> Path:
-    """Real against predicted opening of the median clip of each group."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    from kouxing.face.closure import TYPICAL_DISTANCE, lip_distance
-
-    groups = [group for group in GROUPS if any(take.group == group for take in takes)]
-    figure, axes = pyplot.subplots(len(groups), 1, figsize=(10, 2.4 * len(groups)), squeeze=False)
-    for axis, group in zip(axes[:, 0], groups, strict=True):
-        own = [take for take in takes if take.group == group]
-        scores = [_judge(take, made["expression"][take.name], CLOSED_DISTANCE).r for take in own]
-        take = own[int(np.argsort(scores)[len(scores) // 2])]
-        frames = min(len(take), 8 * FRAME_HZ)
-        times = np.arange(frames) / FRAME_HZ
-        axis.fill_between(times, 0, np.where(take.found, take.gap, np.nan)[:frames], color="0.85", label="real")
-        for way in WAYS:
-            opened = np.maximum(lip_distance(made[way][take.name]), 0)[:frames] / TYPICAL_DISTANCE
-            axis.plot(times[: len(opened)], opened, label=way, linewidth=1.2)
-        axis.axhline(CLOSED_SHARE, color="0.6", linewidth=0.6, linestyle=":")
-        axis.set(title=f"{GROUPS[group]}: the clip of median r", ylabel="opening", xlim=(0, times[-1]))
-    axes[-1, 0].set_xlabel("seconds")
-    axes[0, 0].legend(loc="upper right", fontsize=8)
-    figure.tight_layout()
-    part = path.with_name(path.stem + ".part.png")
-    figure.savefig(part, dpi=110)
-    pyplot.close(figure)
-    part.replace(path)
-    return path

@@ -23,7 +23,6 @@ from kouxing.types import Bool, Float
 
 IN_STEP = 1.0
 """Clips whose sound is off by no more frames count as in step."""
-SHORTEST_S = 2.0
 
 
 def late_by(clip: Clip, sims: Float, silent: Bool, calibration: Calibration | None) -> int:
@@ -39,7 +38,7 @@ def late_by(clip: Clip, sims: Float, silent: Bool, calibration: Calibration | No
         Whole frames at ``FRAME_HZ``, negative where the sound is early; 0 within a frame of 0, which is as exact as the
         discriminator is, and where the offset is no sure answer.
     """
-    if clip.part != "wild" or clip.seconds < SHORTEST_S:
+    if clip.group != "wild":
         return 0
     told = Ruler(calibration).measure(sims, ~silent)
     return round(told.frames) if is_sure(told) and abs(told.frames) > IN_STEP else 0

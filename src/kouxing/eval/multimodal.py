@@ -185,7 +185,9 @@ def judge_clip(
     """
     seed = int(np.frombuffer(subject.take.name.encode().ljust(4)[-4:], np.uint32)[0])
     clean = model.hear(subject.samples)
-    timed = None if subject.words is None else align(clean.phones.log_probs, subject.words, pronouncer, clean.lost)
+    timed = None
+    if subject.words is not None:
+        timed = align(clean.phones.log_probs, subject.words, pronouncer, clean.lost, loud=clean.phones.loud)
     tones.append((model.make(classes=None if timed is None else timed.classes, sound=clean).joint, clean.mel))
     firsts = [None] if timed is None else holes(timed.words[0].start_s, timed.words[-1].end_s)
     kinds = spoiled(subject.samples, seed, firsts)
@@ -196,7 +198,8 @@ def judge_clip(
             sound = clean if name == "clean" else model.hear(samples)
             found = None
             if subject.words is not None:
-                found = align(sound.phones.log_probs, subject.words, pronouncer, sound.lost, PLACEMENTS)
+                phones = sound.phones
+                found = align(phones.log_probs, subject.words, pronouncer, sound.lost, PLACEMENTS, phones.loud)
                 refused.setdefault(name, []).append(not same(found))
             made = {EXPRESSION: expression(samples)}
             for way, parts in SUBSETS.items():

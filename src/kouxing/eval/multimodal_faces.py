@@ -82,7 +82,7 @@ def _features(
 ) -> Float:
     """What ``dub`` paints from (``infer.multimodal_dub``)."""
     sound = model.hear(samples)
-    found = align(sound.phones.log_probs, words, pronouncer, sound.lost, PLACEMENTS)
+    found = align(sound.phones.log_probs, words, pronouncer, sound.lost, PLACEMENTS, sound.phones.loud)
     classes = found.several if same(found) else None
     made = model.make(classes=classes, sound=sound, looked=looked)
     silent = silent_frames(samples, SAMPLE_HZ)

@@ -68,8 +68,8 @@ def _placed(clips: Sequence[Labelled], ear: PhoneEar) -> tuple[Float, list[bool]
     right, wrong = [], []
     with Pronouncer(clips[0].language) as pronouncer:
         for place, one in enumerate(clips):
-            log_probs = ear.hear(one.mel, max(1, len(one.mel) // MELS_PER_FRAME)).log_probs
-            found = align(log_probs, _text(one.words), pronouncer)
+            heard = ear.hear(one.mel, max(1, len(one.mel) // MELS_PER_FRAME))
+            found = align(heard.log_probs, _text(one.words), pronouncer, loud=heard.loud)
             right.append(not same(found))
             for word, cue in zip(found.words, one.words, strict=True):
                 assert cue.start_s is not None and cue.end_s is not None
@@ -78,7 +78,8 @@ def _placed(clips: Sequence[Labelled], ear: PhoneEar) -> tuple[Float, list[bool]
             if other is one:
                 continue
             try:
-                wrong.append(not same(align(log_probs, _text(other.words[: len(one.words)]), pronouncer)))
+                foreign = _text(other.words[: len(one.words)])
+                wrong.append(not same(align(heard.log_probs, foreign, pronouncer, loud=heard.loud)))
             except OptionError:
                 # Too long for this sound: told, and so refused.
                 wrong.append(True)

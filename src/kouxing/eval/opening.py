@@ -26,6 +26,7 @@ from kouxing.eval.report import plain, write_text
 from kouxing.infer import level
 from kouxing.infer.parts import Parts, shipped
 from kouxing.infer.speech import hear
+from kouxing.media.aside import keeping
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ, SAMPLE_HZ
 
@@ -201,8 +202,7 @@ def _plot(rows: Sequence[dict[str, Any]], path: Path) -> tuple[Path, ...]:
     chart.set(xlabel="--mouth", ylabel="mean opening / face width", ylim=(0, None))
     chart.legend()
     figure.tight_layout()
-    part_path = path.with_name(f"{path.stem}.part.png")
-    figure.savefig(part_path, dpi=110)
+    with keeping(path) as aside:
+        figure.savefig(aside, dpi=110)
     pyplot.close(figure)
-    part_path.replace(path)
     return (path,)

@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from kouxing.data.manifest import Clip
-from kouxing.errors import DataError, OutputError
+from kouxing.errors import NO_ARRAYS, DataError
 from kouxing.face.geometry import opening
 from kouxing.infer.paint import Cast, LipsModel, Painter, cast, crop_of
 from kouxing.infer.parts import Parts
 from kouxing.infer.references import References, choose, gather, sharpness
 from kouxing.infer.speech import hear
 from kouxing.infer.timeline import Timeline
+from kouxing.media.aside import keeping
 from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bytes, FaceTrack, Float, VideoFrame
 from kouxing.units import FRAME_HZ, HALF_PX, SAMPLE_HZ
@@ -182,16 +182,11 @@ def _stored_track(path: Path, frames: int) -> FaceTrack | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             track = FaceTrack(**{name: file[name] for name in _TRACK})
-    except (OSError, KeyError, ValueError, BadZipFile):
+    except NO_ARRAYS:
         return None
     return track if len(track) == frames else None
 
 
 def _store_track(path: Path, track: FaceTrack) -> None:
-    part = path.with_suffix(".part.npz")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with keeping(path) as part:
         np.savez(part, **{name: getattr(track, name) for name in _TRACK})
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error

@@ -10,6 +10,7 @@ import numpy as np
 
 from kouxing.errors import OutputError
 from kouxing.eval.report import PARTS, Row, known
+from kouxing.media.aside import keeping
 from kouxing.types import Bytes
 
 LABEL_PX = 22
@@ -27,13 +28,8 @@ def write_picture(path: Path, image: Bytes) -> None:
     done, data = cv2.imencode(".png", np.ascontiguousarray(image[..., ::-1]))
     if not done:
         raise OutputError(f"{path}: the picture could not be encoded")
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with keeping(path) as part:
         part.write_bytes(data.tobytes())
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another folder with --out") from error
 
 
 def read_picture(path: Path) -> Bytes:

@@ -15,9 +15,10 @@ FEATHER_PX = 12
 """Over so many crop pixels the patch fades in."""
 
 BELOW = 0.07
-BESIDE = 0.02
-"""How far beyond the jaw the patch covers half, below the chin and beside the cheeks, in face widths: room for a jaw
-opened wider than the real one."""
+BESIDE = -0.06
+"""How far beyond the jaw the patch covers half, below the chin and beside the cheeks, in face widths: room below for a
+jaw opened wider than the real one. Speech hardly moves a cheek's edge, and no painted one lies as true as the real one:
+beside, the patch ends before it."""
 
 LIP_ROOM = 0.04
 """Around the lips the patch covers fully this far, in face widths, however the face is turned."""

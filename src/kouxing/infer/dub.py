@@ -16,7 +16,7 @@ from kouxing import __version__, config
 from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
 from kouxing.infer import level, multimodal_dub, references, timeline
 from kouxing.infer import person as persons
-from kouxing.infer.job import Job, alone, fingerprint, output_errors
+from kouxing.infer.job import Job, alone, fingerprint
 from kouxing.infer.multimodal_animate import Modalities
 from kouxing.infer.order import DubReport, Order
 from kouxing.infer.paint import Cast, LipsModel, Painted, Painter, cast, crop_of
@@ -27,6 +27,7 @@ from kouxing.infer.scan import Progress, Scan, queue_depth, scan
 from kouxing.infer.source import Footage
 from kouxing.infer.speech import Speech, hear
 from kouxing.infer.timeline import Timeline
+from kouxing.media.aside import output_errors
 from kouxing.media.join import join
 from kouxing.media.reader import MediaInfo, probe, read_sound
 from kouxing.media.writer import VideoWriter

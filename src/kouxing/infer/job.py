@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +16,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from kouxing.errors import MediaError, OptionError, OutputError
+from kouxing.media.aside import keeping, output_errors
 
 PLAN = "plan.json"
 MADE = "made.json"
@@ -61,21 +60,6 @@ def fingerprint(path: Path) -> dict[str, Any]:
 def _content(path: Path) -> dict[str, Any]:
     told = fingerprint(path)
     return {name: told[name] for name in ("bytes", "sha256")}
-
-
-@contextmanager
-def output_errors(place: Path) -> Iterator[None]:
-    """Turn the system's refusals to write into one clear line.
-
-    Raises:
-        OutputError: disk full, no permission, or any other failure to write.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError(f"{place}: the disk is full; free some space") from error
-        raise OutputError(f"{place}: cannot be written ({error.strerror or error})") from error
 
 
 @contextmanager
@@ -165,14 +149,8 @@ class Job:
         Raises:
             OutputError: the disk is full or the folder not writable.
         """
-        place = self.place(name)
-        part = place.with_name(f"{place.stem}.part{place.suffix}")
-        try:
-            with output_errors(place):
-                yield part
-                os.replace(part, place)
-        finally:
-            part.unlink(missing_ok=True)
+        with keeping(self.place(name)) as part:
+            yield part
 
     def save_json(self, name: str, value: Any) -> None:
         """Write ``value`` as JSON."""

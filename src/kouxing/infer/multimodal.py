@@ -201,7 +201,7 @@ def place_text(
     """
     with Pronouncer(language) as pronouncer:
         if sound is not None:
-            found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost, PLACEMENTS)
+            found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost, PLACEMENTS, sound.phones.loud)
             return found.several, found
         if not transcript.timed:
             return pronouncer.spoken(transcript.text), None

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kouxing.arkit import COEFFICIENTS, PLACE
-from kouxing.errors import WeightError
+from kouxing.errors import NO_ARRAYS, WeightError
 from kouxing.face import frontal
 from kouxing.face.landmarks import INNER_LIP, OUTER_LIP
 from kouxing.types import Float
@@ -104,7 +104,7 @@ def learned() -> Moves:
                 told["moves"].astype(np.float64), told["shape"], told["reference"], told["faces"].astype(np.int64)
             )
         card = json.loads((files("kouxing") / "assets" / "face_moves.json").read_text(encoding="utf-8"))
-    except (OSError, KeyError, ValueError) as error:
+    except NO_ARRAYS as error:
         raise WeightError(f"{place} is missing or damaged: install kouxing again") from error
     if card.get("units", {}).get("names") != list(COEFFICIENTS) or moves.moves.shape != (len(COEFFICIENTS), POINTS, 3):
         raise WeightError(f"{place} does not fit this program: install kouxing again")

@@ -12,10 +12,11 @@ from typing import Any
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError
 from kouxing.face.track import FaceTracker
 from kouxing.infer.discriminator import Discriminator
-from kouxing.infer.job import alone, output_errors
+from kouxing.infer.job import alone
 from kouxing.infer.score import EARLY, IN_STEP_WORDS, LATE, VARIES, score
 from kouxing.infer.score_look import Parts, Progress
 from kouxing.infer.score_report import ScoreReport
+from kouxing.media.aside import output_errors
 
 VIDEOS = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".flv", ".mpg", ".mpeg", ".wmv", ".3gp",

@@ -22,6 +22,11 @@ def reconstruction(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean((made - real).abs(), weight)
 
 
+def squared(made: Tensor, real: Tensor, weight: Tensor) -> Tensor:
+    """Mean squared difference: large misses count for more, as in PSNR."""
+    return weighted_mean((made - real).square(), weight)
+
+
 def _slopes(x: Tensor) -> Tensor:
     """Horizontal and vertical differences ``[N, 2C, H - 1, W - 1]``."""
     return torch.cat([x[:, :, 1:, 1:] - x[:, :, 1:, :-1], x[:, :, 1:, 1:] - x[:, :, :-1, 1:]], 1)

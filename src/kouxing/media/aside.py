@@ -80,6 +80,39 @@ def aside(path: Path) -> Iterator[Path]:
         remove(part)
 
 
+@contextmanager
+def keeping(path: Path, shared: bool = False) -> Iterator[Path]:
+    """As ``aside``, for files of the program's own: the folder is made, and the name to write to ends as ``path`` does.
+
+    Args:
+        shared: several processes may write it at a time, each to a name of its own; what a killed one leaves, stays.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    part = path.with_name(f"{path.stem}{f'.{os.getpid()}' if shared else ''}.part{path.suffix}")
+    try:
+        with output_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield part
+            os.replace(part, path)
+    finally:
+        remove(part)
+
+
+@contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Turn the system's refusals to write ``path`` into one clear line.
+
+    Raises:
+        OutputError: disk full, no permission, or any other failure to write.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise output_error(path, error) from error
+
+
 def output_error(path: Path, error: Exception) -> OutputError:
     """What a failed write means to a user."""
     code = getattr(error, "errno", None)

@@ -6,8 +6,8 @@ but a read from disk while nobody does.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -18,17 +18,18 @@ import cv2
 import numpy as np
 
 from kouxing import __version__
-from kouxing.errors import MediaError, NoFaceError, NoVideoError, OptionError
+from kouxing.errors import NO_ARRAYS, MediaError, NoFaceError, NoVideoError, OptionError
 from kouxing.face.crop import apply, crop_matrices
 from kouxing.face.paste import SeamColour
 from kouxing.infer import person as persons
 from kouxing.infer import references
-from kouxing.infer.job import fingerprint, output_errors
+from kouxing.infer.job import fingerprint
 from kouxing.infer.paint import Cast, LipsModel, cast, crop_of
 from kouxing.infer.parts import Parts, shipped
 from kouxing.infer.references import References
 from kouxing.infer.scan import Seen, Tracker
 from kouxing.infer.timeline import SELECTED
+from kouxing.media.aside import keeping, output_errors
 from kouxing.media.colour import planes_from_rgb, to_rgb
 from kouxing.media.reader import probe, read_video
 from kouxing.server import idle_loop
@@ -115,7 +116,9 @@ def prepare(
     parts = parts or shipped(fitted)
     plan = _plan(path, side_px, preset, face_index, parts)
     if _made(folder) == plan:
-        return load(folder)
+        # One that was damaged since is made anew.
+        with suppress(MediaError):
+            return load(folder)
     model = parts.lips(preset)
     told = progress or _silent
     with output_errors(folder):
@@ -135,9 +138,8 @@ def prepare(
         kept = {f"person_{name}": value for name, value in vars(chosen).items()}
         np.savez(folder / LOOP, **rows, **kept)
         about = {"plan": plan, "width": size[0], "height": size[1], "first": first, "pictures": stop - first}
-        part = folder / (ABOUT + ".part")
-        part.write_text(json.dumps(about), "utf-8")
-        os.replace(part, folder / ABOUT)
+        with keeping(folder / ABOUT) as part:
+            part.write_text(json.dumps(about), "utf-8")
     return load(folder)
 
 
@@ -151,11 +153,12 @@ def load(folder: Path) -> Footage:
         about = json.loads((folder / ABOUT).read_text("utf-8"))
         with np.load(folder / LOOP, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError) as error:
+        person = References(*(arrays.pop(f"person_{name}") for name in ("crops", "geometry", "anchors")))
+        width, height, pictures, first = (int(about[key]) for key in ("width", "height", "pictures", "first"))
+        preset = str(about["plan"]["preset"])
+    except NO_ARRAYS as error:
         raise MediaError(f"{folder}: holds no prepared footage; start again") from error
-    person = References(*(arrays.pop(f"person_{name}") for name in ("crops", "geometry", "anchors")))
-    preset = str(about["plan"]["preset"])
-    return Footage(folder, about["width"], about["height"], about["pictures"], about["first"], arrays, person, preset)
+    return Footage(folder, width, height, pictures, first, arrays, person, preset)
 
 
 class Pictures:
@@ -243,7 +246,7 @@ def _plan(path: Path, side_px: int, preset: str, face_index: int, parts: Parts) 
 def _made(folder: Path) -> Any:
     try:
         return json.loads((folder / ABOUT).read_text("utf-8"))["plan"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -11,7 +11,7 @@ from kouxing.errors import OptionError
 from kouxing.infer.emotion import emotion_at, read_mood
 from kouxing.server.faces import Manner
 from kouxing.server.protocol import VERSION, Refused, read_object
-from kouxing.server.session import Wish
+from kouxing.server.wish import Wish
 
 Method = Literal["mouth", "expression"]
 METHODS: tuple[str, ...] = get_args(Method)

@@ -17,6 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kouxing.server.hello import reason
 from kouxing.server.jobs import FILES, Job, Jobs
+from kouxing.server.limits import Limits
 from kouxing.server.protocol import Refused
 from kouxing.server.routes import REFUSALS
 
@@ -125,7 +126,7 @@ def _add_start(router: APIRouter, jobs: Jobs, kind: str) -> None:
     async def start(request: Request) -> JobState:
         job = jobs.make(kind)
         try:
-            await _receive(request, job, jobs.limits.upload_bytes, jobs.limits.upload_idle_s)
+            await _receive(request, job, jobs.limits)
         except BaseException:
             await jobs.remove(job)
             raise
@@ -133,7 +134,7 @@ def _add_start(router: APIRouter, jobs: Jobs, kind: str) -> None:
         return JobState(**job.told())
 
 
-async def _receive(request: Request, job: Job, most: int, idle_s: float) -> None:
+async def _receive(request: Request, job: Job, limits: Limits) -> None:
     """Store the files under names of our own, and check the options.
 
     Raises:
@@ -141,10 +142,10 @@ async def _receive(request: Request, job: Job, most: int, idle_s: float) -> None
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Refused("malformed", "send the files as multipart/form-data")
-    if int(request.headers.get("content-length") or 0) > most:
-        raise Refused("large", f"at most {most >> 20} MB are taken")
+    if int(request.headers.get("content-length") or 0) > limits.upload_bytes:
+        raise _too_large(limits)
     try:
-        pieces = _bounded(request, most, idle_s)
+        pieces = _bounded(request, limits)
         form = await MultiPartParser(request.headers, pieces, max_files=4, max_fields=MOST_FIELDS).parse()
     except (MultiPartException, FormParserError, KeyError, ValueError):
         raise Refused("malformed", "the form cannot be read") from None
@@ -172,21 +173,32 @@ async def _receive(request: Request, job: Job, most: int, idle_s: float) -> None
         await form.close()
 
 
-async def _bounded(request: Request, most: int, idle_s: float) -> AsyncGenerator[bytes, None]:
-    """The body, as long as it comes and is not too large."""
+async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
+    """The body, as long as it comes, is not too large and does not take too long."""
+    now = asyncio.get_running_loop().time
+    end_s = now() + limits.upload_whole_s
     size = 0
     pieces = request.stream()
     while True:
+        left_s = end_s - now()
         try:
-            piece = await asyncio.wait_for(anext(pieces), idle_s)
+            piece = await asyncio.wait_for(anext(pieces), min(limits.upload_idle_s, left_s))
         except StopAsyncIteration:
             return
         except (asyncio.TimeoutError, TimeoutError):
-            raise Refused("timeout", f"the upload stood still for {idle_s:g} s") from None
+            if left_s < limits.upload_idle_s:
+                told = f"the upload was not complete after {limits.upload_whole_s / 60:g} minutes; send a smaller file"
+            else:
+                told = f"the upload stood still for {limits.upload_idle_s:g} s"
+            raise Refused("timeout", told) from None
         size += len(piece)
-        if size > most:
-            raise Refused("large", f"at most {most >> 20} MB are taken")
+        if size > limits.upload_bytes:
+            raise _too_large(limits)
         yield piece
+
+
+def _too_large(limits: Limits) -> Refused:
+    return Refused("large", f"at most {limits.upload_bytes >> 20} MB are taken")
 
 
 def _ending(name: str | None) -> str:

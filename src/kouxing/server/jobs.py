@@ -156,10 +156,17 @@ class Jobs:
     async def _run(self, job: Job) -> None:
         async with self._turns:
             job.change(state="running")
-            process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-                limit=LONGEST_LINE, start_new_session=True,
-            )  # fmt: skip
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    *self._command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+                    limit=LONGEST_LINE, start_new_session=True,
+                )  # fmt: skip
+            except OSError as error:
+                LOG.error("a job's process cannot be started: %s", error)
+                told = f"the job's process cannot be started ({error.strerror}); try again later"
+                job.change(state="failed", error=told, ended_s=time.monotonic())
+                await asyncio.to_thread(_keep_only, job.folder, ())
+                return
             try:
                 await asyncio.wait_for(self._follow(job, process), self.limits.job_s)
             except (asyncio.TimeoutError, TimeoutError):

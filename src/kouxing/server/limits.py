@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from kouxing.server.protocol import HEADER, MOST_SAMPLES
+from kouxing.server.protocol import HEADER, MOST_SAMPLES, Refused
 
 MOST_ADDRESSES = 4096
 """That are remembered; the ones that have been quiet for longest are forgotten, with what they used up."""
@@ -21,6 +23,7 @@ class Limits:
     Attributes:
         sessions: at the same time.
         connections: WebSockets at the same time, watching terminals included.
+        strangers: of these, from one address and before their hello; the others' places are not theirs to hold.
         hello_s: in which the hello must come.
         keep_s: that a session lives on without a terminal, and that its output is kept for a resume.
         wait_s: that a session made over HTTP waits for its first terminal.
@@ -40,6 +43,7 @@ class Limits:
         upload_bytes: all files of a job together.
         upload_s: length of a job's video or sound.
         upload_idle_s: in which the next piece of an upload must come.
+        upload_whole_s: in which all of it must; ``upload_bytes`` come in time at 2.3 Mbit/s.
         jobs: file jobs that wait or run.
         jobs_running: at the same time.
         job_s: that a job may run.
@@ -48,6 +52,7 @@ class Limits:
 
     sessions: int = 64
     connections: int = 256
+    strangers: int = 64
     hello_s: float = 5.0
     keep_s: float = 10.0
     wait_s: float = 60.0
@@ -68,6 +73,7 @@ class Limits:
     upload_bytes: int = 500_000_000
     upload_s: float = 1_200.0
     upload_idle_s: float = 20.0
+    upload_whole_s: float = 1_800.0
     jobs: int = 8
     jobs_running: int = 1
     job_s: float = 7_200.0
@@ -123,6 +129,36 @@ class Addresses:
         if len(self._buckets) > MOST_ADDRESSES:
             self._buckets.popitem(last=False)
         return 0.0 if bucket.take(now) else bucket.wait_s()
+
+
+class Strangers:
+    """Who has come and not said hello yet, by address.
+
+    Args:
+        most: of one address.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: Counter[str] = Counter()
+
+    @contextmanager
+    def waiting(self, address: str) -> Iterator[None]:
+        """One more, until it has said hello or is gone.
+
+        Raises:
+            Refused: as many as may be wait already.
+        """
+        key = _net(address)
+        if self._waiting[key] >= self._most:
+            raise Refused("busy", f"{self._most} connections from one address have not said hello yet; try later")
+        self._waiting[key] += 1
+        try:
+            yield
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
 
 
 def _net(address: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from kouxing.errors import KouxingError, OptionError
 from kouxing.server.hello import Hello, wish_of
-from kouxing.server.limits import Limits
+from kouxing.server.limits import Limits, Strangers
 from kouxing.server.mixing import FACE, Mixer, read_rules
 from kouxing.server.mocap import Hub
 from kouxing.server.mocap_frames import Capture, Frame
@@ -84,12 +84,14 @@ class Live:
         self.pool, self.guard, self.limits, self.method = pool, guard, limits, method
         self.counts = Counts()
         self.connections = 0
+        self.strangers = Strangers(limits.strangers)
         self._speaking, self._captures = speaking, captures
         self._sessions: dict[str, Session] = {}
         self._links: dict[str, Link] = {}
         self._webcams: dict[str, Capture] = {}
         self._mixers: dict[str, Mixer] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._failing: set[str] = set()
         self._others: list[Closing] = []
         self._works: list[Callable[[], Coroutine[None, None, None]]] = []
         self.when_ready: Callable[[], None] = _nothing
@@ -210,7 +212,10 @@ class Live:
         self.counts.heard += session.counts.heard
         self.counts.dropped += session.counts.dropped
         self.counts.interrupts += session.counts.interrupts
-        session.close()
+        try:
+            session.close()
+        except Exception:
+            LOG.exception("a session's end failed; it is over all the same")
         link = self._links.pop(session.name, None)
         if link is not None:
             self.counts.slow_terminals += link.dropped
@@ -277,9 +282,19 @@ class Live:
                     LOG.exception("session failed; it ends")
                     self.end(session)
             if number % BODY_EVERY == 0 and self._captures is not None:
-                self._tell_body()
+                self._try(self._tell_body, "telling captured bones")
             if number % COEFFICIENT_HZ == 0:
-                self._expire()
+                self._try(self._expire, "ending what nobody holds")
+
+    def _try(self, work: Callable[[], None], what: str) -> None:
+        """Do work that shall not stop the time of all; the log tells of its failing once until it has worked again."""
+        try:
+            work()
+            self._failing.discard(what)
+        except Exception:
+            if what not in self._failing:
+                self._failing.add(what)
+                LOG.exception("%s failed; time goes on", what)
 
     def _make_room(self) -> bool:
         """End the session that nobody holds for the longest time, if there is one."""

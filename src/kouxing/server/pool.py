@@ -36,6 +36,9 @@ END_S = 2.0
 TRIES = 5
 """Workers that die before they are ready, in a row, before the pool gives up."""
 
+AGAIN_S = 0.2
+"""Between two tries to start a worker."""
+
 MOST_MOVES = 5
 
 TakeRows = Callable[[int, Float, bool], None]
@@ -263,7 +266,15 @@ class Pool:
     async def _run(self, slot: int) -> None:
         """Keep one worker alive."""
         while not self._over() and self._failed < TRIES:
-            worker = await self.begin(slot)
+            try:
+                worker = await self.begin(slot)
+            except OSError as error:
+                # Want of memory or of open files may pass; only a server that never worked gives up.
+                self._failed += not self._ready.is_set()
+                self._fault = f"a worker process cannot be started ({error.strerror or error})"
+                LOG.warning("%s", self._fault)
+                await asyncio.sleep(AGAIN_S)
+                continue
             self._workers.append(worker)
             try:
                 await worker.gone.wait()
@@ -277,7 +288,7 @@ class Pool:
             LOG.warning("worker %s ended; its %d streams move on", worker.pid, len(worker.load))
             self._move(worker)
             if not worker.was_ready:
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(AGAIN_S)
         self._ready.set()
 
     def _move(self, worker: Worker) -> None:

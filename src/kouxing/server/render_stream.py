@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from typing import Any
 
 from kouxing.errors import KouxingError
 from kouxing.server import render_worker as worker
 from kouxing.server.playout import Playout
+from kouxing.server.render_process import RenderProcess
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ, SAMPLES_PER_FRAME, exact
 
@@ -33,16 +29,13 @@ WAITING = 10
 BEHIND_S = 0.5
 """A clock that is so far behind (a suspended machine) is set anew instead of running after."""
 START_S = 30.0
+"""A worker that is not ready after so long is given up, a replacement is itself replaced."""
 SILENT_S = 2.0
 """A worker that sends no picture for so long while it should is replaced."""
-JOIN_S = 5.0
 RESTARTS = 5
 """Workers that may be lost in a row, each before its first picture."""
 LATEST = 4
 """Pictures (160 ms) that one may come late and still be shown."""
-
-NAME = "kouxing-pictures"
-"""Of the process, and of the thread that listens to it."""
 
 log = logging.getLogger(__name__)
 
@@ -151,8 +144,7 @@ class RenderedStream:
         self._begun = False
         self._cuts = self._old_drops = self._lost = 0
         self._heard_from = 0.0
-        self._process: Any = None
-        self._pipe: Connection | None = None
+        self._process: RenderProcess | None = None
         self._ready = asyncio.Event()
         self._first = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -267,7 +259,7 @@ class RenderedStream:
             self._due = number
             self._hear()
             self._show(number)
-            if now - self._heard_from > SILENT_S and self._ready.is_set():
+            if now - self._heard_from > (SILENT_S if self._ready.is_set() else START_S):
                 log.warning("a picture process hangs; it is replaced")
                 self._replace()
         block = self._playout.played(number)
@@ -306,20 +298,13 @@ class RenderedStream:
     # The process.
 
     def _spawn(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        process: Any = context.Process(target=worker.run, args=(self._plan, theirs), name=NAME, daemon=True)
-        process.start()
-        theirs.close()
-        self._process = process
         self._ready.clear()
-        loop = asyncio.get_running_loop()
-        pipe = self._pipe
-        threading.Thread(target=_listen, args=(pipe, loop, self._heard), name=NAME, daemon=True).start()
+        self._heard_from = self._clock.now()
+        self._process = RenderProcess(self._plan, self._heard)
 
-    def _heard(self, pipe: Connection, message: bytes | None) -> None:
-        """A message of the process, in the loop's thread; None: it is gone."""
-        if pipe is not self._pipe:
+    def _heard(self, process: RenderProcess, message: bytes | None) -> None:
+        """A message of the process; None: it is gone."""
+        if process is not self._process:
             return
         kind = (message or b"")[:1]
         self._heard_from = self._clock.now()
@@ -376,40 +361,11 @@ class RenderedStream:
         self._spawn()
 
     def _end_process(self) -> None:
-        # The listening thread reads to the end of the pipe, which comes with the end of the process, and closes it.
-        process, self._pipe, self._process = self._process, None, None
+        process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            threading.Thread(target=_joined, args=(process,), name="kouxing-joining", daemon=True).start()
+            process.end()
 
     def _send(self, message: bytes) -> None:
-        if self._pipe is None or (self._task is not None and not self._ready.is_set()):
-            return
-        # If it is gone, the listening thread tells, and its successor is sent the blocks again.
-        with suppress(OSError):
-            self._pipe.send_bytes(message)
-
-
-def _listen(
-    pipe: Connection, loop: asyncio.AbstractEventLoop, heard: Callable[[Connection, bytes | None], None]
-) -> None:
-    """A thread that hands the messages of a process to the loop."""
-    while True:
-        try:
-            message: bytes | None = pipe.recv_bytes()
-        except (EOFError, OSError):
-            message = None
-        try:
-            loop.call_soon_threadsafe(heard, pipe, message)
-        except RuntimeError:
-            # The loop has ended.
-            pipe.close()
-            return
-        if message is None:
-            pipe.close()
-            return
-
-
-def _joined(process: Any) -> None:
-    """Take the system's record of a process that was killed, so that none piles up."""
-    process.join(JOIN_S)
+        # To one that is not ready yet, nothing: it is sent the latest blocks when it is.
+        if self._process is not None and (self._task is None or self._ready.is_set()):
+            self._process.send(message)

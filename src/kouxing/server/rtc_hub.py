@@ -352,4 +352,6 @@ def _read(path: Path) -> Float:
         held += len(chunk)
         if held > LONGEST_S * SAMPLE_HZ:
             raise OptionError(f"speech: longer than {LONGEST_S} s; send it in parts")
+    if not held:
+        raise MediaError("speech: has no sound; send a file with speech")
     return np.concatenate(parts)

@@ -302,7 +302,7 @@ class Peer:
             order = json.loads(message)
             event = order["event"]
             text, language = str(order.get("text", "")), str(order.get("language", ""))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return 'orders are JSON objects with "event"'
         if event == "interrupt":
             self.interrupt()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from kouxing.errors import OptionError
 from kouxing.server.protocol import Refused
@@ -50,7 +50,7 @@ class Guard:
         if token is not None and not 8 <= len(token) <= MOST_TOKEN:
             raise OptionError(f"--token has {len(token)} characters; use 8 to {MOST_TOKEN}")
         for origin in origins:
-            parts = urlsplit(origin)
+            parts = _parts(origin)
             if origin != "*" and (parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/")):
                 raise OptionError(f"--allow-origin {origin}: write it like https://example.org")
         self.token = token
@@ -75,7 +75,7 @@ class Guard:
         origin = headers.get("origin")
         if origin is None or "*" in self.origins or origin in self.origins:
             return
-        if urlsplit(origin).netloc != headers.get("host", "") and not self._both_local(origin, headers):
+        if _parts(origin).netloc != headers.get("host", "") and not self._both_local(origin, headers):
             raise Refused("origin", "pages of other sites may not use this server; --allow-origin lets them")
 
     def check_token(self, token: str | None) -> None:
@@ -101,7 +101,16 @@ class Guard:
 
     def _both_local(self, origin: str, headers: Mapping[str, str]) -> bool:
         # Development servers run on another port of the same machine; under this Guard that machine is trusted.
-        return self._local and _name(urlsplit(origin).netloc) in LOCAL and urlsplit(origin).scheme == "http"
+        parts = _parts(origin)
+        return self._local and _name(parts.netloc) in LOCAL and parts.scheme == "http"
+
+
+def _parts(origin: str) -> SplitResult:
+    """An origin's parts; all empty where it is no address."""
+    try:
+        return urlsplit(origin)
+    except ValueError:
+        return urlsplit("")
 
 
 def _name(host: str) -> str:

@@ -15,29 +15,28 @@ Everything here runs on the event loop and takes microseconds; the networks run 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from kouxing.server.audience import Audience, Sink
 from kouxing.server.clock import SoundClock
-from kouxing.server.faces import Manner
+from kouxing.server.counts import Counts
 from kouxing.server.intake import Block, Intake
 from kouxing.server.limits import Limits
 from kouxing.server.outlet import Event, Item, Outlet, SoundBlock
 from kouxing.server.pool import Pool, Stream
-from kouxing.server.protocol import MOST_ROWS, Rows, Sound, row_at, row_time, to_float, to_s16
+from kouxing.server.protocol import MOST_ROWS, Rows, Sound, row_at, row_time, to_s16
 from kouxing.server.resting import CLOSING, Resting
 from kouxing.server.text import SpokenPiece
 from kouxing.server.texts import Speak, Texts
 from kouxing.server.told import Told
+from kouxing.server.wish import Wish
 from kouxing.types import Float
-from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ, exact
-
-LOG = logging.getLogger("kouxing.server")
+from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
 
 MOST_OWED = 2 * SAMPLE_HZ
 """Samples that a network may be behind before it is given more: what it cannot do shall wait here, where it is
@@ -46,53 +45,10 @@ MOST_BEHIND = 3 * SAMPLE_HZ
 """Samples by which live sound may lag behind real time for want of processor time."""
 KEPT_ROWS = 2 * COEFFICIENT_HZ
 """Rows sent last that an interruption may have to look at."""
-LOST_EVERY = exact(SAMPLE_HZ, 4)
-"""Samples (0.25 s) between two events about sound that was not taken."""
 DELAYS = 64
 """Latest batches of rows whose delay is remembered."""
 IDLE_ROWS = 2
 """Idle rows that go out together."""
-
-
-class Sink(Protocol):
-    """Hears what the session hears or says (a rendered stream)."""
-
-    def push_sound(self, samples: Float) -> object:
-        """``[N] float32`` at 16 kHz."""
-        ...
-
-    def interrupt(self) -> None:
-        """What was pushed and not yet shown is to be forgotten."""
-        ...
-
-    def end(self) -> None:
-        """No more sound for now."""
-        ...
-
-
-@dataclass(frozen=True)
-class Wish:
-    """What a session is to be.
-
-    Attributes:
-        method: one of ``server.hello.METHODS``.
-        manner: how to speak.
-        language: of ``say``.
-    """
-
-    method: str = "mouth"
-    manner: Manner = field(default_factory=Manner)
-    language: str = "en-us"
-
-
-@dataclass
-class Counts:
-    """What went through a session."""
-
-    heard: int = 0
-    rows: int = 0
-    dropped: int = 0
-    interrupts: int = 0
 
 
 class Session:
@@ -119,10 +75,7 @@ class Session:
         self.delays_s: deque[float] = deque(maxlen=DELAYS)
         self._pool, self._limits = pool, limits
         self._clock = SoundClock(now)
-        self._outlets: set[Outlet] = set()
-        self._sinks: list[Sink] = []
-        self._lost: Counter[str] = Counter()
-        self._lost_told = 0
+        self._audience = Audience(limits.terminal_frames)
         self._queue = Intake(limits.queue_s)
         self._stream: Stream | None = None
         self._source = "sound"
@@ -166,11 +119,11 @@ class Session:
         if self.closed or not len(sound):
             return
         if self._texts.busy:
-            self._dropped(len(sound), "speaking")
+            self.counts.lose(len(sound), "speaking")
             return
         lost = self._queue.take(sound, time)
         if lost is not None:
-            self._dropped(len(sound), lost)
+            self.counts.lose(len(sound), lost)
             return
         self.counts.heard += len(sound)
         self._pump()
@@ -211,12 +164,9 @@ class Session:
             self._stream.close()
         self._over("interrupt", self.time)
         cut = row_at(self.time)
-        for outlet in self._outlets:
-            outlet.purge(row_time(cut))
+        self._audience.interrupt(row_time(cut))
         shown = [values for number, values in self._recent if number < cut]
         self._recent = deque(((number, values) for number, values in self._recent if number < cut), KEPT_ROWS)
-        for sink in self._sinks:
-            sink.interrupt()
         self._tell(row_time(cut), "interrupt")
         self._face.ease(cut, shown[-1] if shown else None)
         self._next = cut
@@ -227,13 +177,15 @@ class Session:
         if self.closed:
             return
         self.closed = True
-        self._texts.stop()
-        if self._stream is not None:
-            self._stream.close()
+        try:
+            self._texts.stop()
+            if self._stream is not None:
+                self._stream.close()
+        finally:
+            # Whatever became of the network, nobody waits for more.
             self._stream = None
-        self._queue.clear()
-        for outlet in list(self._outlets):
-            outlet.end()
+            self._queue.clear()
+            self._audience.close()
 
     # -- what goes out ------------------------------------------------------------------------------------------------
 
@@ -244,31 +196,25 @@ class Session:
             wants: any of ``coefficients``, ``sound``, ``body``; events always come.
             keeps: the session goes on for this listener though its own terminal is gone.
         """
-        outlet = Outlet(wants, self._limits.terminal_frames, self._outlets.discard, keeps)
-        if self.closed:
-            outlet.end()
-        else:
-            self._outlets.add(outlet)
-        return outlet
+        return self._audience.out(wants, keeps)
 
     @property
     def listeners(self) -> int:
         """How many listen."""
-        return len(self._outlets) + len(self._sinks)
+        return len(self._audience)
 
     @property
     def wanted(self) -> bool:
         """Whether it shall go on though its own terminal is gone."""
-        return self.lasting or bool(self._sinks) or any(outlet.keeps for outlet in self._outlets)
+        return self.lasting or self._audience.keeps
 
     def attach(self, sink: Sink) -> None:
         """Let somebody hear what the session hears or says, from now on."""
-        self._sinks.append(sink)
+        self._audience.attach(sink)
 
     def detach(self, sink: Sink) -> None:
         """Let it go."""
-        if sink in self._sinks:
-            self._sinks.remove(sink)
+        self._audience.detach(sink)
 
     def tell(self, event: str, **told: Any) -> None:
         """An event of now, to all listeners."""
@@ -280,7 +226,8 @@ class Session:
             return
         self._catch_up()
         self._pump()
-        self._tell_lost()
+        for reason, count in self.counts.news(self.time).items():
+            self.tell("dropped", what="sound", count=count, reason=reason)
         if self._stream is None:
             due = row_at(self.time)
             if due - self._next >= (1 if self.mixer is not None else IDLE_ROWS):
@@ -289,18 +236,6 @@ class Session:
             self._fill()
 
     # -- inside -------------------------------------------------------------------------------------------------------
-
-    def _dropped(self, count: int, reason: str) -> None:
-        self.counts.dropped += count
-        self._lost[reason] += count
-
-    def _tell_lost(self) -> None:
-        """A flood of sound that is not taken shall not become a flood of events."""
-        if self._lost and self.time - self._lost_told > LOST_EVERY:
-            self._lost_told = self.time
-            for reason, count in self._lost.items():
-                self.tell("dropped", what="sound", count=count, reason=reason)
-            self._lost.clear()
 
     def _pump(self) -> None:
         """Hand sound to the network, no further ahead of real time than the lead."""
@@ -311,7 +246,7 @@ class Session:
                 self._finish("end")
                 continue
             if self._stream is not None and (self._end - self.time >= lead or self._owed > MOST_OWED):
-                return
+                break
             self._lay(self._queue.next())
         if self._queue.samples < lead:
             self._room.set()
@@ -328,7 +263,7 @@ class Session:
             return
         skipped = self._queue.skip(behind)
         if skipped:
-            self._dropped(skipped, "overload")
+            self.counts.lose(skipped, "overload")
 
     def _lay(self, block: Block) -> None:
         """Put sound onto the clock."""
@@ -357,8 +292,7 @@ class Session:
         assert self._stream is not None
         self._stream.push(sound)
         self.send(SoundBlock(self._end, sound, self._source == "text"))
-        for sink in self._sinks:
-            sink.push_sound(to_float(sound))
+        self._audience.hear(sound)
         self._end += len(sound)
 
     def _fill(self) -> None:
@@ -376,8 +310,7 @@ class Session:
         if self._stream is not None:
             self._finishing = reason
             self._stream.finish()
-            for sink in self._sinks:
-                sink.end()
+            self._audience.pause()
 
     def _done(self) -> None:
         """All rows of a finished stream are there."""
@@ -432,8 +365,7 @@ class Session:
 
     def send(self, item: Item) -> None:
         """Give an item to all listeners."""
-        for outlet in list(self._outlets):
-            outlet.put(item)
+        self._audience.send(item)
 
     # -- texts --------------------------------------------------------------------------------------------------------
 

@@ -29,8 +29,9 @@ from kouxing.server.protocol import (
     read_sound,
 )
 from kouxing.server.protocol import read_event as event_of
-from kouxing.server.session import Session, Wish
+from kouxing.server.session import Session
 from kouxing.server.wire import Wire
+from kouxing.server.wish import Wish
 from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
 
 if TYPE_CHECKING:
@@ -174,7 +175,9 @@ class Terminal:
         await self._socket.accept()
         try:
             self._live.guard.check_origin(self._socket.headers)
-            hello = await self._hello()
+            client = self._socket.client
+            with self._live.strangers.waiting(client.host if client else ""):
+                hello = await self._hello()
             await self._enter(hello)
             await self._read()
         except Refused as refused:
@@ -190,8 +193,13 @@ class Terminal:
 
     async def _refuse(self, refused: Refused) -> None:
         link = self._link
-        await refuse(self._socket, refused, error_text(refused) if link is None else link.last_word(refused))
-        if link is not None and not self._watching and link.holds(self._socket):
+        if link is None:
+            await refuse(self._socket, refused, error_text(refused))
+            return
+        # To one that was replaced, nothing: the frames' numbers are its successor's.
+        own = link.holds(self._socket)
+        await refuse(self._socket, refused, link.last_word(refused) if own else None)
+        if not self._watching and link.holds(self._socket):
             # Who breaks the protocol shall not hold a session for it.
             self._live.end(link.session)
 
@@ -223,7 +231,13 @@ class Terminal:
             session = self._live.create(hello)
             link = self._live.link(session, hello)
             link.joined = True
-        await self._socket.send_text(json.dumps(answer(self._live, link, resumed)))
+        try:
+            await self._socket.send_text(json.dumps(answer(self._live, link, resumed)))
+        except BaseException:
+            if self._watching:
+                # Nobody else would let go of it, and it would keep the session.
+                link.close()
+            raise
         self._link = link
         link.join(self._socket, last)
 

@@ -7,13 +7,13 @@ that a phone network hears (``audio.phone_ear``). Where little is heard, or noth
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kouxing.errors import OptionError
+from kouxing.text.align_graph import NOBODY, Graph, graph_of
 from kouxing.text.phones import MOUTHS, REST
 from kouxing.text.placements import chain_of, draw
 from kouxing.text.pronounce import Pronouncer, Said
@@ -23,6 +23,8 @@ from kouxing.units import MEL_HZ
 
 SHORTEST = 3
 """Mel frames (30 ms) of a phone, as in hidden Markov models of three states."""
+SHORTEST_PAUSE = 8
+"""Mel frames of a pause between words; what is shorter is a closure, or a strange voice held for a pause."""
 LONGEST = 50
 """Mel frames up to which the length of a phone is looked up; beyond it costs the same for each further one."""
 LONGEST_S = 180
@@ -33,24 +35,17 @@ PAUSE_LEAD = 0.03
 """Nats by which a pause is likelier than anything else where the sound is gone."""
 MOST_DRAWN = 2.5
 """Sounds in a hole are drawn out by this at most; else there is a pause in it."""
-NOBODY = -1
-"""Word of a mel frame in a pause."""
-SPREAD, WEIGHT = 0.5, 2.5
+SPREAD, WEIGHT = 0.5, 3.0
 """Of the logarithm of a phone's length around the expected one, and what it counts against one mel frame: what is heard
-of neighbouring frames is much the same, and so counts too much. These and ``COMMON_SHARE`` are chosen on held-out
-sentences of GRID, clean and spoiled, and on labelled recordings that the phone network learned from (docs/log.md)."""
+of neighbouring frames is much the same, and so counts too much. These, ``COMMON_SHARE`` and ``LOUD`` are chosen on
+labelled recordings in English and French and on sentences of GRID, clean and in noise, heard above all by networks that
+had not learned from them (docs/log.md)."""
+LOUD, LOUD_FROM, LEAST_RISE = 8.0, 0.25, 1.0
+"""Nats by which a pause is unlikelier in a mel frame as loud as speech on the whole, over one as loud as the quietest;
+and the share of that way below which nothing is taken off. Strange voices are held for pauses too often. The
+way is at least so much of log-mel."""
 TEMPO_COUNTS = 10
 """As so many phones of the speaker's own counts that people on the whole speak as ``USUAL`` says."""
-USUAL = {
-    "bilabial": 7.4, "labiodental": 6.0, "rounded-close": 4.2, "rounded-mid": 7.7, "open": 6.4, "mid": 5.3,
-    "spread": 5.2, "sibilant": 10.5, "postalveolar": 6.6, "dental": 3.5, "alveolar": 5.3, "lateral": 5.4,
-    "rhotic": 4.6, "velar": 7.0, "glottal": 4.6,
-}  # fmt: skip
-"""Mel frames that people take for a sound for which espeak-ng takes ``TYPICAL``; fitted on 1,259 phones of GRID's
-sentences and of labelled recordings in English and French."""
-TYPICAL, SHARE, FINAL = 8.0, 0.3, 1.57
-"""Where espeak-ng takes longer, people do too, by this power of the ratio; and the last sound of all lasts that much
-longer."""
 ROUNDS = 2
 """The first finds the speaker's tempo."""
 UNSURE, SURE, LEAST, AROUND = 0.25, 0.55, 0.1, 50
@@ -62,7 +57,7 @@ SHARP, SHARP_NEAR, NEAR = 2.0, 0.3, 50
 """What scores count then: in noise, and within so many mel frames of a hole, whose edges are heard badly."""
 HOLE = 30
 """Mel frames from which on lost sound is a hole, in which words may lie here or there."""
-COMMON_SHARE = 0.4
+COMMON_SHARE = 0.7
 """How much of a class's commonness is taken from its log probability: one that is said often is expected too often."""
 COMMON = {
     "bilabial": 0.8, "labiodental": -0.8, "rounded-close": 0.3, "rounded-mid": 0.2, "open": 1.0, "mid": 0.7,
@@ -111,28 +106,10 @@ def same(found: Alignment) -> bool:
     return found.misfit <= MOST_MISFIT or (found.lead >= LEAST_LEAD and found.misfit <= FAR_MISFIT)
 
 
-@dataclass(frozen=True)
-class _Graph:
-    """The N sounds and pauses of a sentence, in order; what may come before one stands before it.
-
-    Attributes:
-        emits: ``[N]`` mouth class. word: ``[N]`` which word, or ``NOBODY``.
-        lengths: ``[N]`` mel frames that are expected; 0 for a pause, which may be of any length.
-        before: ``[N, most]`` which may come before it; N where there are fewer.
-        starts, ends: ``[N]`` which may be first and last.
-    """
-
-    emits: NDArray[np.int64]
-    word: NDArray[np.int64]
-    lengths: Float
-    before: NDArray[np.int64]
-    starts: Bool
-    ends: Bool
-
-
 def align(
-    log_probs: Float, transcript: Transcript, pronouncer: Pronouncer, lost: Bool | None = None, placements: int = 0
-) -> Alignment:
+    log_probs: Float, transcript: Transcript, pronouncer: Pronouncer, lost: Bool | None = None, placements: int = 0,
+    loud: Float | None = None,
+) -> Alignment:  # fmt: skip
     """Find when the words of ``transcript`` are said.
 
     Args:
@@ -142,18 +119,20 @@ def align(
         transcript: cues with times keep within them.
         pronouncer: of the transcript's language.
         placements: how many to draw for ``several``.
+        loud: ``[M]`` mean log-mel of each mel frame, which tells pauses from speech; None where it is not known.
 
     Raises:
         OptionError: the sound is too short for the text or too long for one without times; or a word cannot be said.
     """
     total = len(log_probs)
     lost = np.zeros(total, bool) if lost is None else lost
+    noisy = np.zeros(total, np.float32) if loud is None else _too_loud(log_probs, loud, lost)
     if not transcript.timed:
         if total > LONGEST_S * MEL_HZ:
             raise OptionError(
                 f"{transcript.source}: the sound is longer than {LONGEST_S} s; give a transcript with times (.srt)"
             )
-        return _stretch(log_probs, lost, pronouncer.sentence(transcript.text), transcript.source, placements)
+        return _stretch(log_probs, lost, noisy, pronouncer.sentence(transcript.text), transcript.source, placements)
     whole, several = np.full(total, REST, np.int64), np.full((max(1, placements), total), REST, np.int64)
     words: list[AlignedWord] = []
     judged: list[tuple[float, float, int]] = []
@@ -169,7 +148,7 @@ def align(
             )
         said = pronouncer.sentence(cue.text)
         near, name = slice(first, last), f"{transcript.source}: {cue.text[:40]!r}"
-        part = _stretch(log_probs[near], lost[near], said, name, placements, cue.exact)
+        part = _stretch(log_probs[near], lost[near], noisy[near], said, name, placements, cue.exact)
         whole[first:last], several[:, first:last] = part.classes, part.several
         words += [
             replace(word, start_s=word.start_s + first / MEL_HZ, end_s=word.end_s + first / MEL_HZ)
@@ -180,12 +159,23 @@ def align(
     return Alignment(tuple(words), whole, several, float(lead), float(misfit))
 
 
-def _weighed(log_probs: Float, lost: Bool) -> Float:
+def _too_loud(log_probs: Float, loud: Float, lost: Bool) -> Float:
+    """Nats ``[M]`` that speak against a pause: the sound is as loud there as speech."""
+    if lost.all():
+        return np.zeros(len(loud), np.float32)
+    spoken = np.where(lost, 0, 1 - np.exp(log_probs[:, REST]) + 1e-3)
+    quietest, usual = np.percentile(loud[~lost], 5), np.average(loud, weights=spoken)
+    share = (loud - quietest) / max(usual - quietest, LEAST_RISE)
+    return (LOUD * np.clip(share - LOUD_FROM, 0, 1)).astype(np.float32)
+
+
+def _weighed(log_probs: Float, lost: Bool, noisy: Float) -> Float:
     """What the path is found by: less of what is heard unsurely; where the sound is gone, all is alike."""
     common = np.array([COMMON.get(mouth.name, 0.0) for mouth in MOUTHS], np.float32)
     gone = np.zeros(len(MOUTHS), np.float32)
     gone[REST] = PAUSE_LEAD
     told = reliability(log_probs)[:, None] * (log_probs - COMMON_SHARE * common)
+    told[:, REST] -= noisy
     return np.where(lost[:, None], gone, told)
 
 
@@ -200,7 +190,7 @@ def reliability(log_probs: Float) -> Float:
 
 
 def _stretch(
-    log_probs: Float, lost: Bool, said: list[tuple[str, tuple[Said, ...]]], source: str, placements: int,
+    log_probs: Float, lost: Bool, noisy: Float, said: list[tuple[str, tuple[Said, ...]]], source: str, placements: int,
     exact: bool = False,
 ) -> Alignment:  # fmt: skip
     least = sum(min(len(way.places) for way in ways) for _, ways in said)
@@ -209,8 +199,8 @@ def _stretch(
         raise OptionError(
             f"{source}: {len(log_probs) / MEL_HZ:.2f} s are too short for {least} sounds; is it the text of this sound?"
         )
-    weighed = _weighed(log_probs, lost)
-    graph = _graph([ways for _, ways in said], pauses=not exact)
+    weighed = _weighed(log_probs, lost, noisy)
+    graph = graph_of([ways for _, ways in said], pauses=not exact)
     tempo = 1.0
     for _ in range(ROUNDS):
         path = best_path(weighed, graph, tempo, shortest)
@@ -227,7 +217,7 @@ def _stretch(
     spoken = (classes != REST) & ~lost
     others = []
     for ways in shuffled(said):
-        other = _graph(ways, pauses=not exact)
+        other = graph_of(ways, pauses=not exact)
         emitted = other.emits[best_path(weighed, other, used, shortest)]
         others.append(float(np.take_along_axis(log_probs, emitted[:, None], 1)[~lost].sum()))
     lead = (float(told.sum()) - max(others)) / max(1, int(spoken.sum())) if others else 0.0
@@ -237,7 +227,7 @@ def _stretch(
 
 
 def _drawn(
-    weighed: Float, graph: _Graph, path: NDArray[np.int64], tempo: float, shortest: int, lost: Bool, count: int
+    weighed: Float, graph: Graph, path: NDArray[np.int64], tempo: float, shortest: int, lost: Bool, count: int
 ) -> NDArray[np.int64]:
     """``count`` placements ``[count, M]``; the same ones for the same sound and text."""
     pauses, near = graph.word == NOBODY, np.zeros(len(lost), bool)
@@ -257,7 +247,7 @@ def runs(lost: Bool) -> list[tuple[int, int]]:
     return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def filled(path: NDArray[np.int64], graph: _Graph, lost: Bool) -> NDArray[np.int64]:
+def filled(path: NDArray[np.int64], graph: Graph, lost: Bool) -> NDArray[np.int64]:
     """The same path without pauses in a hole: within a sentence people pause seldom, and speak slower as often.
 
     The sounds of a hole are drawn out over it, each as much as the others, if that is not by far. What lies before the
@@ -274,7 +264,7 @@ def filled(path: NDArray[np.int64], graph: _Graph, lost: Bool) -> NDArray[np.int
     return path
 
 
-def _tempo(path: NDArray[np.int64], graph: _Graph, lost: Bool) -> float:
+def _tempo(path: NDArray[np.int64], graph: Graph, lost: Bool) -> float:
     """How long the speaker's phones are, over the expected; of those that are heard wholly."""
     counts = np.bincount(path, minlength=len(graph.emits))
     counts[np.unique(path[lost])] = 0
@@ -300,63 +290,19 @@ def shuffled(said: list[tuple[str, tuple[Said, ...]]]) -> list[list[tuple[Said, 
     ]
 
 
-def expected(place: int, seconds: float) -> float:
-    """Mel frames that a sound of mouth class ``place`` is expected to last, for which espeak-ng takes ``seconds``."""
-    return USUAL.get(MOUTHS[place].name, TYPICAL) * (max(2.0, seconds * MEL_HZ) / TYPICAL) ** SHARE
-
-
-def _graph(words: Sequence[Sequence[Said]], pauses: bool = True) -> _Graph:
-    """Words one after the other: every way of each side by side, pauses optional."""
-    emits: list[int] = []
-    owner: list[int] = []
-    lengths: list[float] = []
-    before: list[list[int]] = []
-    starts: list[bool] = []
-    # What the next sound may come after; None stands for the beginning.
-    open_ends: list[int | None] = [None]
-
-    def sound(place: int, word: int, seconds: float, sources: list[int | None]) -> int:
-        emits.append(place)
-        owner.append(word)
-        lengths.append(expected(place, seconds) if word != NOBODY else 0.0)
-        before.append([source for source in sources if source is not None])
-        starts.append(None in sources)
-        return len(emits) - 1
-
-    for number, ways in enumerate(words):
-        if pauses:
-            open_ends = [*open_ends, sound(REST, NOBODY, 0.0, open_ends)]
-        finals: list[int | None] = []
-        for way in ways:
-            sources = open_ends
-            for place, seconds in zip(*way, strict=True):
-                sources = [sound(place, number, seconds, sources)]
-            if number == len(words) - 1:
-                lengths[-1] *= FINAL
-            finals += sources
-        open_ends = finals
-    if pauses:
-        open_ends = [*open_ends, sound(REST, NOBODY, 0.0, open_ends)]
-    count = len(emits)
-    table = np.full((count, max(1, *map(len, before))), count, np.int64)
-    for state, sources_of in enumerate(before):
-        table[state, : len(sources_of)] = sources_of
-    ends = np.zeros(count, bool)
-    ends[[end for end in open_ends if end is not None]] = True
-    return _Graph(np.array(emits), np.array(owner), np.array(lengths), table, np.array(starts), ends)
-
-
-def _prior(lengths: Float, shortest: int) -> tuple[Float, Float]:
+def _prior(graph: Graph, tempo: float, shortest: int) -> tuple[Float, Float]:
     """Log prior ``[LONGEST, N]`` of lasting 1 to ``LONGEST`` mel frames, and what every further one costs ``[N]``."""
+    lengths = graph.lengths * tempo
     spoken, middle = lengths > 0, np.maximum(lengths, 2.0)
     frames = np.arange(1, LONGEST + 1)[:, None]
     prior = np.where(spoken, -0.5 * WEIGHT * (np.log(frames / middle) / SPREAD) ** 2, 0.0)
     prior[: shortest - 1] = -np.inf
+    prior[: SHORTEST_PAUSE - 1, ~spoken & ~graph.starts & ~graph.ends] = -np.inf
     further = -WEIGHT * np.log(LONGEST / middle) / SPREAD**2 / LONGEST
     return prior, np.where(spoken, np.minimum(further, 0), 0.0)
 
 
-def best_path(log_probs: Float, graph: _Graph, tempo: float, shortest: int) -> NDArray[np.int64]:
+def best_path(log_probs: Float, graph: Graph, tempo: float, shortest: int) -> NDArray[np.int64]:
     """The likeliest sound of each frame ``[M]``, from a start to an end (Viterbi of a semi-Markov model).
 
     Args:
@@ -366,7 +312,7 @@ def best_path(log_probs: Float, graph: _Graph, tempo: float, shortest: int) -> N
         shortest: mel frames that every sound lasts at least.
     """
     frames, count = len(log_probs), len(graph.emits)
-    prior, further = _prior(graph.lengths * tempo, shortest)
+    prior, further = _prior(graph, tempo, shortest)
     backwards, own = prior[::-1].copy(), np.arange(count)
     so_far = np.zeros(count)
     # What a sound that begins at t brings along, less what its frames up to t would have told: the last LONGEST

@@ -16,7 +16,7 @@ SYNCHRONOUS = 2
 """Samples are handed over while ``espeak_Synth`` runs; the library's other way waits for its own thread in steps of
 20 ms, ten times what a sentence takes."""
 PHONEME_EVENTS, PHONEME_IPA = 1, 2
-EVENT_END, EVENT_PHONEME = 0, 7
+EVENT_END, EVENT_WORD, EVENT_PHONEME = 0, 1, 7
 RATE, PITCH, RANGE = 1, 3, 4
 UTF8 = 1
 PAUSE_PHONES = ("_", "_:", "")
@@ -61,6 +61,7 @@ class Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
         self._samples = bytearray()
         self._marks: list[tuple[str, int]] = []
+        self._words: list[tuple[int, int]] = []
 
     def _take(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
@@ -68,6 +69,9 @@ class Espeak:
         place = 0
         while events[place].type != EVENT_END:
             event = events[place]
+            if event.type == EVENT_WORD:
+                # Counted in characters from 1.
+                self._words.append((event.text_position - 1, len(self._marks)))
             if event.type == EVENT_PHONEME:
                 # 8 bytes without a closing zero: a longer symbol is cut, perhaps inside a letter.
                 raw = ctypes.string_at(ctypes.addressof(event.id), 8).split(b"\0", 1)[0]
@@ -77,7 +81,7 @@ class Espeak:
 
     def speak(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Answer one request ``{text, voice, rate, pitch, range}`` (words per minute, 0..100, 0..100)."""
-        self._samples, self._marks = bytearray(), []
+        self._samples, self._marks, self._words = bytearray(), [], []
         if self._library.espeak_SetVoiceByName(str(request["voice"]).encode()) != 0:
             return {"error": f"espeak-ng has no voice {request['voice']!r}"}, b""
         for number, name in ((RATE, "rate"), (PITCH, "pitch"), (RANGE, "range")):
@@ -93,7 +97,8 @@ class Espeak:
             ("" if symbol in PAUSE_PHONES else symbol, start / 1000, end / 1000)
             for (symbol, start), end in zip(self._marks, ends, strict=True)
         ]
-        return {"rate_hz": self.rate_hz, "bytes": len(self._samples), "phones": phones}, bytes(self._samples)
+        told = {"rate_hz": self.rate_hz, "bytes": len(self._samples), "phones": phones, "words": self._words}
+        return told, bytes(self._samples)
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -9,8 +12,8 @@ from numpy.typing import NDArray
 
 from kouxing.errors import DataError, OptionError
 from kouxing.text.phones import REST, Phone, classes, mouth_classes
-from kouxing.text.speak import NoVoiceError, Speaker, Voice
-from kouxing.text.transcripts import words_of
+from kouxing.text.speak import NoVoiceError, Speaker, Spoken, Voice
+from kouxing.text.transcripts import words_at
 from kouxing.units import MEL_HZ
 
 
@@ -24,6 +27,13 @@ class Said(NamedTuple):
 
     places: tuple[int, ...]
     seconds: tuple[float, ...]
+
+
+NOT_TOLD = Said((), ())
+ELIDING = ("fr", "ca", "it")
+"""Languages in which a word loses its vowel before another vowel."""
+LONGEST_ELIDED = 2
+APOSTROPHES = ("'", "’")
 
 
 class Pronouncer:
@@ -66,12 +76,52 @@ class Pronouncer:
         return self._known[word]
 
     def sentence(self, text: str) -> list[tuple[str, tuple[Said, ...]]]:
-        """Every word of ``text`` with its ``ways``.
+        """Every word of ``text`` with its ``ways``, and how it is said among the others: weak, or with a liaison.
 
         Raises:
             OptionError: as ``ways``.
         """
-        return [(word, self.ways(word)) for word in words_of(text)]
+        found = []
+        spans = [(at, at + len(word)) for word, at in words_at(text)]
+        for (first, last), among in zip(spans, self._among(text, spans), strict=True):
+            ways = self.ways(text[first:last])
+            if self._elided(text, first, last):
+                # c' alone would be said by its letter's name.
+                said = self._said(f"{text[first:last]}'a")
+                ways = (Said(said.places[:-1], said.seconds[:-1]),) if len(said.places) > 1 else ways
+            elif among.places and among.places not in [way.places for way in ways]:
+                ways = (*ways, among)
+            found.append((text[first:last], ways))
+        return found
+
+    def _elided(self, text: str, first: int, last: int) -> bool:
+        """Whether the word ``text[first:last]`` is one as in j' ai, written apart from the next one."""
+        known = re.split(r"[-+]", self._voice.name)[0] in ELIDING and last - first <= LONGEST_ELIDED
+        return known and text[last : last + 1] in APOSTROPHES and text[last + 1 : last + 2] in ("", " ")
+
+    def _among(self, text: str, spans: Sequence[tuple[int, int]]) -> list[Said]:
+        """How espeak-ng says each word in its sentence; empty where words are said as one and cannot be told apart."""
+        found = [NOT_TOLD] * len(spans)
+        if len(spans) < 2:
+            return found
+        # What is written apart is said together; places in what is said -> places in the text.
+        gaps = {last + 1 for first, last in spans if self._elided(text, first, last)}
+        places = [place for place in range(len(text)) if place not in gaps or text[place] != " "]
+        spoken = self._speak("".join(text[place] for place in places))
+        firsts = [place for _, place in spoken.words] + [len(spoken.phones)]
+        phones: dict[int, list[Phone]] = {}
+        for (at, first), last in zip(spoken.words, firsts[1:], strict=True):
+            begin = places[min(at, len(places) - 1)]
+            for number, (low, high) in enumerate(spans):
+                if low <= begin < high:
+                    phones.setdefault(number, []).extend(spoken.phones[first:last])
+        for number, own in phones.items():
+            with suppress(DataError):
+                if number + 1 in phones or number + 1 == len(spans):
+                    found[number] = self._told(own)
+                elif self._elided(text, *spans[number]) and (number + 2 in phones or number + 2 == len(spans)):
+                    found[number + 1] = self._told(own[1:])
+        return found
 
     def spoken(self, text: str) -> NDArray[np.int64]:
         """The mouth class of each mel frame of ``text`` as espeak-ng says it: ``[M] int64``.
@@ -82,25 +132,31 @@ class Pronouncer:
         return np.array(mouth_classes(list(told := self._phones(text)), _mels(told), MEL_HZ), np.int64)
 
     def _said(self, text: str) -> Said:
-        places: list[int] = []
-        seconds: list[float] = []
         try:
-            for phone in self._phones(text):
-                goes_through = classes(phone.symbol)
-                length = phone.end_s - phone.start_s
-                if not goes_through and seconds:
-                    # A mark alone: the phone before goes on.
-                    seconds[-1] += length
-                own = [place for place in goes_through if place != REST]
-                places += own
-                seconds += [length / len(own)] * len(own) if own else []
+            return self._told(self._phones(text))
         except DataError as error:
             raise OptionError(f"--text: {text[:40]!r}: {error}") from error
+
+    def _told(self, phones: Sequence[Phone]) -> Said:
+        places: list[int] = []
+        seconds: list[float] = []
+        for phone in phones:
+            goes_through = classes(phone.symbol)
+            length = phone.end_s - phone.start_s
+            if not goes_through and seconds:
+                # A mark alone: the phone before goes on.
+                seconds[-1] += length
+            own = [place for place in goes_through if place != REST]
+            places += own
+            seconds += [length / len(own)] * len(own) if own else []
         return Said(tuple(places), tuple(seconds))
 
     def _phones(self, text: str) -> tuple[Phone, ...]:
+        return self._speak(text).phones
+
+    def _speak(self, text: str) -> Spoken:
         try:
-            return self._speaker.speak(text, self._voice).phones
+            return self._speaker.speak(text, self._voice)
         except NoVoiceError:
             raise OptionError(
                 f"--language {self._voice.name}: espeak-ng has no such voice; give a code such as en, fr or cmn"

@@ -55,11 +55,14 @@ class Spoken:
         samples: ``[N] float32``, -1..1.
         rate_hz: samples per second (espeak-ng's own, 22,050).
         phones: IPA with times, in order; pauses have an empty symbol.
+        words: of each word the character of the text that it begins with, and its first phone. Words that espeak-ng
+            says as one (of the) count as one.
     """
 
     samples: Float
     rate_hz: int
     phones: tuple[Phone, ...]
+    words: tuple[tuple[int, int], ...] = ()
 
 
 class Speaker:
@@ -124,7 +127,8 @@ class Speaker:
         if len(raw) < told["bytes"]:
             raise DiedError("espeak-ng's worker process died; the text may be at fault")
         samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768
-        return Spoken(samples, told["rate_hz"], tuple(Phone(*one) for one in told["phones"]))
+        phones = tuple(Phone(*one) for one in told["phones"])
+        return Spoken(samples, told["rate_hz"], phones, tuple((at, place) for at, place in told["words"]))
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

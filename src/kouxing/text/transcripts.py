@@ -103,8 +103,17 @@ def _checked(cues: tuple[Cue, ...], source: str) -> Transcript:
 
 def words_of(text: str) -> list[str]:
     """Its words without the punctuation around them; apostrophes and hyphens inside stay."""
-    found = (re.sub(r"^[^\w]+|[^\w]+$", "", word) for word in text.split())
-    return [word for word in found if word and word.strip("_")]
+    return [word for word, _ in words_at(text)]
+
+
+def words_at(text: str) -> list[tuple[str, int]]:
+    """As ``words_of``, each with the place of its first character in ``text``."""
+    found = []
+    for token in re.finditer(r"\S+", text):
+        word = re.sub(r"^[^\w]+|[^\w]+$", "", token[0])
+        if word.strip("_"):
+            found.append((word, token.start() + token[0].index(word)))
+    return found
 
 
 def _plain(text: str) -> list[Cue]:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from kouxing.arkit import MEDIAPIPE, MOUTH
 from kouxing.data.coefficients import Pairs, PointBatches, average_face, load_meshes, pairs
-from kouxing.data.footage import Footage
 from kouxing.data.speech import shares
 from kouxing.errors import DataError
 from kouxing.face.coefficients import POINTS
@@ -46,7 +45,7 @@ class CoefficientTask:
     schedule: Schedule
 
     def __post_init__(self) -> None:
-        drawn = shares(cast(list[Footage], self.clips), GRID_SHARE, WORD_SHARE)
+        drawn = shares(self.clips, GRID_SHARE, WORD_SHARE)
         self._batches = PointBatches(self.clips, drawn, self.schedule.batch, self.schedule.seed)
         sample = [self._batches(number) for number in range(16)]
         points = torch.cat([one["points"] for one in sample]).flatten(1)

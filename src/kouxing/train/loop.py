@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from kouxing.errors import DataError, OptionError
+from kouxing.media.aside import keeping
 
 Batch = dict[str, Tensor]
 Figures = Mapping[str, float | Tensor]
@@ -190,9 +190,9 @@ def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
 
 def write_aside(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write safetensors beside ``path``, then rename: a half-written file never replaces a good one."""
-    part = path.with_suffix(".part")
-    save_file({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}, part, metadata)
-    os.replace(part, path)
+    whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    with keeping(path) as part:
+        save_file(whole, part, metadata)
 
 
 def load_tensors(model: nn.Module, path: Path) -> None:

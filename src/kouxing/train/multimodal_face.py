@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,8 @@ from kouxing.models.lips import Lips
 from kouxing.models.multimodal import MODALITIES, Chain, Multimodal
 from kouxing.models.multimodal_face import FaceMaker, packed
 from kouxing.models.shape import ShapeReader
-from kouxing.train.lips import WEIGHTS, LipsTask, _sheet, held_out_sample
+from kouxing.train.lips_held_out import held_out_sample, likeness, painted, some
+from kouxing.train.lips_task import WEIGHTS, LipsTask
 from kouxing.train.loop import Batch, Figures, Schedule, train
 from kouxing.types import Float
 from kouxing.units import HALF_PX
@@ -34,8 +34,6 @@ SCHEDULE = Schedule(
 )
 SUBSETS = ((1, 1, 1), (1, 1, 0), (0, 1, 0), (0, 1, 1), (1, 0, 0), (0, 0, 1))
 """Modality dropout: each clip is told in all of these, as far as it has them."""
-FRAMES = 12
-"""Of a held-out clip, that are looked at."""
 
 
 @torch.no_grad()
@@ -73,31 +71,8 @@ class FaceTask(LipsTask):
         # There is no choice between references.
         return loss, {name: value for name, value in told.items() if name != "lips/indecision"}
 
-    @torch.no_grad()
-    def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        rows, sheets = [], []
-        for clip, mouths in self.held_out:
-            frames = some(clip)
-            made, real = made_of(model, face_sample(clip, mouths, frames))
-            rows.append(self._figures(made, real, clip, frames))
-            sheets.append(_sheet(real, made))
-        sheet = cv2.cvtColor(np.vstack(sheets[:8]), cv2.COLOR_RGB2BGR)
-        cv2.imwrite(str(folder / f"samples-{step:06d}.png"), sheet)
-        told = {f"val/{name}": float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
-        score = told["val/gap_r"] - 5 * told["val/l1"] - 0.3 * abs(np.log(max(told["val/sharpness"], 1e-3)))
-        return told | {"score": float(score)}
-
-
-def some(clip: Footage) -> np.ndarray:
-    """Frames of a clip to judge by."""
-    return np.flatnonzero(clip.found)[:: max(1, len(clip) // FRAMES)][:FRAMES]
-
-
-def made_of(model: nn.Module, sample: dict[str, np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Painted and real lower halves."""
-    given = {name: torch.from_numpy(value) for name, value in sample.items()}
-    made = model(*(given[name] for name in ("frame", "references", "audio", "own", "stances")))[0]
-    return made.float(), given["real"]
+    def sample(self, clip: Footage, heard: Float, frames: np.ndarray) -> dict[str, np.ndarray]:
+        return face_sample(clip, heard, frames)
 
 
 def learn(
@@ -144,7 +119,6 @@ def compared(
     told: dict[str, dict[str, float]] = {}
     for name, model in models.items():
         model.eval()
-        task = LipsTask(cast(Lips, model), cast("FaceSamples", None), reader, [])
         rows: list[dict[str, float]] = []
         for clip, features in inputs[name]:
             frames = some(clip)
@@ -152,9 +126,9 @@ def compared(
             size = cast(Lips, model).dimensions
             sample = face_sample(clip, features, frames) if own else held_out_sample(clip, features, frames, size)
             began = time.thread_time()
-            made, real = made_of(model, sample)
+            made, real = painted(model, sample)
             spent = (time.thread_time() - began) / len(frames)
-            row = task._figures(made, real, clip, frames)
+            row = likeness(reader, made, real, clip, frames)
             row["lmd"] = float((reader(made) - torch.from_numpy(clip.lips[frames]) / HALF_PX).norm(dim=-1).mean())
             row["psnr_db"] = float(-10 * torch.log10((made - real).square().mean().clamp(min=1e-9)))
             rows.append(row | {"ms": 1000 * spent})

@@ -22,6 +22,7 @@ from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
 from kouxing.face import geometry
 from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error, masked_mean, velocity_error
+from kouxing.media.aside import keeping
 from kouxing.models.speech import Ears, Listener, SpeechDimensions, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
@@ -121,7 +122,7 @@ def measured(model: nn.Module, held_out: list[Footage]) -> dict[str, float]:
     for clip in held_out:
         predicted = predict(model, clip)
         r = correlation(geometry.opening(predicted)[clip.found], clip.aperture[clip.found])
-        groups["words" if clip.clip.seconds < 2 else clip.clip.part].append(r)
+        groups[clip.clip.group].append(r)
     medians = {f"val/{name}_r": float(np.nanmedian(values)) for name, values in groups.items() if values}
     # Means of the few: a median of seven clips jumps from one to the next.
     means = {name: float(np.nanmean(values)) for name, values in groups.items() if values}
@@ -267,10 +268,8 @@ def who_is_in_step(
         model = stage.run("anchors", start, anchors, short, out / "anchors", {})
         for clip in others:
             steps[clip.clip.id] = find_step(geometry.opening(predict(model, clip)), clip.aperture, clip.found)
-    out.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps({name: asdict(step) for name, step in steps.items()}, indent=1), encoding="utf-8")
-    part.replace(path)
+    with keeping(path) as part:
+        part.write_text(json.dumps({name: asdict(step) for name, step in steps.items()}, indent=1), encoding="utf-8")
     return steps
 
 

@@ -201,8 +201,7 @@ def calibrate(model: Discriminator | Judges, held_out: Sequence[Mouths]) -> tupl
 def embedded(model: Discriminator | Judges, clip: Mouths) -> Embedded:
     """A clip's vectors, with what the measures need to know of it."""
     mouth, speech = embed(model, clip)
-    group = "words" if clip.clip.seconds < 2 else clip.clip.part
-    return Embedded(clip.clip.id, group, mouth, speech, ~clip.silent, model.dimensions.mouth_reach)
+    return Embedded(clip.clip.id, clip.clip.group, mouth, speech, ~clip.silent, model.dimensions.mouth_reach)
 
 
 def finish(

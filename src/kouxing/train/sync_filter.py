@@ -207,7 +207,7 @@ def spoiled_figures(
     """
     shares: dict[str, list[bool]] = {}
     for one, verdict in zip(mouths, verdicts, strict=True):
-        group = "words" if one.clip.seconds < 2 else one.clip.part
+        group = one.clip.group
         own, what = honest.get(one.clip.id), done[one.clip.id]
         if what.wrong:
             name, good = "dropped", not verdict.kept

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kouxing.data.sync_filter import Verdict
+from kouxing.media.aside import keeping
 
 
 def _axes(columns: int) -> tuple[Any, Any]:
@@ -23,10 +24,9 @@ def _axes(columns: int) -> tuple[Any, Any]:
 def _keep(figure: Any, path: Path) -> None:
     from matplotlib import pyplot
 
-    part = path.with_name(f".{path.name}.part")
     figure.tight_layout()
-    figure.savefig(part, dpi=100, format="png")
-    part.replace(path)
+    with keeping(path) as part:
+        figure.savefig(part, dpi=100, format="png")
     pyplot.close(figure)
 
 

@@ -110,8 +110,7 @@ def measured(model: Discriminator | Judges, held_out: Sequence[Mouths]) -> dict[
     groups: dict[str, list[tuple[Float, Float]]] = {}
     for clip in held_out:
         sims = similarities(*embed(model, clip))
-        name = "words" if clip.clip.seconds < 2 else clip.clip.part
-        groups.setdefault(name, []).append(pair_figures(sims))
+        groups.setdefault(clip.clip.group, []).append(pair_figures(sims))
     figures: dict[str, float] = {}
     for name, pairs in groups.items():
         true, false = (np.concatenate(side) for side in zip(*pairs, strict=True))

@@ -57,8 +57,8 @@ def test_sound_is_kept_on_the_pictures_clock(tmp_path: Path) -> None:
     assert len(sound_of(places, source, 16000, 99999)) == pytest.approx(3200, abs=500)
 
 
-def test_a_full_disk_stops_the_job(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_stops_the_job(tmp_path: Path) -> None:
     path = tmp_path / "short.mp4"
     make_video(path, frames=5, size=(64, 48), sound_rate=16000)
     with pytest.raises(OutputError):
-        inspect(Inspection(Places(tmp_path / "no" / "such"), source_of("short.mp4", path)))
+        inspect(Inspection(Places(path), source_of("short.mp4", path)))

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kouxing.errors import MediaError
-from kouxing.infer.job import output_errors
 from kouxing.infer.prepare.find import sound_of
 from kouxing.infer.prepare.frames import chunk_frames
 from kouxing.infer.prepare.plan import LARGEST_PX, Chunk, Places, Row
 from kouxing.infer.prepare.watch import Seen, load
+from kouxing.media.aside import keeping, output_errors
 from kouxing.media.colour import planes_from_rgb, to_rgb
 from kouxing.media.join import join
 from kouxing.media.reader import RGB_COLOUR
@@ -158,10 +158,8 @@ def _write_track(place: Path, seen: Seen, rows: slice, piece: Row, size_px: int)
             seen.rotation[rows], seen.scale[rows], (seen.middle[rows] - corner) * scale, scale, size_px
         ),
     }
-    part = place.with_suffix(".part.npz")
-    with output_errors(place):
+    with keeping(place) as part:
         np.savez(part, **arrays)
-        part.replace(place)
 
 
 def camera_pose(rotation: Float, scale: Float, middle: Float, zoom: float, size_px: int) -> NDArray[np.float16]:

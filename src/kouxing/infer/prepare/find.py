@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from kouxing.errors import MediaError
-from kouxing.infer.job import fingerprint, output_errors
+from kouxing.infer.job import fingerprint
 from kouxing.infer.prepare.plan import Places, Row, Source, digest
+from kouxing.media.aside import keeping
 from kouxing.media.opening import opened, video_stream
 from kouxing.media.reader import probe
 from kouxing.media.sound import read_sound
@@ -140,14 +141,11 @@ def length_s(path: Path, told: Fraction | None) -> Fraction:
 def _keep_sound(task: Inspection) -> float:
     """Write the sound; returns its seconds."""
     place = task.places.sound(task.source)
-    part = place.with_suffix(".part")
     count = 0
-    with output_errors(place), part.open("wb") as file:
+    with keeping(place) as part, part.open("wb") as file:
         for block in read_sound(task.source.path, SAMPLE_HZ):
             file.write((np.clip(block, -1, 1) * 32767).astype("<i2").tobytes())
             count += len(block)
-    with output_errors(place):
-        part.replace(place)
     return count / SAMPLE_HZ
 
 

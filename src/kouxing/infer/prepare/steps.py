@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kouxing.errors import DataError, MediaError
-from kouxing.infer.job import output_errors
 from kouxing.infer.prepare import summary, table
 from kouxing.infer.prepare.crew import Crew, Failed
 from kouxing.infer.prepare.cut import Cutting, cut
 from kouxing.infer.prepare.find import Inspection, inspect, source_of
 from kouxing.infer.prepare.plan import Chunk, Media, Places, Reject, Row, Settings, Source
 from kouxing.infer.prepare.watch import Watching, watch
+from kouxing.media.aside import keeping, output_errors
 from kouxing.units import FRAME_HZ
 
 Progress = Callable[[str, int, "int | None"], None]
@@ -175,10 +175,8 @@ class Steps:
         shown = [row for place, row in enumerate(self._manifest(about, shares)) if place in picked]
         summary.write_sheet(self.places, root / SHEET, shown)
         # The manifest comes last: where it is, the data set is whole.
-        with output_errors(root / MANIFEST):
-            part = root / f"{MANIFEST}.part"
+        with keeping(root / MANIFEST) as part:
             shutil.copyfile(self.places.work / MANIFEST, part)
-            part.replace(root / MANIFEST)
         for media in self.all:
             self.places.sound(media.source).unlink(missing_ok=True)
             for chunk in _chunks(media):

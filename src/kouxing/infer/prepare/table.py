@@ -12,8 +12,8 @@ from typing import Any
 
 from kouxing.data.manifest import SPLITS
 from kouxing.errors import DataError, OptionError
-from kouxing.infer.job import output_errors
 from kouxing.infer.prepare.plan import Row, digest
+from kouxing.media.aside import keeping
 
 UNKNOWN, UNDETERMINED = "unknown", "und"
 TOLD = ("speaker", "language", "licence", "corpus", "source", "split")
@@ -28,10 +28,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
-    with output_errors(path):
+    with keeping(path) as part:
         part.write_bytes(content)
-        part.replace(path)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -53,13 +51,10 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     Raises:
         OutputError: it cannot be written.
     """
-    part = path.with_name(f"{path.name}.part")
-    with output_errors(path), part.open("w", encoding="utf-8", newline="") as file:
+    with keeping(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
-    with output_errors(path):
-        part.replace(path)
 
 
 @dataclass(frozen=True)

@@ -22,10 +22,10 @@ from kouxing.face.mesh import MeshTracker
 from kouxing.face.picture import Picture
 from kouxing.face.shots import Shots
 from kouxing.face.square import FACE_POINTS
-from kouxing.infer.job import output_errors
 from kouxing.infer.prepare.frames import chunk_frames
 from kouxing.infer.prepare.pieces import divide
 from kouxing.infer.prepare.plan import Chunk, Places, Row, Settings
+from kouxing.media.aside import keeping
 from kouxing.types import Float, VideoFrame
 from kouxing.units import CROP_PX, FRAME_HZ, HALF_PX
 
@@ -96,10 +96,8 @@ def watch(task: Watching) -> Row:
         return {"frames": 0, "shots": [], "pieces": [], "rejects": []}
     seen = notes.seen()
     place = task.places.faces(chunk)
-    part = place.with_name(f"{place.stem}.part.npz")
-    with output_errors(place):
+    with keeping(place) as part:
         np.savez(part, **vars(seen))
-        part.replace(place)
     return {"frames": len(seen), **divide(task.places, task.settings, chunk, seen)}
 
 

@@ -1,0 +1,87 @@
+"""``kouxing train lips``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kouxing.cli.dub import Preset
+from kouxing.cli.train import options
+from kouxing.errors import OptionError
+
+
+def lips(
+    data: options.Data,
+    speech: Annotated[
+        Path, typer.Option(metavar="DIR", help="Run folder of `kouxing train speech`, whose features drive the mouth.")
+    ] = Path("runs/speech"),
+    out: options.Out = None,
+    preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="Which network.")] = Preset.fast,
+    start: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="best.safetensors of another preset, whose fitting tensors are taken over."),
+    ] = None,
+    vgg19: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="VGG-19 as safetensors, for the perceptual loss; else our own.")
+    ] = None,
+    judge: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder of `kouxing train sync`: its discriminator, frozen, as a loss."),
+    ] = None,
+    lipreader: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Run folder of `kouxing train lipreader`: its reader, frozen, as a loss."),
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LOSS=X", help="Weight of one loss instead of the table's, 0 leaves it out; repeatable."),
+    ] = None,
+    gan_from: Annotated[
+        float, typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Critics (--weight gan=X) come in after so much.")
+    ] = 0.5,
+    device: options.Device = "cpu",
+    steps: options.Steps = None,
+    batch: options.Batch = None,
+    precision: options.Precision = None,
+    seed: options.Seed = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Train the network that paints mouths. The same command goes on where it stopped."""
+    options.check_installed()
+    from kouxing.train import lips as recipe
+    from kouxing.train.lips_task import loss_table
+
+    schedule = options.changed(recipe.PRESETS[preset.value], steps=steps, batch=batch, precision=precision, seed=seed)
+    folder = out or options.RUNS / f"lips-{preset.value}"
+    weights = loss_table(_weights(weight or []))
+    losses = {"vgg19": vgg19, "judge": judge, "lipreader": lipreader}
+    more: dict[str, Any]
+    if dry_run:
+        more = {"preset": preset.value, "speech": speech, "start": start, **losses, "weights": weights}
+        options.show("lips", data, folder, device, schedule, more)
+        return
+    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_file(speech / "best.safetensors", "--speech", speech)
+    for option, path in (("--start", start), ("--vgg19", vgg19)):
+        if path is not None and not path.is_file():
+            raise OptionError(f"{option} {path}: no such file")
+    for option, run in (("--judge", judge), ("--lipreader", lipreader)):
+        if run is not None:
+            options.check_file(run / "best.safetensors", option, run)
+    more = {"speech": speech, "start": start, **losses, "weights": weights, "gan_from": gan_from}
+    recipe.main(data, folder, preset=preset.value, device=device, schedule=schedule, **more)
+    typer.echo(str(folder))
+
+
+def _weights(texts: list[str]) -> dict[str, float]:
+    """``LOSS=X`` texts."""
+    found = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise OptionError(f"--weight {text}: give it as LOSS=NUMBER") from None
+    return found

@@ -1,0 +1,54 @@
+"""``kouxing train speech``, and ``train ears``, which joins several."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kouxing.cli.train import options
+
+
+def speech(
+    data: options.Data,
+    out: options.Out = None,
+    live: Annotated[
+        bool, typer.Option("--live", help="Hear at most 97.5 ms ahead, for streams; else 247.5 ms.")
+    ] = False,
+    device: options.Device = "cpu",
+    steps: options.Steps = None,
+    batch: options.Batch = None,
+    precision: options.Precision = None,
+    seed: options.Seed = None,
+    dry_run: options.DryRun = False,
+) -> None:
+    """Train the speech encoder: log-mel to mouth geometry. The same command goes on where it stopped."""
+    options.check_installed()
+    from kouxing.train import speech as recipe
+
+    schedule = options.changed(recipe.PRESETS["speech"], steps=steps, batch=batch, precision=precision, seed=seed)
+    folder = out or options.RUNS / "speech"
+    if dry_run:
+        options.show("speech", data, folder, device, schedule, {"live": live})
+        return
+    options.check_file(data / "manifest.csv", "--data", data)
+    recipe.main(data, folder, live=live, device=device, schedule=schedule)
+    typer.echo(str(folder))
+
+
+def ears(
+    data: options.Data,
+    run: Annotated[
+        list[Path], typer.Option("--run", metavar="DIR", help="Run folder of `kouxing train speech`; two or more.")
+    ],
+    out: options.Out = None,
+) -> None:
+    """Average several trained speech encoders (other seeds) into one."""
+    options.check_installed()
+    from kouxing.train import speech as recipe
+
+    options.check_file(data / "manifest.csv", "--data", data)
+    folder = out or options.RUNS / "ears"
+    recipe.average(run, data, folder, report=typer.echo)
+    typer.echo(str(folder))
