@@ -20,6 +20,8 @@ REASONS = {
     errno.EACCES: "permission denied; choose a folder that you may write to",
     errno.EPERM: "permission denied; choose a folder that you may write to",
     errno.EROFS: "the disk is read-only; choose another folder",
+    errno.EEXIST: "a file stands where its folder should be; choose another folder",
+    errno.ENOTDIR: "a file stands where its folder should be; choose another folder",
     errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
 }
 
