@@ -94,6 +94,7 @@ def test_what_is_said_in_a_hole_is_told_from_what_is_missing_and_pauses_stay() -
         (Cue("bee foo"), 3, "too short"),
         (Cue("bee"), 18_100, "longer than"),
         (Cue("bee", 2.0, 3.0), 120, "behind the end"),
+        (Cue("bee", 1.0, 400.0), 40_000, "shorter cues"),
     ],
 )
 def test_what_cannot_be_laid_onto_the_sound_is_refused(cue: Cue, mels: int, told: str) -> None:

@@ -146,6 +146,10 @@ def align(
             raise OptionError(
                 f"{transcript.source}: {cue.text[:40]!r} begins at {cue.start_s:.2f} s, behind the end of the sound"
             )
+        if last - first > (LONGEST_S + 2 * MARGIN_S) * MEL_HZ:
+            raise OptionError(
+                f"{transcript.source}: {cue.text[:40]!r} lasts longer than {LONGEST_S} s; split it into shorter cues"
+            )
         said = pronouncer.sentence(cue.text)
         near, name = slice(first, last), f"{transcript.source}: {cue.text[:40]!r}"
         part = _stretch(log_probs[near], lost[near], noisy[near], said, name, placements, cue.exact)
