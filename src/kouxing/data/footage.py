@@ -22,7 +22,7 @@ from kouxing.data.tracks import stored_track
 from kouxing.errors import DataError, MediaError
 from kouxing.face import geometry
 from kouxing.face.crop import apply, crop_face, crop_matrices
-from kouxing.face.landmarks import CHIN, EDGE_LEFT, EDGE_RIGHT, NOSE
+from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT, NOSE
 from kouxing.face.track import FaceTracker
 from kouxing.media.aside import keeping
 from kouxing.media.colour import to_rgb
@@ -71,11 +71,6 @@ class Footage:
         """``[T, 3]``: where the nose tip lies in the crop and how wide the face is there."""
         width = np.linalg.norm(self.anchors[:, EDGE_RIGHT] - self.anchors[:, EDGE_LEFT], axis=-1)
         return np.column_stack([self.anchors[:, NOSE], width])
-
-    @property
-    def chin_px(self) -> Float:
-        """``[T]``: the chin's row in the crop."""
-        return self.anchors[:, CHIN, 1]
 
     def crop(self, frame: int) -> Bytes:
         """Decode crop ``frame``: ``[256, 256, 3] uint8`` RGB."""

@@ -31,7 +31,8 @@ ONE_PICTURE_SHARE = 0.15
 MARGIN_PX = 10
 """The mask may start that much above the crop's middle in training, drawn anew for every sample."""
 REGION_SCALE = 4
-WHERE_IT_IS = np.eye(2, 3, dtype=np.float32)
+UNMOVED = np.eye(2, 3, dtype=np.float32)
+"""The transform of points that lie in the crop already."""
 EMPHASIS, OWN_EMPHASIS = 3.0, 1.0
 """How much more than skin the mouth counts, for everybody and for one person alone, whose skin is to be learnt too."""
 OUTLINE = (*range(2, 7), *range(14, 19))
@@ -78,7 +79,7 @@ def region(lips: Float, jaw: Float, emphasis: float = EMPHASIS) -> Float:
         jaw: ``[21, 2]`` crop pixels.
         emphasis: how much more the mouth counts.
     """
-    pasted = paste_mask(WHERE_IT_IS, jaw, lips)[HALF_PX:]
+    pasted = paste_mask(UNMOVED, jaw, lips)[HALF_PX:]
     size = (2 * HALF_PX // REGION_SCALE, HALF_PX // REGION_SCALE)
     share = cv2.resize(pasted, size, interpolation=cv2.INTER_AREA)
     y, x = np.mgrid[0 : size[1], 0 : size[0]] * REGION_SCALE + REGION_SCALE / 2

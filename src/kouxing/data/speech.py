@@ -22,7 +22,6 @@ from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 Row = dict[str, np.ndarray]
-"""Clips under this are single words."""
 GAINS = (0.6, 1.7)
 """Limits within which a speaker's mouth is brought to the usual width."""
 UNKNOWN = -100

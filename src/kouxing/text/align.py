@@ -43,7 +43,7 @@ had not learned from them (docs/log.md)."""
 LOUD, LOUD_FROM, LEAST_RISE = 8.0, 0.25, 1.0
 """Nats by which a pause is unlikelier in a mel frame as loud as speech on the whole, over one as loud as the quietest;
 and the share of that way below which nothing is taken off. Strange voices are held for pauses too often. The
-way is at least so much of log-mel."""
+way is at least so much of log-mel: in noise, where speech is hardly louder than pauses, loudness tells nothing."""
 TEMPO_COUNTS = 10
 """As so many phones of the speaker's own counts that people on the whole speak as ``USUAL`` says."""
 ROUNDS = 2
@@ -126,13 +126,15 @@ def align(
     """
     total = len(log_probs)
     lost = np.zeros(total, bool) if lost is None else lost
-    noisy = np.zeros(total, np.float32) if loud is None else _too_loud(log_probs, loud, lost)
+    against_pause = np.zeros(total, np.float32) if loud is None else _too_loud(log_probs, loud, lost)
     if not transcript.timed:
         if total > LONGEST_S * MEL_HZ:
             raise OptionError(
                 f"{transcript.source}: the sound is longer than {LONGEST_S} s; give a transcript with times (.srt)"
             )
-        return _stretch(log_probs, lost, noisy, pronouncer.sentence(transcript.text), transcript.source, placements)
+        return _stretch(
+            log_probs, lost, against_pause, pronouncer.sentence(transcript.text), transcript.source, placements
+        )
     whole, several = np.full(total, REST, np.int64), np.full((max(1, placements), total), REST, np.int64)
     words: list[AlignedWord] = []
     judged: list[tuple[float, float, int]] = []
@@ -152,7 +154,7 @@ def align(
             )
         said = pronouncer.sentence(cue.text)
         near, name = slice(first, last), f"{transcript.source}: {cue.text[:40]!r}"
-        part = _stretch(log_probs[near], lost[near], noisy[near], said, name, placements, cue.exact)
+        part = _stretch(log_probs[near], lost[near], against_pause[near], said, name, placements, cue.exact)
         whole[first:last], several[:, first:last] = part.classes, part.several
         words += [
             replace(word, start_s=word.start_s + first / MEL_HZ, end_s=word.end_s + first / MEL_HZ)
@@ -173,13 +175,13 @@ def _too_loud(log_probs: Float, loud: Float, lost: Bool) -> Float:
     return (LOUD * np.clip(share - LOUD_FROM, 0, 1)).astype(np.float32)
 
 
-def _weighed(log_probs: Float, lost: Bool, noisy: Float) -> Float:
+def _weighed(log_probs: Float, lost: Bool, against_pause: Float) -> Float:
     """What the path is found by: less of what is heard unsurely; where the sound is gone, all is alike."""
     common = np.array([COMMON.get(mouth.name, 0.0) for mouth in MOUTHS], np.float32)
     gone = np.zeros(len(MOUTHS), np.float32)
     gone[REST] = PAUSE_LEAD
     told = reliability(log_probs)[:, None] * (log_probs - COMMON_SHARE * common)
-    told[:, REST] -= noisy
+    told[:, REST] -= against_pause
     return np.where(lost[:, None], gone, told)
 
 
@@ -194,8 +196,8 @@ def reliability(log_probs: Float) -> Float:
 
 
 def _stretch(
-    log_probs: Float, lost: Bool, noisy: Float, said: list[tuple[str, tuple[Said, ...]]], source: str, placements: int,
-    exact: bool = False,
+    log_probs: Float, lost: Bool, against_pause: Float, said: list[tuple[str, tuple[Said, ...]]], source: str,
+    placements: int, exact: bool = False,
 ) -> Alignment:  # fmt: skip
     least = sum(min(len(way.places) for way in ways) for _, ways in said)
     shortest = min(SHORTEST, len(log_probs) // max(1, least))
@@ -203,7 +205,7 @@ def _stretch(
         raise OptionError(
             f"{source}: {len(log_probs) / MEL_HZ:.2f} s are too short for {least} sounds; is it the text of this sound?"
         )
-    weighed = _weighed(log_probs, lost, noisy)
+    weighed = _weighed(log_probs, lost, against_pause)
     graph = graph_of([ways for _, ways in said], pauses=not exact)
     tempo = 1.0
     for _ in range(ROUNDS):

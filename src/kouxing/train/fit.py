@@ -28,7 +28,7 @@ from kouxing.models.lips import Lips
 from kouxing.train import restore
 from kouxing.train.fit_footage import GOOD_S, MOST_S, Taken, Told, take
 from kouxing.train.fit_manner import Manner, learnt_manner
-from kouxing.train.lips_held_out import held_out_sample
+from kouxing.train.lips_held_out import held_out_sample, painted
 from kouxing.train.lips_task import LipsTask
 from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
 from kouxing.units import FRAME_HZ
@@ -43,7 +43,7 @@ JUDGED = 96
 """Held-out frames that are looked at."""
 LEAST_GAIN_DB = 0.05
 INSIDE = 0.6
-"""Of the weight map: what counts as face."""
+"""Of the weight map: what is pasted by half."""
 FITTED = {
     "reconstruction": 8.0,
     "squared": 40.0,
@@ -114,7 +114,6 @@ class FitTask(LipsTask):
     @torch.no_grad()
     def psnr_db(self, model: nn.Module) -> float:
         """Mean PSNR of the painted lower face, held-out frames, features as heard; references from the rest."""
-        device = next(model.parameters()).device
         total = sum(int(one.held.sum()) for one in self.taken)
         rows: list[float] = []
         for one in self.taken:
@@ -122,13 +121,12 @@ class FitTask(LipsTask):
             if not len(frames):
                 continue
             sample = held_out_sample(one.footage, one.heard, frames, self.model.dimensions, one.shown)
-            tensors = {name: torch.from_numpy(value).to(device) for name, value in sample.items()}
-            made = model(*(tensors[name] for name in ("frame", "references", "audio", "own", "stances")))[0].float()
+            made, real = painted(model, sample)
             clip = one.footage
             maps = [region(clip.lips[i], clip.jaw[i]) for i in frames]
-            weight = torch.from_numpy(np.stack(maps)[:, None]).to(device)
+            weight = torch.from_numpy(np.stack(maps)[:, None]).to(made.device)
             inside = F.interpolate(weight, made.shape[2:], mode="bilinear", align_corners=False) > INSIDE
-            error = ((made - tensors["real"]).square() * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))).clamp(1)
+            error = ((made - real).square() * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))).clamp(1)
             rows += (-10 * torch.log10(error.clamp(min=1e-6))).tolist()
         return float(np.mean(rows))
 
