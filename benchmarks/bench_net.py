@@ -134,10 +134,8 @@ def ours_path(given: Path | None) -> Path:
         return given
     from kouxing import config, weights
 
-    own = config.load().weights
-    if own is not None and (own / f"{OURS}.onnx").exists():
-        return own / f"{OURS}.onnx"
-    return weights.SHIPPED / f"{OURS}.onnx"
+    places = [folder / f"{OURS}.onnx" for folder in (*config.load().weights, weights.SHIPPED)]
+    return next((path for path in places if path.exists()), places[-1])
 
 
 def main() -> int:

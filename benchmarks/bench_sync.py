@@ -106,11 +106,9 @@ class Case:
 def mend(data: Path, plants: int, limit: int | None) -> list[Case]:
     """Move, mend, measure."""
     from kouxing.data.manifest import read_manifest
-    from kouxing.face.track import FaceTracker
-    from kouxing.infer.discriminator import Discriminator
-    from kouxing.infer.score_look import Parts
+    from kouxing.infer.score_look import shipped
 
-    parts = Parts(FaceTracker, Discriminator())
+    parts = shipped()
     draw = np.random.default_rng(0)
     shifts = np.array([s for s in range(-FARTHEST, FARTHEST + 1) if s])
     cases: list[Case] = []
@@ -193,20 +191,18 @@ def child(video: str, cores: str) -> None:
     """The measured process. The swaying face does not speak: all is worked out, then ``score`` would refuse."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(cores)])
-    from kouxing.face.track import FaceTracker
-    from kouxing.infer.discriminator import Discriminator
-    from kouxing.infer.score_look import Parts, look
+    from kouxing.infer.score_look import look, shipped
     from kouxing.infer.score_sure import Ruler
     from kouxing.infer.score_time import moments, speaking, stretches
     from kouxing.media.reader import probe
 
     began = time.monotonic()
-    parts = Parts(FaceTracker, Discriminator())
+    parts = shipped()
     seen = look(probe(Path(video)), None, parts, None)
-    ruler, face = Ruler(parts.judge.calibration), seen.faces[0]
-    told = ruler.measure(face.sim, seen.spoken)
-    moments(face.sim, seen.spoken, seen.late, ruler)
-    stretches(face.sim, seen.spoken, face.cuts, seen.late, ruler)
+    ruler, face, shapes = Ruler(parts.judge.calibration), seen.faces[0], seen.shapes(0)
+    told = ruler.measure(face.sim, seen.spoken, shapes)
+    moments(face.sim, seen.spoken, seen.late, ruler, shapes)
+    stretches(face.sim, seen.spoken, face.cuts, seen.late, ruler, shapes)
     speaking([face.sim], seen.spoken, told.frames)
     spent = time.monotonic() - began
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -1,11 +1,16 @@
 #!/bin/sh
 # The commands behind the shipped weights. Needs kouxing[train,text]; DATA is a folder with manifest.csv, clips/ and tracks/.
 #
-#   CPU, 2 cores: speech 10 minutes each (phones first, from synthetic speech), shape reader 4 minutes (trained by the first `train lips`), fast 40, fine 40; 4 GB of memory.
+#   CPU, 2 cores: speech 10 minutes each (phones first, from synthetic speech), shape reader 4 minutes (trained by the first `train lips`), fast 40, fine 100; 4 GB of memory for an hour of footage, and 2 for each further one.
 #   One GPU:      add --device cuda; raise --batch and --steps.
 #
 # Every run goes on where it was stopped when the same line is given again. At its end a run folder also holds the weights as
-# ONNX with their cards: KOUXING_WEIGHTS=runs/lips-fast tries them, copying them into src/kouxing/weights ships them.
+# ONNX with their cards: KOUXING_WEIGHTS=runs/lips-fast-sharp:runs/speech tries them, copying them into src/kouxing/weights ships them.
+#
+# One's own footage: kouxing prepare FOOTAGE -o DATA --licence own --split 0.8/0.1/0.1 --landmarker face_landmarker.task
+#   Without --landmarker the coefficients are read by the shipped network, so that what learns them (mouth, expression, multimodal)
+#   descends from it, licence included, and `train coefficients` refuses them. A lip reader needs clips whose words are known: without
+#   DATA/align/ID.align or GRID's names leave out `train lipreader`, --lipreader and --weight lipread=….
 set -eu
 data=${1:?usage: recipes/train.sh DATA}
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
@@ -13,11 +18,11 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 # Needs tracks with `blendshapes` of MediaPipe's face_landmarker.task; 3 minutes on one core, and tracking all clips once.
 kouxing train coefficients --data "$data" --out runs/coefficients
 # Phones are also learned from people's voices where Debian's non-free `espeak-ng mbrola mbrola-us1 ...` are installed.
-# Three seeds, averaged: strangers are heard better by several than by any one.
+# Three seeds, averaged: strangers are heard better by several than by any one. (What ships averages five, two of them by older recipes.)
 for seed in 0 1 2; do kouxing train speech --data "$data" --seed "$seed" --out "runs/speech-$seed"; done
 kouxing train ears --data "$data" --run runs/speech-0 --run runs/speech-1 --run runs/speech-2 --out runs/speech
-kouxing train mouth --data "$data" --out runs/mouth
 kouxing train expression --data "$data" --speech runs/speech --out runs/expression
+kouxing train mouth --data "$data" --expression runs/expression --speech runs/speech --steps 2000 --out runs/mouth
 # For live streams: ears that look 97.5 ms ahead instead of 247.5.
 for seed in 0 1 2 4; do kouxing train speech --data "$data" --live --seed "$seed" --out "runs/live-$seed"; done
 kouxing train ears --data "$data" --run runs/live-0 --run runs/live-1 --run runs/live-2 --run runs/live-4 --out runs/live
@@ -25,7 +30,6 @@ kouxing train expression --data "$data" --speech runs/live --out runs/expression
 # Text, speech and mouth pictures together; needs kouxing[text]. Its aligner starts from the phone stage of one encoder.
 kouxing train multimodal --data "$data" --speech runs/speech --phones runs/speech-0 --expression runs/expression --out runs/multimodal
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
-kouxing train lips --data "$data" --speech runs/speech --preset fine --start runs/lips-fast/best.safetensors --out runs/lips-fine
 # Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 six times (15 minutes on one core),
 # the rest takes 8 minutes a run; further runs may take the first one's decisions.
 kouxing train sync --data "$data" --speech runs/speech-0/phones --baseline --spoiled --out runs/sync-0
@@ -33,7 +37,11 @@ for seed in 1 2; do
     kouxing train sync --data "$data" --speech "runs/speech-$seed/phones" --seed "$seed" --set2 runs/sync-0/set2.csv --out "runs/sync-$seed"
 done
 kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --run runs/sync-2 --out runs/sync
-# The picture made sharp: critics, and the discriminator and a lip reader as frozen experts. About an hour on one core.
+# The picture made sharp: critics, and the discriminator and a lip reader as frozen experts. Hours on one core.
 kouxing train lipreader --data "$data" --out runs/lipreader
 kouxing train lips --data "$data" --speech runs/speech --preset fast --start runs/lips-fast/best.safetensors --judge runs/sync --lipreader runs/lipreader \
-    --weight gan=0.2 --weight sync=0.15 --weight lipread=0.05 --weight landmarks=1.5 --gan-from 0 --steps 3800 --out runs/lips-fast-sharp
+    --weight gan=0.25 --weight sync=0.25 --weight lipread=0.1 --weight landmarks=1.5 --weight perceptual=2 --gan-from 0 --steps 9000 \
+    --out runs/lips-fast-sharp
+# The fine network begins where the fast one ended; 100 minutes on one core.
+kouxing train lips --data "$data" --speech runs/speech --preset fine --start runs/lips-fast-sharp/best.safetensors --judge runs/sync --lipreader runs/lipreader \
+    --weight gan=0.2 --weight sync=0.25 --weight lipread=0.1 --weight landmarks=1.5 --weight perceptual=2.5 --gan-from 0 --steps 3000 --out runs/lips-fine

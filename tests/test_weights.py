@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -161,9 +162,19 @@ def test_a_figure_that_json_cannot_hold(tmp_path: Path) -> None:
 def test_own_weights_come_before_the_shipped(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KOUXING_WEIGHTS", str(saved.parent))
     assert weights.card("double")["recipe"] == "by hand"
-    monkeypatch.setenv("KOUXING_WEIGHTS", str(saved.parent / "nowhere"))
-    with pytest.raises(WeightError, match="KOUXING_WEIGHTS"):
-        weights.card("double")
+    # Several, as in PATH: the first that has the pair.
+    other = saved.parent / "other"
+    weights.save("triple", doubling(), {**ABOUT, "recipe": "by foot"}, other)
+    monkeypatch.setenv("KOUXING_WEIGHTS", os.pathsep.join([str(other), str(saved.parent)]))
+    assert weights.card("double")["recipe"] == "by hand" and weights.card("triple")["recipe"] == "by foot"
+    assert weights.card("speech")["recipe"] == weights.card("speech", weights.SHIPPED)["recipe"]
+    # A run that has not ended is not passed over: shipped weights would be taken for one's own.
+    unfinished = saved.parent / "unfinished"
+    unfinished.mkdir()
+    for wrong in (unfinished, saved.parent / "nowhere"):
+        monkeypatch.setenv("KOUXING_WEIGHTS", str(wrong))
+        with pytest.raises(WeightError, match=f"KOUXING_WEIGHTS names .*{wrong.name}"):
+            weights.card("double")
 
 
 def test_a_provider_that_is_not_there(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,5 +217,5 @@ def test_settings() -> None:
     told = config.load(
         {"KOUXING_THREADS": "3", "KOUXING_PROVIDER": "CPU", "KOUXING_WEIGHTS": "w", "KOUXING_TRACEBACK": "1"}
     )
-    assert told == config.Config(3, Path("w"), "cpu", True)
+    assert told == config.Config(3, (Path("w"),), "cpu", True)
     assert not config.load({"KOUXING_TRACEBACK": "0"}).traceback

@@ -10,6 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kouxing.infer.animate import AnimateReport as AnimateReport
+    from kouxing.infer.animate import animate as animate
     from kouxing.infer.avatar import AvatarReport as AvatarReport
     from kouxing.infer.avatar import avatar as avatar
     from kouxing.infer.demo import demo as demo
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _PLACES = {
+    "animate": "kouxing.infer.animate",
+    "AnimateReport": "kouxing.infer.animate",
     "avatar": "kouxing.infer.avatar",
     "AvatarReport": "kouxing.infer.avatar",
     "demo": "kouxing.infer.demo",
@@ -47,6 +51,7 @@ _PLACES = {
 }
 
 __all__ = [
+    "AnimateReport",
     "AvatarReport",
     "DubReport",
     "FitReport",
@@ -55,6 +60,7 @@ __all__ = [
     "ScoreReport",
     "TrackReport",
     "__version__",
+    "animate",
     "avatar",
     "demo",
     "dub",

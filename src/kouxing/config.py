@@ -2,7 +2,7 @@
 
 ========================  ==============================================================================
 ``KOUXING_THREADS``       CPU threads of the networks; otherwise the cores this process may use
-``KOUXING_WEIGHTS``       folder with other weight files than the shipped ones (own training runs)
+``KOUXING_WEIGHTS``       folders with other weight files than the shipped ones (own training runs), as in ``PATH``
 ``KOUXING_PROVIDER``      ``cpu``, ``cuda``, ``coreml`` or ``directml``; otherwise the best that is there
 ``KOUXING_LANDMARKER``    MediaPipe's ``face_landmarker.task``: ``track``, ``prepare``, ``serve`` (``face.landmarker``)
 ``KOUXING_TRACEBACK``     ``1`` prints the whole traceback of an unexpected error
@@ -33,13 +33,13 @@ class Config:
 
     Attributes:
         threads: CPU threads of a network, at least 1.
-        weights: folder to look into before the shipped weights, or None.
+        weights: folders to look into, in this order, before the shipped weights.
         provider: one of ``PROVIDERS``, or None for the best that is there.
         traceback: print tracebacks of unexpected errors.
     """
 
     threads: int
-    weights: Path | None = None
+    weights: tuple[Path, ...] = ()
     provider: str | None = None
     traceback: bool = False
 
@@ -61,10 +61,10 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     provider = env.get("KOUXING_PROVIDER", "").strip().lower() or None
     if provider is not None and provider not in PROVIDERS:
         raise OptionError(f"KOUXING_PROVIDER is {provider!r}: set it to one of {', '.join(PROVIDERS)}")
-    folder = env.get("KOUXING_WEIGHTS", "").strip()
+    folders = (part.strip() for part in env.get("KOUXING_WEIGHTS", "").split(os.pathsep))
     return Config(
         threads=_threads(env.get("KOUXING_THREADS", "").strip()),
-        weights=Path(folder) if folder else None,
+        weights=tuple(Path(folder) for folder in folders if folder),
         provider=provider,
         traceback=env.get("KOUXING_TRACEBACK", "").strip() not in ("", "0"),
     )

@@ -8,16 +8,19 @@ from dataclasses import dataclass
 from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.table import Table
 
+import kouxing
 from kouxing.cli import app as cli
-from kouxing.cli import output
+from kouxing.cli import evaluate, output
 from kouxing.cli.progress import Lines, clock_text
-from kouxing.errors import NoFaceError
+from kouxing.errors import NoFaceError, OutputError
+from kouxing.eval import figures
 
 
 @dataclass
@@ -148,6 +151,12 @@ def test_usage_mistakes_are_one_line(arguments: list[str], said: str, capsys: py
     assert said in line and "--help" in line
 
 
+def test_commands_are_functions_of_the_package() -> None:
+    pytest.importorskip("torch")
+    assert {"animate", "avatar", "demo", "dub", "fit", "prepare", "score", "track"} <= set(kouxing.__all__)
+    assert all(getattr(kouxing, name) is not None for name in kouxing.__all__)
+
+
 def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["--version"]) == 0
     assert capsys.readouterr().out.startswith("kouxing ")
@@ -174,6 +183,34 @@ def test_a_dry_run_shows_the_settings(network: str, tmp_path: Path, capsys: pyte
     assert not out.exists()
     assert cli.run(["train", network, "--data", str(tmp_path)]) == 2
     assert "manifest.csv" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_training_asks_for_held_out_clips_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    head = "id,split,speaker,language,seconds,licence,corpus\n"
+    (tmp_path / "manifest.csv").write_text(head + "a,train,s,en,3,own,mine\n", "utf-8")
+    for network in ("speech", "mouth", "expression", "lips", "sync", "lipreader", "coefficients", "multimodal"):
+        assert cli.run(["train", network, "--data", str(tmp_path), "-o", str(tmp_path / "run")]) == 2
+        line = only_line(capsys)
+        assert "no clip of split 'val'" in line and "--split" in line
+
+
+def test_a_wide_table_in_a_file_is_not_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    table = Table("given", *(f"{db} dB" for db in range(20, -10, -2)))
+    table.add_row("sound + mouth pictures", *(f"0.{n:03d}/0.{n + 1:03d}" for n in range(100, 115)))
+    found = SimpleNamespace(table=lambda: table, figures={}, files=["x.json"])
+    evaluate._tell(found, {}, [], None, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "x.json" and len({len(line) for line in lines[:-1]}) == 1
+    assert all(f"0.{n}/0.{n + 1}" in lines[3] for n in range(100, 115))
+    # Where figures cannot be written, what was measured is shown all the same.
+    monkeypatch.setattr(figures, "__file__", str(tmp_path / "site-packages" / "kouxing" / "eval" / "figures.py"))
+    with pytest.raises(OutputError, match="no checkout"):
+        evaluate._tell(found, {}, [], "dub", as_json=False)
+    assert "x.json" in capsys.readouterr().out
 
 
 def test_plain_values() -> None:

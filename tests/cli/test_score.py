@@ -8,17 +8,15 @@ from pathlib import Path
 import pytest
 
 from kouxing.cli.app import run
-from kouxing.infer import score as scorer
-from kouxing.infer import score_many as many
+from kouxing.infer import score_look
 from sync_world import Brightness, Two, talk
 
 
 @pytest.fixture(autouse=True)
 def known_world(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tracker and judge of the fake world, in the places where the shipped ones are made."""
-    for module in (scorer, many):
-        monkeypatch.setattr(module, "FaceTracker", Two)
-        monkeypatch.setattr(module, "Discriminator", Brightness)
+    """The tracker and judge of the fake world, in the place where the shipped ones are made."""
+    monkeypatch.setattr(score_look, "FaceTracker", Two)
+    monkeypatch.setattr(score_look, "Discriminator", Brightness)
 
 
 def test_lines_for_people_and_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,8 @@ def test_every_word_of_the_grammar_can_be_said() -> None:
 def test_sentences_are_read_from_names() -> None:
     assert grid.sentence("o/r: a/GRID/lbax4n.mpg") == ("lay", "blue", "at", "x", "four", "now")
     assert grid.sentence("o/r: videos/s29_bgak6n_gt.webm") == ("bin", "green", "at", "k", "six", "now")
+    remarked = "o/r: videos/s29_bgak6n_gt.webm (GRID corpus, CC BY 4.0)"
+    assert grid.sentence(remarked) == grid.sentence("o/r: videos/s29_bgak6n_gt.webm")
     assert grid.sentence("o/r: swwwzp.mpg") is None and grid.sentence("") is None
 
 

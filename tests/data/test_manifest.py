@@ -46,5 +46,5 @@ def test_tells_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
 def test_tells_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"manifest\.csv"):
         read_manifest(tmp_path)
-    with pytest.raises(DataError, match="'val'"):
+    with pytest.raises(DataError, match=r"'val'; .*--split"):
         read_manifest(written(tmp_path, HEAD + GOOD), "val")

@@ -11,7 +11,7 @@ from kouxing.data.manifest import Clip
 from kouxing.data.mouths import Mouths
 from kouxing.data.spoiled import spoil
 from kouxing.data.sync_augment import heard, music, noisy, seen
-from kouxing.data.sync_filter import Belief, judge_clip, read_verdicts, write_verdicts
+from kouxing.data.sync_filter import Belief, heard_only, judge_clip, read_verdicts, write_verdicts
 from kouxing.data.sync_windows import SyncWindows, WindowRules, judged
 from kouxing.errors import DataError
 from kouxing.face.offset import similarities
@@ -122,6 +122,22 @@ def test_verdicts() -> None:
     assert not far.kept and far.reason == "too far off"
     silent = judge_clip("silent", similarities(mouth, mouth), ~spoken, BELIEF)
     assert not silent.kept and silent.reason == "hardly anybody speaks"
+
+
+def test_silence_has_no_say_in_lags() -> None:
+    mouth, spoken = rows(40), np.arange(40) >= 12
+    sims = similarities(mouth, mouth)
+    heard = heard_only(sims, spoken)
+    at = np.arange(40)[:, None] + np.arange(31) - 15
+    assert (np.isfinite(heard) == (np.isfinite(sims) & (at >= 12))).all()
+    assert heard[20, 15] == sims[20, 15]
+    # Silent rows that look like the mouth at another lag do not mislead.
+    late, padded = np.roll(mouth, 12, 0), np.roll(mouth, 12, 0)
+    padded[:12] = mouth[4:16]
+    told = [judge_clip("late", similarities(mouth, sound), spoken, BELIEF) for sound in (late, padded)]
+    assert told[0] == told[1] and told[0].kept and told[0].late == 12
+    # Where a lag would have nothing left, everything counts.
+    assert heard_only(sims, np.arange(40) < 5) is sims
 
 
 def test_the_second_manifest_is_read_back(tmp_path: Path) -> None:

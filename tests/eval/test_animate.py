@@ -56,6 +56,17 @@ def test_languages_are_counted_and_judged(takes: list[Take]) -> None:
     assert 0.5 < found["ko"]["f1"] < 1
 
 
+@pytest.mark.parametrize("late", [2, -3])
+def test_a_clip_filmed_out_of_step_is_also_judged_in_step(takes: list[Take], late: int) -> None:
+    rows = {one.name: one.values for one in takes}
+    # The sound, and with it all that is made of it, comes some frames after the picture.
+    rows["c"] = np.roll(rows["c"], late, 0)
+    measures = findings(takes, rows, SPOKEN, None, late={"c": late}).measures
+    assert measures["wild"]["r"] < 0.9 and measures["wild"]["f1"] < 0.9
+    assert measures["wild"]["r_in_step"] == pytest.approx(1) and measures["wild"]["f1_in_step"] == 1
+    assert math.isnan(measures["grid"]["r_in_step"])
+
+
 def test_the_report_and_the_readme_show_them(takes: list[Take]) -> None:
     rows = {one.name: one.values for one in takes}
     ways = {

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from kouxing.weights import SHIPPED
 from scripts import script
 
 torch = pytest.importorskip("torch")
@@ -38,6 +39,16 @@ def test_counters_and_race_on_a_small_network(bench: ModuleType, tmp_path: Path)
     speeds = bench.race(path, path, threads=1, rounds=5)
     assert speeds.ours_ms > 0
     assert bench.Speeds(2.0, 5.0).speedup == 2.5
+
+
+def test_own_weights_are_raced_where_they_are(
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(tmp_path))
+    assert bench.ours_path(None) == SHIPPED / f"{bench.OURS}.onnx"
+    own = tmp_path / f"{bench.OURS}.onnx"
+    own.touch()
+    assert bench.ours_path(None) == own and bench.ours_path(Path("other")) == Path("other")
 
 
 def test_missing_network_is_one_line(

@@ -5,11 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from fake_media import wave
+from kouxing.audio.encoder import SpeechEncoder
+from kouxing.audio.features import frame_mels, log_mel
 from kouxing.eval import sync_corrupt
 from kouxing.eval.sync_calibration import Embedded, calibration_error, fit, reliability, samples
 from kouxing.eval.sync_clips import aucs, correlation_lag
 from kouxing.eval.sync_metrics import auc, averaged, inner_windows, is_right, pair_figures, planted, whole_clip
+from kouxing.eval.sync_second import hear, mixed, outlined
 from kouxing.face.offset import Calibration, find_offset, similarities
+from kouxing.infer.score_opinion import Shapes, heard_rows, seen_rows, shapes
+from kouxing.units import SAMPLE_HZ
 
 
 def unit_rows(frames: int, seed: int) -> np.ndarray:
@@ -73,6 +79,45 @@ def test_calibration_tells_true_chances() -> None:
     assert sum(row["count"] for row in told) == len(right)
     with pytest.raises(ValueError, match="long enough"):
         fit(np.zeros((0, 4), np.float32), np.zeros(0, bool), 8.0)
+
+
+def test_a_second_opinion_on_the_same_pairs() -> None:
+    """The products of the joined vectors are the cosine and the mean of five opinions."""
+    one = clip("a", 0, 60)
+    rng = np.random.default_rng(4)
+    lips = np.cumsum(rng.normal(0, 1, (66, 2)), 0).astype(np.float32)
+    told = Shapes(lips[3:63], lips[:60])
+    both = mixed(one, told)
+    pairs = similarities(seen_rows(told.seen), heard_rows(told.heard))
+    wanted = similarities(one.mouth, one.speech)[20:40] + averaged(pairs, 5)[18:38]
+    np.testing.assert_allclose(similarities(both.mouth, both.speech)[20:40], wanted, atol=1e-4)
+    assert np.isnan(both.mouth[:2]).any(1).all() and both.reach == one.reach
+    # Lips that move with the sound make true pairs stand out where the discriminator knows nothing.
+    blank = Embedded("b", "grid", np.zeros((60, 4), np.float32), np.zeros((60, 4), np.float32), np.ones(60, bool), 2)
+    assert auc(*pair_figures(similarities(*_vectors(mixed(blank, Shapes(lips[3:63], lips[3:63])))))) > 0.8
+
+
+def _vectors(one: Embedded) -> tuple[np.ndarray, np.ndarray]:
+    return one.mouth, one.speech
+
+
+def test_lips_are_those_of_every_second_picture() -> None:
+    shapes_of = np.random.default_rng(0).normal(0, 1, (21, 16)).astype(np.float32)
+    found = np.ones(21, bool)
+    found[[4, 9]] = False
+    told = outlined(shapes_of, found)
+    np.testing.assert_allclose(told[::2][found[::2]], shapes(shapes_of)[::2][found[::2]], atol=1e-5)
+    np.testing.assert_allclose(told[11], (told[10] + told[12]) / 2, atol=1e-5)
+    assert np.isnan(told[[4, 9]]).all() and np.isfinite(told[found]).all()
+    assert np.isnan(outlined(shapes_of, np.zeros(21, bool))).all()
+
+
+def test_what_is_heard_in_a_clip_is_what_a_stream_hears() -> None:
+    samples = wave("speechlike", 2.0, SAMPLE_HZ)
+    encoder = SpeechEncoder(threads=1)
+    stream = encoder.stream()
+    wanted = shapes(np.concatenate([stream.push(samples), stream.finish()]))
+    np.testing.assert_allclose(hear(encoder, frame_mels(log_mel(samples), 50)), wanted, atol=1e-3)
 
 
 def test_aucs_use_the_clips_own_offset() -> None:

@@ -42,6 +42,30 @@ def test_turned_blurred_and_unusable_frames_are_left_out():
     assert not turned[chosen].any() and not blurred[chosen].any() and not unusable[chosen].any()
 
 
+def test_frames_with_writing_on_the_chin_are_left_out():
+    frames = np.arange(300)
+    # A caption comes after 2.4 s and stays, as more than half of the clip; letters are the sharpest thing there is.
+    written = frames >= 60
+    sharp = np.where(written, 42.0, 13.0) + np.random.default_rng(3).normal(0, 1, 300)
+    seen = track(np.random.default_rng(4).uniform(0, 30, 300))
+    assert not written[choose(seen, np.ones(300, bool), sharp.astype(np.float32))].any()
+
+
+def test_black_frames_are_no_faces_without_writing():
+    black = np.arange(300) < 90
+    seen = track(np.random.default_rng(4).uniform(0, 30, 300))
+    assert not black[choose(seen, np.ones(300, bool), np.where(black, 0.0, 13.0).astype(np.float32))].any()
+
+
+def test_a_sharper_shot_is_no_writing():
+    frames = np.arange(300)
+    close_up = frames >= 60
+    sharp = np.where(close_up, 42.0, 13.0).astype(np.float32)
+    seen = track(np.random.default_rng(4).uniform(0, 30, 300))
+    cuts = FaceTrack(seen.lips, seen.anchors, seen.jaw, seen.found, frames == 60)
+    assert close_up[choose(cuts, np.ones(300, bool), sharp)].all()
+
+
 @pytest.mark.parametrize("frames", [1, 2, 5])
 def test_short_clips_have_references_too(frames):
     seen = track(np.linspace(0, 10, frames))

@@ -146,6 +146,16 @@ def test_every_parameter_learns() -> None:
         assert [name for name in idle if not name.endswith("key.bias")] == []
 
 
+@torch.no_grad()
+def test_fine_begins_where_fast_ended() -> None:
+    fast, fine = Lips(SMALL).eval(), Lips(replace(SMALL, spade=True)).eval()
+    known = fast.state_dict()
+    assert set(known) < set(fine.state_dict())
+    fine.load_state_dict(fine.state_dict() | known)
+    given = inputs(2, SMALL)
+    assert float((fine(*given)[0] - fast(*given)[0]).abs().max()) < 0.02
+
+
 def test_presets_differ_as_promised() -> None:
     assert PRESETS["fine"].spade and not PRESETS["fast"].spade
     assert PRESETS["fast"].references == 3 and PRESETS["fast"].window == 11

@@ -104,9 +104,9 @@ def test_what_cannot_be_laid_onto_the_sound_is_refused(cue: Cue, mels: int, told
 
 def test_disorder_keeps_the_sounds() -> None:
     said = Book().sentence("bee foo a so")
-    flat = sorted(one for _, ways in said for one in zip(*ways[0], strict=True))
+    flat = sorted(one for _, ways in said for one in zip(*ways[0][:2], strict=True))
     for order in shuffled(said):
-        assert sorted(one for ways in order for one in zip(*ways[0], strict=True)) == flat
+        assert sorted(one for ways in order for one in zip(*ways[0][:2], strict=True)) == flat
     assert shuffled(Book().sentence("bee")) == []
 
 
@@ -143,6 +143,44 @@ def test_placements_agree_where_words_are_heard_and_differ_in_a_hole() -> None:
     names = ("bilabial", "spread", "labiodental", "rounded-close", "sibilant", "rounded-mid")
     assert all({CLASS[name] for name in names} <= set(told) for told in one.several)
     assert (one.several[:, 40:95] != REST).all()
+
+
+def test_placements_know_lengths_from_the_sentence() -> None:
+    class Fluent(Book):
+        """Says the first word of a sentence in a moment, or drawn out."""
+
+        def __init__(self, first: float) -> None:
+            super().__init__()
+            self.first = first
+
+        def sentence(self, text: str) -> list[tuple[str, tuple[Said, ...]]]:
+            (word, (said, *_)), *others = super().sentence(text)
+            return [(word, (said._replace(fluent=(self.first,) * len(said.places)),)), *others]
+
+    log_probs, lost = heard(SOUND), np.zeros(130, bool)
+    lost[15:65] = True
+    text = Transcript((Cue("bee foo a so"),), "t")
+    second = []
+    for first in (0.05, 0.4):
+        found = align(log_probs, text, Fluent(first), lost, 12)  # type: ignore[arg-type]
+        second.append(np.mean((found.several == CLASS["labiodental"]).argmax(1)))
+        # The likeliest one knows words as said alone.
+        assert [word.start_s for word in found.words] == [
+            word.start_s
+            for word in align(log_probs, text, Book(), lost).words  # type: ignore[arg-type]
+        ]
+    assert second[0] + 5 < second[1]
+
+
+def test_words_are_found_in_noise_by_how_loud_it_is() -> None:
+    log_probs = np.log(np.full((300, len(MOUTHS)), 1 / len(MOUTHS), np.float32))
+    log_probs[:, REST] += 0.6
+    log_probs[150:210, REST] -= 0.3
+    loud = np.random.default_rng(0).normal(0, 0.05, 300)
+    loud[150:210] += 0.12
+    text = Transcript((Cue("bee foo a so"),), "t")
+    found = align(log_probs, text, Book(), loud=loud)  # type: ignore[arg-type]
+    assert abs(found.words[0].start_s - 1.5) < 0.15 and abs(found.words[-1].end_s - 2.1) < 0.15
 
 
 def test_placements_keep_to_their_cues() -> None:

@@ -46,6 +46,10 @@ def test_words_are_also_said_as_they_are_among_others(english: Pronouncer) -> No
     assert names(told[5][1]) == [["mid", "spread"], ["open"]]
     assert names(told[2][1]) == [["bilabial", "rounded-mid"], ["bilabial", "rounded-mid", "rhotic"]]
     assert [len(ways) for _, ways in told[7:9]] == [1, 1]
+    # Short words are shorter there than alone.
+    weak = next(way for way in english.sentence("He had more.")[1][1] if way.fluent)
+    assert len(weak.fluent) == len(weak.places) and sum(weak.fluent) < sum(english.ways("had")[0].seconds)
+    assert told[7][1][0].fluent == ()
     # Alone, a word has no neighbours.
     assert names(english.sentence("more")[0][1]) == [["bilabial", "rounded-mid"]]
 
@@ -58,6 +62,11 @@ def test_elided_words_are_not_letters_and_liaisons_are_said() -> None:
         assert ["spread"] in names(told["y"])
         # With nothing behind it a letter is a letter.
         assert names(french.sentence("j")[0][1]) == [["postalveolar", "spread"]]
+
+
+def test_hesitations_last(english: Pronouncer) -> None:
+    assert sum(english.ways("uh")[0].seconds) > 3 * sum(english.ways("a")[0].seconds)
+    assert all(not way.fluent for way in english.sentence("Well, Uh, more.")[1][1])
 
 
 def test_unknown_languages_are_told_for_sentences_too() -> None:

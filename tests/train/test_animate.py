@@ -20,6 +20,7 @@ from kouxing.models.mouth import Mouth as MouthModel
 from kouxing.models.mouth import MouthDimensions
 from kouxing.train import expression, mouth, speech
 from kouxing.train.loop import BEST, Schedule, write_aside
+from kouxing.train.phones import PhoneData
 from kouxing.units import SAMPLE_HZ
 
 TINY = Schedule(steps=3, batch=4, warmup=1, validate_every=2)
@@ -47,6 +48,15 @@ def test_mouth(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert len(stream.push(np.zeros(SAMPLE_HZ, np.float32))) + len(stream.finish()) == 25
     # The same line goes on where it stopped: here, nothing is left to do.
     mouth.main(data, run, dimensions=SMALL, phones=False, schedule=TINY, report=quiet)
+
+
+def test_few_steps_are_few_steps_of_phones(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = [PhoneClip("made", np.zeros((200, 80), np.float32), np.zeros(200, np.int64))] * 12
+    monkeypatch.setattr(mouth.phone_speech, "load", lambda *_: PhoneData(clips, [], []))
+    told: list[str] = []
+    mouth.main(data, tmp_path / "mouth", dimensions=SMALL, schedule=TINY, report=told.append)
+    assert [line.split(":")[0] for line in told if "phones/loss" in line] == ["step 3/3, 0.0 min left"]
+    assert weights.card("mouth", tmp_path / "mouth")["recipe"].endswith("--data DATA --steps 3 --out runs/mouth")
 
 
 def test_phones_teach_the_mouth(tmp_path: Path) -> None:

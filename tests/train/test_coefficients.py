@@ -42,6 +42,14 @@ def test_the_command_tells_settings_and_mistakes(tmp_path: Path, capsys: pytest.
     assert "manifest.csv" in capsys.readouterr().err
 
 
+def test_the_network_does_not_teach_itself(tmp_path: Path) -> None:
+    data, meshes = make_mesh_data(tmp_path)
+    (data / "prepare").mkdir()
+    (data / "prepare" / "settings.json").write_text('{"landmarker": ""}', "utf-8")
+    with pytest.raises(DataError, match="--landmarker"):
+        coefficients.main(data, tmp_path / "run", meshes=meshes, report=lambda _: None)
+
+
 def test_no_held_out_speakers(tmp_path: Path) -> None:
     data, meshes = make_mesh_data(tmp_path)
     manifest = data / "manifest.csv"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kouxing.errors import DataError, OptionError
-from kouxing.train.loop import BEST, Schedule, best_figures, load_tensors, rate_at, train
+from kouxing.train.loop import BEST, Schedule, best_figures, counting, load_tensors, rate_at, train
 
 
 @dataclass
@@ -52,6 +53,15 @@ def test_learns_and_keeps_the_best(tmp_path: Path) -> None:
     assert best_figures(tmp_path)["score"] > -0.3
 
 
+def test_only_our_lines_are_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lightning = logging.getLogger("lightning_fabric")
+    lightning.setLevel(logging.INFO)
+    lightning.addHandler(caplog.handler)
+    train(task(), replace(SCHEDULE, steps=1, precision="bf16-mixed"), tmp_path, report=quiet)
+    lightning.removeHandler(caplog.handler)
+    assert not caplog.records
+
+
 def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     class Killed(Exception):
         pass
@@ -73,6 +83,18 @@ def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     assert torch.equal(resumed.weight, whole.weight) and torch.equal(resumed.bias, whole.bias)
 
 
+def test_a_score_that_cannot_be_told_leaves_weights(tmp_path: Path) -> None:
+    class Untold(Line):
+        def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
+            return {"score": float("nan") if step < 60 else -1.0}
+
+    blind = Untold(nn.Linear(1, 1))
+    train(blind, replace(SCHEDULE, steps=20), tmp_path / "a", report=quiet)
+    assert best_figures(tmp_path / "a")["step"] == 20
+    train(Untold(nn.Linear(1, 1)), SCHEDULE, tmp_path / "b", report=quiet)
+    assert best_figures(tmp_path / "b")["step"] == 60
+
+
 def test_refuses_another_configuration(tmp_path: Path) -> None:
     train(task(), SCHEDULE, tmp_path, report=quiet)
     with pytest.raises(DataError, match="another configuration"):
@@ -84,6 +106,15 @@ def test_an_absent_device_is_told(tmp_path: Path) -> None:
         pytest.skip("this machine has the device that the test needs to be absent")
     with pytest.raises(OptionError, match="--device cuda"):
         train(task(), SCHEDULE, tmp_path, device="cuda", report=quiet)
+
+
+def test_long_waits_are_counted() -> None:
+    told: list[str] = []
+    for every_s in (0.0, 3600.0):
+        progress = counting(told.append, "clips", every_s)
+        for done in (1, 2):
+            progress(done, 2)
+    assert told == ["clips: 1/2", "clips: 2/2"]
 
 
 def test_rate_warms_up_and_falls() -> None:

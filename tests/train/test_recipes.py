@@ -44,6 +44,7 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     speech.main(data, tmp_path / "speech", schedule=TINY, report=quiet)
     told = weights.card("speech", tmp_path / "speech")
     sources = [source["source"] for source in told["data"]]
+    assert told["recipe"] == "kouxing train speech --data DATA --steps 3 --out runs/speech"
     assert sources[0] == "made" and told["data"][0]["seconds"] == 3 and told["licence"] == "Apache-2.0"
     monkeypatch.setattr(mbrola, "voices", lambda: {"us1": "en-us"})
     assert "non-commercial" in about(data, "", {}, {}, further_sources(data))["licence"]
@@ -57,6 +58,8 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     told_lines: list[str] = []
     lips.main(data, tmp_path / "judged", **judged, report=told_lines.append)
     assert any("lips/sync" in line for line in told_lines)
+    recipe = weights.card("lips_fast_frame", tmp_path / "judged")["recipe"]
+    assert recipe.endswith("--speech runs/speech --judge runs/judge --steps 1 --out runs/judged")
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50
@@ -87,11 +90,14 @@ def test_two_ears_are_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("members", [1, 2])
-def test_exported_speech_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, members: int) -> None:
+def test_exported_speech_streams(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder, members: int
+) -> None:
     torch.manual_seed(0)
     ears = [SpeechEncoder(SpeechDimensions()) for _ in range(members)]
     model = Ears(ears) if members > 1 else ears[0]
     assert export_speech(model, ABOUT, tmp_path) <= 1e-3
+    assert not recwarn.list
     monkeypatch.setenv("KOUXING_WEIGHTS", str(tmp_path))
     encoder = Heard(threads=1)
     sound = np.random.default_rng(0).normal(0, 0.1, int(2.13 * SAMPLE_HZ)).astype(np.float32)

@@ -15,13 +15,13 @@ from safetensors.torch import save_file
 from fake_data import make_data
 from kouxing import weights
 from kouxing.cli import app as cli
-from kouxing.data.mouths import load_mouths
-from kouxing.data.spoiled import Spoil, foreign
-from kouxing.data.sync_filter import Verdict, read_verdicts
+from kouxing.data.mouths import Mouths, load_mouths
+from kouxing.data.spoiled import Spoil, foreign, spoil
+from kouxing.data.sync_filter import Belief, Verdict, read_verdicts
 from kouxing.data.sync_windows import WindowRules
 from kouxing.errors import DataError, WeightError
 from kouxing.eval.sync import evaluate
-from kouxing.face.offset import Calibration
+from kouxing.face.offset import Calibration, similarities
 from kouxing.infer.discriminator import Discriminator
 from kouxing.losses.sync import Falses
 from kouxing.models.speech import SpeechDimensions, SpeechEncoder
@@ -30,6 +30,7 @@ from kouxing.train import sync, sync_filter
 from kouxing.train.export_sync import export_sync
 from kouxing.train.loop import Schedule
 from kouxing.train.sync_task import Growth, SyncTask, embed, history
+from kouxing.types import Float
 from sync_clips import made
 
 TINY = Schedule(steps=2, batch=4, warmup=1, validate_every=1)
@@ -117,6 +118,37 @@ def test_it_learns_what_moves_together(tmp_path: Path, monkeypatch: pytest.Monke
         sync_filter.second_set([mouths[7]], verdicts)
 
 
+def test_what_own_sound_looks_like_is_learned_from_moved_sound_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    clip, other = made("v0", 0, 60), made("v1", 1, 60)
+    sharp = np.random.default_rng(0).normal(size=(60, 16)).astype(np.float32)
+    sharp /= np.linalg.norm(sharp, axis=1, keepdims=True)
+
+    def judged(self: object, one: Mouths, fold: int, sounds: list[Mouths]) -> list[Float]:
+        """Finds each sound where the first column of its mel says that it is."""
+        return [similarities(sharp, np.roll(sharp, int(sound.mel[0, 0]), 0)) for sound in sounds]
+
+    def marked(one: Mouths, late: float) -> Mouths:
+        return replace(one, mel=np.full_like(one.mel, late))
+
+    learned: list[tuple[int, int]] = []
+
+    def note(table: Float, right: Float, steepness: float) -> Calibration:
+        learned.append((int(right.sum()), len(right)))
+        return Calibration(steepness, (0.0,) * (table.shape[1] + 1))
+
+    monkeypatch.setattr(sync_filter.Crew, "similarities", judged)
+    monkeypatch.setattr(sync_filter, "fit", note)
+    monkeypatch.setattr(sync_filter, "foreign", lambda one, held_out, rng: marked(one, 9))
+    monkeypatch.setattr(sync_filter, "moved", lambda one, late: marked(one, late))
+    sync_filter.learn_belief(sync_filter.Crew(()), [clip, other])
+    # Those that are not found where they were put count for nothing.
+    monkeypatch.setattr(sync_filter, "moved", lambda one, late: marked(one, late and -late))
+    sync_filter.learn_belief(sync_filter.Crew(()), [clip, other])
+    each, foreign_ones = 2 * sync_filter.FOLDS, sync_filter.FOREIGN
+    most = 1 + sync_filter.MOVED
+    assert learned == [(each * most, each * (most + foreign_ones)), (each, each * (1 + foreign_ones))]
+
+
 def test_nobody_judges_a_clip_that_it_was_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sync_filter, "MEMBERS", 1)
     heard: dict[str, list[str]] = {}
@@ -179,6 +211,29 @@ def test_spoiled_figures() -> None:
     # Clip c was three frames late to begin with.
     told = sync_filter.spoiled_figures(mouths, found, done, {"c": verdict("c", True, 3)})
     assert told["filter_dropped"] == told["filter_realigned"] == told["filter_kept"] == 0.5
+
+
+def test_what_the_filter_finds_is_the_mean_of_several_draws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mouths = [made(f"clip{number}", number, 40) for number in range(20)]
+    asked: list[list[str]] = []
+
+    def judged(crew: object, belief: object, clips: list[Mouths]) -> list[Verdict]:
+        """Drops half of the clips, whatever was done to them."""
+        asked.append([one.clip.id for one in clips])
+        return [Verdict(i, int(i[4:]) % 2 == 0, 0, 0.0, 0.1, 1.0, "") for i in asked[-1]]
+
+    monkeypatch.setattr(sync_filter, "filter_clips", judged)
+    crew, belief = sync_filter.Crew(()), Belief((0.0,))
+    told = sync_filter.drawn_figures(crew, belief, mouths, [], tmp_path, 3)
+    # Clips as they are, then four spoiled ones in each draw, other ones each time.
+    assert [len(ids) for ids in asked] == [20] + [4] * sync_filter.DRAWS
+    assert len({tuple(ids) for ids in asked}) > 3
+    odd = [[int(i[4:]) % 2 for i in ids] for ids in asked[1:]]
+    wrong = [[spoil(mouths, 3 + draw)[1][i].wrong for i in ids] for draw, ids in enumerate(asked[1:])]
+    shares = [np.mean([o for o, w in zip(a, b, strict=True) if w]) for a, b in zip(odd, wrong, strict=True)]
+    assert told["filter_dropped"] == pytest.approx(np.mean(shares)) and 0 < told["filter_dropped"] < 1
+    assert told["filter_realigned"] == 0 and 0.3 < told["filter_kept"] < 0.7
+    assert len(read_verdicts(tmp_path / "spoiled.csv")) == 20
 
 
 def test_two_judges_are_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,11 @@ class SpeechEncoder:
         """A stream at its beginning."""
         return SpeechStream(self)
 
+    def hear(self, mel: Float) -> Float:
+        """Features ``[T, D]`` of a sound whose log-mel ``[4T, 80]`` is known as a whole; all is quiet around it."""
+        _, after = around(self.dimensions)
+        return self.stream().push_mel(np.concatenate([mel, _quiet(after)]))
+
 
 class SpeechStream:
     """One speech being heard. Features come some mel frames (the look-ahead) after their sound."""
@@ -44,7 +49,7 @@ class SpeechStream:
         self._encoder = encoder
         size = encoder.dimensions
         self._before, self._after = around(size)
-        self._mel = self._quiet(self._before)
+        self._mel = _quiet(self._before)
         self._state = np.zeros((size["members"] * size["layers"], 1, size["hidden"]), np.float32)
         self._sound = MelStream()
         self._heard = self._given = 0
@@ -52,7 +57,7 @@ class SpeechStream:
     def push(self, samples: Float) -> Float:
         """Take ``[N] float32`` samples at ``SAMPLE_HZ``; give the ``[n, D]`` features they complete."""
         self._heard += len(samples)
-        return self._run(self._sound.push(samples))
+        return self.push_mel(self._sound.push(samples))
 
     def finish(self) -> Float:
         """The features still owed, ``[n, D]``: together with all before, one for every begun video frame."""
@@ -60,9 +65,10 @@ class SpeechStream:
         rest = self._sound.finish()
         held = len(self._mel) + len(rest) - self._before
         wanted = (frames - self._given) * MELS_PER_FRAME + self._after
-        return self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
+        return self.push_mel(np.concatenate([rest, _quiet(max(0, wanted - held))]))
 
-    def _run(self, mel: Float) -> Float:
+    def push_mel(self, mel: Float) -> Float:
+        """Take ``[m, 80]`` log-mel in place of sound; give the ``[n, D]`` features it completes."""
         self._mel = np.concatenate([self._mel, mel])
         context = self._before + self._after
         frames = (len(self._mel) - context) // MELS_PER_FRAME
@@ -74,6 +80,7 @@ class SpeechStream:
         self._given += frames
         return np.asarray(features[0], np.float32)
 
-    @staticmethod
-    def _quiet(count: int) -> Float:
-        return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)
+
+def _quiet(count: int) -> Float:
+    """``[count, 80]`` log-mel of silence."""
+    return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)

@@ -17,7 +17,7 @@ def command(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FILE", help="The video to write; replaced if it is there.")
     ] = Path("kouxing-demo.mp4"),
-    preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="As for `kouxing dub`.")] = Preset.fast,
+    preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="As for `kouxing dub`.")] = Preset.fine,
     json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON object; no progress.")] = False,
 ) -> None:
     """Dub the bundled photo with the bundled voice: the quickest way to see that everything works."""

@@ -15,6 +15,9 @@ from kouxing.cli.progress import progress
 
 app = typer.Typer(help="Measure a network on held-out footage.", no_args_is_help=True, rich_markup_mode=None)
 
+WIDEST = 500
+"""Columns of text that a table in a file may take."""
+
 Data = Annotated[Path, typer.Option(metavar="DIR", help="Folder with manifest.csv, clips/ and tracks/.")]
 Split = Annotated[str, typer.Option(metavar="NAME", help="Which split of the manifest.")]
 Out = Annotated[
@@ -200,21 +203,30 @@ def _of_clips(report: Callable[[str, int, int | None], None] | None) -> Callable
 def _tell(
     found: Any, about: dict[str, str], words: list[str], figures: str | None, as_json: bool, labelled: bool = False
 ) -> None:
-    """Write the figures where asked for (``words`` are the command's own), then print the report.
+    """Print the report, then write the figures where asked for (``words`` are the command's own).
 
     With ``labelled`` only those that the table of that name has a line for: the command serves several tables.
     """
+    if as_json:
+        print_json({**about, "figures": found.figures, "files": found.files})
+    else:
+        _print(found.table())
+        for path in found.files:
+            typer.echo(str(path))
     if figures is not None:
         from kouxing.eval import figures as pages
 
         command = shlex.join(["kouxing", "evaluate", *words, "--figures", figures])
         pages.write(figures, command, pages.of_table(figures, found.figures) if labelled else found.figures)
         pages.refresh_all()
-    if as_json:
-        print_json({**about, "figures": found.figures, "files": found.files})
-        return
+
+
+def _print(table: Any) -> None:
+    """A table, whole."""
     from rich.console import Console
 
-    Console().print(found.table())
-    for path in found.files:
-        typer.echo(str(path))
+    console = Console()
+    if not console.is_terminal:
+        # A file or pipe has room for whole figures; on a screen the window decides.
+        console.width = max(console.width, console.measure(table, options=console.options.update_width(WIDEST)).maximum)
+    console.print(table)

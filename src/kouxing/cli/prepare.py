@@ -38,7 +38,7 @@ def command(
     licence: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="open (CC BY, MIT and the like), research, or what you know; by default unknown."
+            metavar="NAME", help="own, open (CC BY, MIT and the like), research, or what you know; by default unknown."
         ),
     ] = None,
     corpus: Annotated[

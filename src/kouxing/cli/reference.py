@@ -25,8 +25,8 @@ Exit codes: 0 done, 1 a fault in the program, 2 a mistake to mend (one line says
 Progress goes to standard error, results to standard output.
 
 Environment: `KOUXING_THREADS` (CPU threads of the networks), `KOUXING_PROVIDER` (`cpu`, `cuda`, `coreml`, `directml`),
-`KOUXING_WEIGHTS` (folder with own weights), `KOUXING_LANDMARKER` (MediaPipe's face_landmarker.task for `track`
-and `prepare`),
+`KOUXING_WEIGHTS` (folders with own weights, as in `PATH`), `KOUXING_LANDMARKER` (MediaPipe's face_landmarker.task for
+`track` and `prepare`),
 `KOUXING_TRACEBACK=1` (full traceback of a fault).
 """
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from kouxing.audio.features import frame_mels, log_mel
 from kouxing.audio.silence import silent_frames
 from kouxing.data.manifest import Clip, read_manifest
-from kouxing.data.tracks import stored_track
+from kouxing.data.tracks import stored_track, track_path
 from kouxing.errors import DataError, MediaError
 from kouxing.face import geometry
 from kouxing.face.crop import apply, crop_face, crop_matrices
@@ -115,11 +116,11 @@ def _load(data: Path, clips: list[Clip], progress: Callable[[int, int], None] | 
     folder = cache_folder(data)
     folder.mkdir(parents=True, exist_ok=True)
     for done, clip in enumerate(clips, 1):
-        path = folder / f"{clip.id}.npz"
-        if not path.exists():
+        path, size = folder / f"{clip.id}.npz", made_of(data, clip)
+        if not path.exists() or _outdated(path, size):
             made = prepare_clip(data, clip)
             with keeping(path, shared=True) as part:
-                np.savez(part, **made)
+                np.savez(part, **made, made_of=size)
         footage = _read(path, clip)
         if footage is not None:
             yield footage
@@ -127,11 +128,23 @@ def _load(data: Path, clips: list[Clip], progress: Callable[[int, int], None] | 
             progress(done, len(clips))
 
 
+def made_of(data: Path, clip: Clip) -> NDArray[np.int64]:
+    """``[2]``: bytes of the clip's file and of its track, 0 where there is none; another clip has others."""
+    files = (data / "clips" / f"{clip.id}.mp4", track_path(data, clip))
+    return np.array([path.stat().st_size if path.exists() else 0 for path in files], np.int64)
+
+
+def _outdated(path: Path, size: NDArray[np.int64]) -> bool:
+    """Whether the cache is of other files than lie there now; caches of older programs do not tell."""
+    with np.load(path, allow_pickle=False) as file:
+        return "made_of" in file and not np.array_equal(file["made_of"], size)
+
+
 def _read(path: Path, clip: Clip) -> Footage | None:
     with np.load(path, allow_pickle=False) as file:
         if "rejected" in file:
             return None
-        stored = {name: file[name] for name in file.files}
+        stored = {name: file[name] for name in file.files if name != "made_of"}
     return unpacked(stored, clip)
 
 

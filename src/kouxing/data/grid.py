@@ -14,6 +14,8 @@ from kouxing.errors import DataError
 from kouxing.units import FRAME_HZ
 
 SENTENCE = re.compile(r"(?:^|_|: )([blps])([bgrw])([abiw])([a-vx-z])([z1-9])([anps])(?:_gt)?$")
+REMARK = re.compile(r"\s*\([^()]*\)$")
+"""What a manifest may tell behind a file's name: whose it is, under which licence."""
 WORDS: tuple[dict[str, str], ...] = (
     {"b": "bin", "l": "lay", "p": "place", "s": "set"},
     {"b": "blue", "g": "green", "r": "red", "w": "white"},
@@ -69,7 +71,8 @@ class Word:
 
 def sentence(source: str) -> tuple[str, ...] | None:
     """The six words that a GRID file's path tells; None where it is no such name."""
-    found = next((one for part in Path(source).parts if (one := SENTENCE.search(Path(part).stem))), None)
+    parts = Path(REMARK.sub("", source)).parts
+    found = next((one for part in parts if (one := SENTENCE.search(Path(part).stem))), None)
     if found is None:
         return None
     return tuple(words[letter] for words, letter in zip(WORDS, found.groups(), strict=True))
@@ -90,7 +93,7 @@ def transcripts(data: Path) -> dict[str, tuple[Word, ...]]:
     found: dict[str, tuple[Word, ...]] = {}
     for name, source in rows:
         words = sentence(source)
-        stems = [name, *([Path(source).stem] if source else [])]
+        stems = [name, *([Path(REMARK.sub("", source)).stem] if source else [])]
         aligned = next((place for stem in stems if (place := data / "align" / f"{stem}.align").is_file()), None)
         if aligned is not None:
             found[name] = read_align(aligned)

@@ -45,7 +45,10 @@ class LipReadingSamples:
         self._read = [one for one in mouths if one.clip.id in words]
         self._unread = [one for one in mouths if one.clip.id not in words and len(one) >= UNREAD_FRAMES]
         if not self._read:
-            raise DataError("no clip has a transcript (align/ID.align, or a GRID file name in the manifest's source)")
+            raise DataError(
+                "no clip has a transcript (align/ID.align, or a GRID file name in the manifest's source); "
+                "`kouxing train lips` does without a lip reader"
+            )
         self._words, self._count, self._seed = words, count, seed
 
     def __call__(self, number: int) -> Batch:

@@ -9,6 +9,8 @@ from pathlib import Path
 from kouxing.errors import DataError
 
 SPLITS = ("train", "val", "test", "test-person")
+MORE = "give `kouxing prepare` more speakers, larger shares (--split 0.6/0.2/0.2), or splits in --info"
+"""What helps where a split is empty."""
 STUDIO = ("GRID", "GRID s1")
 """Corpora reported as GRID; all others count as "in the wild"."""
 WORD_S = 2
@@ -71,7 +73,8 @@ def read_manifest(data: Path, split: str | None = None) -> list[Clip]:
         raise DataError(f"{path}: an id occurs twice")
     chosen = [clip for clip in clips if split in (None, clip.split)]
     if not chosen:
-        raise DataError(f"{path}: no clip of split {split!r}")
+        wanted = "no clip" if split is None else f"no clip of split {split!r}; {MORE}"
+        raise DataError(f"{path}: {wanted}")
     return chosen
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kouxing.data.footage import Footage, cache_folder, load_footage
+from kouxing.data.footage import Footage, cache_folder, load_footage, made_of
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.errors import DataError
 from kouxing.face.mouth_picture import mouth_pictures
@@ -82,25 +83,28 @@ def from_footage(footage: Footage) -> Mouths:
 
 
 def load_mouths(data: Path, split: str, progress: Callable[[int, int], None] | None = None) -> list[Mouths]:
-    """All usable clips of a split; decoded once, then read from the cache while the manifest stays as it is.
+    """All usable clips of a split; decoded once, then read from the cache while manifest and files stay as they are.
 
     Raises:
         DataError: not one usable clip, or no manifest.
     """
     clips = {clip.id: clip for clip in read_manifest(data, split)}
     path = cache_folder(data) / f"mouths-v{VERSION}-{split}.npz"
+    sizes = np.array([made_of(data, clips[name]) for name in sorted(clips)])
     if path.exists():
-        kept = _read(path, clips)
+        kept = _read(path, clips, sizes)
         if kept is not None:
             return kept
     ready = [from_footage(footage) for footage in load_footage(data, split, progress)]
-    _write(path, ready, sorted(clips))
+    _write(path, ready, sorted(clips), sizes)
     return ready
 
 
-def _read(path: Path, clips: dict[str, Clip]) -> list[Mouths] | None:
+def _read(path: Path, clips: dict[str, Clip], sizes: NDArray[np.int64]) -> list[Mouths] | None:
     with np.load(path, allow_pickle=False) as file:
         if file["asked"].tolist() != sorted(clips):
+            return None
+        if "made_of" in file and not np.array_equal(file["made_of"], sizes):
             return None
         stored = {name: file[name] for name in file.files}
     bounds = stored["bounds"]
@@ -112,11 +116,12 @@ def _read(path: Path, clips: dict[str, Clip]) -> list[Mouths] | None:
     return result
 
 
-def _write(path: Path, ready: Sequence[Mouths], asked: list[str]) -> None:
+def _write(path: Path, ready: Sequence[Mouths], asked: list[str], sizes: NDArray[np.int64]) -> None:
     with keeping(path, shared=True) as part:
         np.savez(
             part,
             asked=np.array(asked),
+            made_of=sizes,
             ids=np.array([one.clip.id for one in ready]),
             bounds=np.cumsum([0, *(len(one) for one in ready)]),
             mel=np.concatenate([one.mel for one in ready]).astype(np.float16),

@@ -39,8 +39,8 @@ def spoil(mouths: Sequence[Mouths], seed: int = 0, share: float = SHARE) -> tupl
             result[place] = foreign(clip, mouths, rng)
             done[clip.clip.id] = Spoil(wrong=True)
         else:
-            late = int(rng.integers(NEAREST, FARTHEST + 1)) * int(rng.choice([-1, 1]))
-            result[place] = _moved(clip, late)
+            late = some_late(rng)
+            result[place] = moved(clip, late)
             done[clip.clip.id] = Spoil(late=late)
     return result, done
 
@@ -55,7 +55,12 @@ def foreign(clip: Mouths, mouths: Sequence[Mouths], rng: np.random.Generator) ->
     return replace(clip, mel=mel, silent=other.silent[first : first + len(clip)])
 
 
-def _moved(clip: Mouths, late: int) -> Mouths:
+def some_late(rng: np.random.Generator) -> int:
+    """``NEAREST`` to ``FARTHEST`` frames either way."""
+    return int(rng.integers(NEAREST, FARTHEST + 1)) * int(rng.choice([-1, 1]))
+
+
+def moved(clip: Mouths, late: int) -> Mouths:
     """The sound ``late`` frames later; what is missing is silence, as in a file whose sound was moved."""
     steps = np.arange(len(clip)) - late
     inside = (steps >= 0) & (steps < len(clip))

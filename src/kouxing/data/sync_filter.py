@@ -21,12 +21,8 @@ DRIFTING = 0.3
 """Share of the parts that differ by more, from which on a clip is dropped."""
 SURE_LEAD = 5.0
 """Lead in log-odds from which on a part's offset counts there."""
-
-
-LEAST = 0.08
-"""Chance from which on a clip is kept. Foreign sounds are five to one where chances are learned: 0.3 at even odds."""
-IN_STEP = 3.0
-"""Log-odds that lags within a frame have before anything is heard: most footage is in step (docs/log.md)."""
+LEAST = 0.3
+"""Chance from which on a clip is kept: a tenth of foreign sounds pass, on ten draws of spoiled clips (docs/log.md)."""
 FARTHEST = 13
 """Frames; clips that are farther off are dropped."""
 STILL, SHORT_STILL = 0.5, 2.0
@@ -63,7 +59,8 @@ class Belief:
     """From what the similarities of a clip look like to the chance that its sound is its own.
 
     Attributes:
-        weights: of ``clues``, the constant last; fitted on held-out clips with their own and with foreign sound.
+        weights: of ``clues``, the constant last; fitted on held-out clips with their own sound, as it is and moved, and
+            with foreign sound.
     """
 
     weights: tuple[float, ...]
@@ -89,9 +86,18 @@ def clues(found: Offset, sims: Float, spoken: Bool) -> Float:
     )
 
 
-def heard_offset(sims: Float, spoken: Bool, calibration: Calibration | None = None) -> Offset:
-    """``find_offset`` with ``IN_STEP``."""
-    return find_offset(sims, spoken, calibration, IN_STEP)
+def heard_only(sims: Float, spoken: Bool) -> Float:
+    """Similarities without those to silence, which says nothing of lags; as they are where a lag would lose them all.
+
+    Args:
+        sims: ``[T, 2 * reach + 1]`` (``face.offset.similarities``).
+        spoken: ``[T]``, frames in which the sound is not silent.
+    """
+    frames, lags = sims.shape
+    at = np.arange(frames)[:, None] + np.arange(lags) - lags // 2
+    heard = spoken[at.clip(0, len(spoken) - 1)]
+    rest = np.where(heard, sims, np.float32(np.nan))
+    return rest if np.isfinite(rest).any(axis=0).all() else sims
 
 
 def judge_clip(name: str, sims: Float, spoken: Bool, belief: Belief, calibration: Calibration | None = None) -> Verdict:
@@ -104,7 +110,8 @@ def judge_clip(name: str, sims: Float, spoken: Bool, belief: Belief, calibration
         belief: from where on clips are kept.
         calibration: of the discriminators.
     """
-    found = heard_offset(sims, spoken, calibration)
+    sims = heard_only(sims, spoken)
+    found = find_offset(sims, spoken, calibration)
     if found.abstained:
         return Verdict(name, False, 0, found.frames, found.confidence, 0.0, found.abstained)
     late, short = round(found.frames), len(sims) < 2 * FRAME_HZ

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,15 @@ def stored_track(data: Path, clip: Clip) -> FaceTrack | None:
         return None
     track = read_track(data, clip)
     return track if np.isfinite(track.jaw).any() else None
+
+
+def read_by_us(data: Path) -> bool:
+    """Whether the coefficients in a data set's tracks are what our own network read, as `kouxing prepare` says."""
+    try:
+        told = json.loads((data / "prepare" / "settings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("landmarker") == ""
 
 
 def track_path(data: Path, clip: Clip) -> Path:

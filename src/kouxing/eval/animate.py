@@ -24,6 +24,7 @@ from kouxing.errors import DataError, OptionError
 from kouxing.eval.animate_findings import GROUPS, LIVE, MEASURES, WAYS, Findings, best_threshold, findings
 from kouxing.eval.animate_plot import plot
 from kouxing.eval.animate_stream import streaming
+from kouxing.eval.in_step import lateness
 from kouxing.eval.known_words import classes_of, near_bilabials
 from kouxing.eval.report import plain, write_text
 from kouxing.infer.animate import load, voice
@@ -127,7 +128,8 @@ def evaluate(
     made["tracked"] = {take.name: take.values for take in takes}
     thresholds = {"loudness": best_threshold(takes, made["loudness"])}
     near = _near_bilabials(data, takes)
-    found = {way: findings(takes, rows, spoken, thresholds.get(way), near) for way, rows in made.items()}
+    late = lateness(data, split)
+    found = {way: findings(takes, rows, spoken, thresholds.get(way), near, late) for way, rows in made.items()}
     longest = samples[max(samples, key=lambda name: len(samples[name]))]
     figures = figures_of(found) | streaming(LIVE, models[LIVE], longest)
     figures |= {f"mouth_{name}": value for name, value in streaming("mouth", models["mouth"], longest).items()}
@@ -194,6 +196,8 @@ def figures_of(ways: dict[str, Findings]) -> dict[str, float]:
         told |= {
             f"{before}r_grid": _of(found, "grid", "r"),
             f"{before}r_wild": _of(found, "wild", "r"),
+            f"{before}r_wild_in_step": _of(found, "wild", "r_in_step"),
+            f"{before}closure_f1_wild_in_step": _of(found, "wild", "f1_in_step"),
             f"{before}closure_f1_grid": _of(found, "grid", "f1"),
             f"{before}closure_f1_wild": _of(found, "wild", "f1"),
             f"{before}closure_f1_speech_grid": _of(found, "grid", "f1_speech"),
@@ -207,6 +211,7 @@ def figures_of(ways: dict[str, Findings]) -> dict[str, float]:
     told["closure_f1_baseline_grid"] = _of(loud, "grid", "f1")
     told["closure_f1_baseline_wild"] = _of(loud, "wild", "f1")
     told["loudness_r_grid"], told["loudness_r_wild"] = _of(loud, "grid", "r"), _of(loud, "wild", "r")
+    told["loudness_r_wild_in_step"] = _of(loud, "wild", "r_in_step")
     for language, one in ways["expression"].languages.items():
         told |= {
             f"r_lang_{language}": one["r"],

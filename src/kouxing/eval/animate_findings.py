@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from kouxing.arkit import COEFFICIENTS, MOUTH, PLACE
 from kouxing.data.animate import Take
 from kouxing.eval.closure import Judged, f1, judge, summary
+from kouxing.eval.in_step import shifted
 from kouxing.eval.metrics import correlation
 from kouxing.face.closure import CLOSED_DISTANCE
 from kouxing.types import Bool, Float
@@ -19,7 +20,9 @@ from kouxing.units import FRAME_HZ
 GROUPS = {"grid": "GRID", "wild": "in the wild", "mocap": "motion capture, Mandarin"}
 MEASURES = {
     "r": ("aperture r, median over clips", 3),
+    "r_in_step": ("aperture r, clips filmed out of step moved", 3),
     "f1": ("closure F1", 3),
+    "f1_in_step": ("closure F1, clips filmed out of step moved", 3),
     "f1_speech": ("closure F1 inside speech", 3),
     "f1_bilabial": ("closure F1 about p, b and m", 3),
     "silence": ("lips closed in silence", 3),
@@ -55,6 +58,7 @@ def findings(
     spoken: dict[str, str],
     limits: dict[str, float] | None,
     near: dict[str, Bool] | None = None,
+    late: Mapping[str, int] | None = None,
 ) -> Findings:
     """Judge one way of animating.
 
@@ -62,6 +66,7 @@ def findings(
         takes: what was spoken. rows: what was made of it, by take. spoken: language by take.
         limits: group -> closed distance, only for baselines.
         near: frames about p, b and m, of the takes whose words are known.
+        late: frames by which the sound is late, of the takes that were filmed out of step (``eval.in_step``).
     """
     judged: dict[str, Judged] = {}
     measures: dict[str, dict[str, float]] = {}
@@ -74,11 +79,14 @@ def findings(
         mine = {take.name: clip_figures(take, rows[take.name], limit) for take in own}
         talking = [clip_figures(take, rows[take.name], limit, ~take.silent) for take in own]
         told = summary(list(mine.values()))
+        stepped = _in_step(own, rows, limit, late or {})
         errors = [_error(take, rows[take.name]) for take in own]
         about = [(take, near[take.name]) for take in own if near and take.name in near]
         measures[group] = {
             "r": told["r"],
+            "r_in_step": stepped["r"] if stepped else math.nan,
             "f1": told["f1"],
+            "f1_in_step": stepped["f1"] if stepped else math.nan,
             "f1_speech": _f1(talking),
             "f1_bilabial": _f1(
                 [clip_figures(take, rows[take.name], limit, close[: len(take)]) for take, close in about]
@@ -122,15 +130,28 @@ def best_threshold(takes: Sequence[Take], rows: dict[str, Float]) -> dict[str, f
     return best
 
 
-def clip_figures(take: Take, rows: Float, limit: float = CLOSED_DISTANCE, where: Bool | None = None) -> Judged:
+def clip_figures(
+    take: Take, rows: Float, limit: float = CLOSED_DISTANCE, where: Bool | None = None, late: int = 0
+) -> Judged:
     """One clip's figures.
 
     Args:
         rows: ``[T, 52]`` at video frames. limit: closed distance. where: ``[T]``, which frames count; all by default.
+        late: frames by which the take's sound, and so what is made of it, is moved to earlier.
     """
-    frames = min(len(take), len(rows))
     counted = take.found if where is None else take.found & where
-    return judge(rows[:frames], take.gap[:frames], take.silent[:frames], counted[:frames], limit)
+    made, gap = shifted(rows, take.gap, late)
+    # What is heard moves with the rows, what is seen stays with the gap.
+    silent, seen = shifted(take.silent, counted, late)
+    frames = min(len(made), len(silent))
+    return judge(made[:frames], gap[:frames], silent[:frames], seen[:frames], limit)
+
+
+def _in_step(takes: Sequence[Take], rows: dict[str, Float], limit: float, late: Mapping[str, int]) -> dict[str, float]:
+    """``summary`` of a group with its takes put in step; empty where all of it was filmed so."""
+    if not any(take.name in late for take in takes):
+        return {}
+    return summary([clip_figures(take, rows[take.name], limit, late=late.get(take.name, 0)) for take in takes])
 
 
 def _f1(rows: Sequence[Judged]) -> float:

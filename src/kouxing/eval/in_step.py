@@ -9,6 +9,7 @@ step by their making. Figures "in step" stand beside those of clips as they were
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from kouxing.face.offset import Calibration, similarities
 from kouxing.infer.discriminator import Discriminator
 from kouxing.infer.score_sure import Ruler, is_sure
 from kouxing.types import Bool, Float
+
+_Made = TypeVar("_Made", bound=np.generic)
+_Real = TypeVar("_Real", bound=np.generic)
 
 IN_STEP = 1.0
 """Clips whose sound is off by no more frames count as in step."""
@@ -49,14 +53,15 @@ def lateness(data: Path, split: str) -> dict[str, int]:
     judge = Discriminator(threads=1)
     late: dict[str, int] = {}
     for mouths in load_mouths(data, split):
+        if mouths.clip.group != "wild":
+            # In step by their making, or too short to tell: ``late_by`` would say 0.
+            continue
         sims = similarities(judge.embed_mouths(mouths.pictures), judge.embed_speech(mouths.mel))
         late[mouths.clip.id] = late_by(mouths.clip, sims, mouths.silent, judge.calibration)
     return {name: frames for name, frames in late.items() if frames}
 
 
-def shifted(
-    made: NDArray[np.floating], real: NDArray[np.floating], late: int
-) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+def shifted(made: NDArray[_Made], real: NDArray[_Real], late: int) -> tuple[NDArray[_Made], NDArray[_Real]]:
     """What was made of a sound and the mouth that made it, row by row.
 
     Args:

@@ -26,8 +26,10 @@ from kouxing.eval.report import PARTS, plain, write_text
 from kouxing.eval.sync_calibration import Embedded, calibration_error, reliability
 from kouxing.eval.sync_clips import CLEAN, WAYS, Source, aucs, correlation_lag, embed, opening_similarities, source
 from kouxing.eval.sync_metrics import inner_windows, is_right, whole_clip
+from kouxing.eval.sync_second import hear, mixed, outlined
 from kouxing.face.offset import REACH, Calibration, find_offset, lag_evidence, similarities
 from kouxing.infer.discriminator import MOUTH, Discriminator
+from kouxing.infer.score_opinion import Shapes
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ, MEL_BANDS, MELS_PER_FRAME
 
@@ -68,6 +70,8 @@ class SyncReport:
         for title, key in (
             ("whole clips within 1 frame", "within1"), ("1 s windows within 1 frame", "within1_1s"),
             ("own offset within 1 frame of 0", "own_zero"), ("AUC, 5 frames", "auc5"), ("AUC, 25 frames", "auc25"),
+            ("AUC, 5 frames, with second opinion", "auc5_seconded"),
+            ("AUC, 25 frames, with second opinion", "auc25_seconded"),
             ("landmarks: whole clips within 1 frame", "baseline_landmark_within1"),
             ("landmarks: 1 s windows within 1 frame", "baseline_landmark_within1_1s"),
         ):  # fmt: skip
@@ -125,6 +129,7 @@ def evaluate(
             figures |= told[CLEAN]
         if run is not None:
             figures[STAGES[stage]] = float(np.mean(list(corruptions[stage].values())))
+    figures |= _seconded(clips, vectors["three"][CLEAN], speakers, whole)
     figures |= _cost(judge) | _filtered(run)
     place = out or OUT
     report = SyncReport(split, plain(figures), corruptions, rows)
@@ -245,6 +250,18 @@ def _baseline(clips: Sequence[Source], own: Mapping[str, float]) -> dict[str, fl
         if marks:
             found.setdefault(f"baseline_landmark_within1_1s_{clip.group}", []).append(float(np.mean(marks)))
     return {name: float(np.mean(values)) for name, values in found.items()}
+
+
+def _seconded(
+    clips: Sequence[Source], embedded: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[str, int]
+) -> dict[str, float]:
+    """``aucs`` of the discriminator's cosine and the scorer's second opinion together."""
+    ear = SpeechEncoder(threads=1)
+    both = [
+        mixed(one, Shapes(outlined(clip.footage.geometry, clip.footage.found), hear(ear, clip.footage.mel)))
+        for clip, one in zip(clips, embedded, strict=True)
+    ]
+    return {name.replace("_", "_seconded_"): value for name, value in aucs(both, speakers, own).items()}
 
 
 def _inner_lag(seen: Float, heard: Float) -> int:

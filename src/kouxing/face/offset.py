@@ -96,9 +96,7 @@ def similarities(mouth: Float, speech: Float, reach: int = REACH) -> Float:
     return result
 
 
-def find_offset(
-    sims: Float, spoken: Bool | None = None, calibration: Calibration | None = None, in_step: float = 0.0
-) -> Offset:
+def find_offset(sims: Float, spoken: Bool | None = None, calibration: Calibration | None = None) -> Offset:
     """Offset of a clip, or of a part of it.
 
     Args:
@@ -106,7 +104,6 @@ def find_offset(
         spoken: ``[T]``, frames in which the sound is not silent; None: all. Where hardly anybody speaks no offset is
             told.
         calibration: of the discriminator that the similarities are from.
-        in_step: log-odds that the lags -1, 0 and 1 have beforehand.
 
     Returns:
         The offset; ``abstained`` says why where there is none.
@@ -122,9 +119,6 @@ def find_offset(
     away = np.sqrt(np.maximum(0.0, 2.0 - 2.0 * np.nan_to_num(sims))) * seen
     curve = (away.sum(0) / counts).astype(np.float32)
     evidence = lag_evidence(sims, calibration.steepness)
-    if in_step:
-        evidence = evidence + np.float32(in_step) * (np.abs(np.arange(lags) - lags // 2) <= 1)
-        evidence = evidence - evidence.max()
     best = int(evidence.argmax())
     frames = best - lags // 2 + _between(evidence, best)
     confidence, distance = float(np.median(curve) - curve.min()), float(curve.min())

@@ -32,7 +32,7 @@ def portrait() -> Bytes:
     return np.asarray(cv2.resize(astronaut()[PORTRAIT], size, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def demo(out: Path = Path("kouxing-demo.mp4"), *, preset: str = "fast", progress: Progress | None = None) -> DubReport:
+def demo(out: Path = Path("kouxing-demo.mp4"), *, preset: str = "fine", progress: Progress | None = None) -> DubReport:
     """Dub the bundled photo with the bundled voice.
 
     Args:

@@ -9,9 +9,7 @@ from pathlib import Path
 
 from kouxing.errors import NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError, UnsureError
 from kouxing.face.offset import REACH, Offset
-from kouxing.face.track import FaceTracker
-from kouxing.infer.discriminator import Discriminator
-from kouxing.infer.score_look import Looked, Parts, Progress, look
+from kouxing.infer.score_look import Looked, Parts, Progress, look, shipped
 from kouxing.infer.score_report import FaceScore, ScoreReport
 from kouxing.infer.score_sure import SURE, Ruler, is_sure
 from kouxing.infer.score_time import DRIFT, Stretch, drift, moments, speaking, stretches
@@ -49,7 +47,7 @@ def score(
         fix: write the video with its sound moved; pictures are copied as they are. Ends as ``video`` does.
         plot: a PNG of similarities, offset over time and faces.
         overwrite: replace outputs that are there.
-        parts: other tracker and discriminator than the shipped ones.
+        parts: other tracker, discriminator and speech encoder than the shipped ones.
         progress: called with ("look", pictures done, total or None); with several faces also ("look again", ...).
 
     Raises:
@@ -69,7 +67,7 @@ def score(
     if fix is not None:
         check_target(source, Path(fix))
     info = _probed(source, face)
-    parts = parts or Parts(FaceTracker, Discriminator())
+    parts = parts or shipped()
     seen = look(info, face, parts, progress)
     report = judged(source, seen, Ruler(parts.judge.calibration))
     report = replace(report, speed_x=report.seconds / max(time.monotonic() - began, 1e-6))
@@ -86,16 +84,17 @@ def judged(source: Path, seen: Looked, ruler: Ruler) -> ScoreReport:
     Raises:
         NoFaceError, UnsureError: as for ``score``.
     """
-    found = {number: ruler.measure(one.sim, seen.spoken) for number, one in seen.faces.items()}
+    found = {number: ruler.measure(one.sim, seen.spoken, seen.shapes(number)) for number, one in seen.faces.items()}
     best = _clearest(source, seen, found)
     told, one = found[best], seen.faces[best]
-    parts = stretches(one.sim, seen.spoken, one.cuts, seen.late, ruler)
+    shapes = seen.shapes(best)
+    parts = stretches(one.sim, seen.spoken, one.cuts, seen.late, ruler, shapes)
     seconds = len(one.sim) / FRAME_HZ
     if len(parts) < 2:
         _believed(source, told)
         frames = told.frames - seen.late
         parts = (Stretch(0.0, seconds, frames, _ms(frames), told.probability),)
-    over_time = moments(one.sim, seen.spoken, seen.late, ruler)
+    over_time = moments(one.sim, seen.spoken, seen.late, ruler, shapes)
     moved = drift(over_time, seconds)
     who = speaking([one.sim for one in seen.faces.values()], seen.spoken, told.frames)
     warnings = []

@@ -13,12 +13,13 @@ from kouxing.audio.features import MelStream
 from kouxing.audio.silence import frame_levels, silent_levels
 from kouxing.face.offset import Calibration
 from kouxing.infer.pipeline import ahead
+from kouxing.infer.score_opinion import SHAPES, Ear, shapes
 from kouxing.media.reader import read_sound
 from kouxing.types import Bool, Bytes, Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLE_HZ, SAMPLES_PER_FRAME, exact
 
 CHUNK = 256
-"""Frames whose speech is embedded at once."""
+"""Frames whose speech is embedded, or heard by the ear, at once."""
 
 KEPT = 2048
 """Frames of speech kept behind the newest one asked for: faces are looked at in pieces of different lengths."""
@@ -57,10 +58,14 @@ class Heard:
     Args:
         chunks: ``[N] float32`` at ``SAMPLE_HZ``, from the first picture's time on.
         judge: makes the rows.
+        ear: hears the mouth's shape, for ``shapes``.
     """
 
-    def __init__(self, chunks: Iterator[Float], judge: Judge) -> None:
+    def __init__(self, chunks: Iterator[Float], judge: Judge, ear: Ear | None = None) -> None:
         self._chunks, self._judge = chunks, judge
+        self._hearing = None if ear is None else ear.stream()
+        self._unheard: list[Float] = []
+        self._shapes: list[Float] = []
         self._reach = exact(judge.speech_mels, MELS_PER_FRAME) // 2
         self._stream = MelStream()
         self._mel = np.zeros((0, MEL_BANDS), np.float32)
@@ -81,6 +86,13 @@ class Heard:
     def silent(self) -> Bool:
         """``[T]``, frames so far in which nobody speaks."""
         return silent_levels(self.levels)
+
+    @property
+    def shapes(self) -> Float | None:
+        """``[T, 2]``, the mouth as it is heard (``score_opinion.shapes``), all after ``finish``; None without ear."""
+        if self._hearing is None:
+            return None
+        return np.concatenate(self._shapes) if self._shapes else np.zeros((0, SHAPES), np.float32)
 
     def rows(self, first: int, last: int) -> Float:
         """``[last - first, D]`` of frames ``first..last - 1``; NaN where there is no sound around them.
@@ -111,6 +123,7 @@ class Heard:
         wanted = CHUNK + 2 * self._reach
         while len(self._mel) < wanted * MELS_PER_FRAME and not self._ended:
             samples = next(self._chunks, None)
+            self._hear(samples)
             if samples is None:
                 self._ended = True
                 self._measure(np.zeros(0, np.float32), True)
@@ -131,6 +144,19 @@ class Heard:
         used = frames - 2 * self._reach
         self._mel, self._mel_first = self._mel[used * MELS_PER_FRAME :], self._mel_first + used
 
+    def _hear(self, samples: Float | None) -> None:
+        """What the ear makes of more sound; None at its end. Decoded sound comes in pieces too small for a network."""
+        if self._hearing is None:
+            return
+        if samples is not None:
+            self._unheard.append(samples)
+            if sum(map(len, self._unheard)) < CHUNK * SAMPLES_PER_FRAME:
+                return
+        made = [self._hearing.push(np.concatenate(self._unheard))] if self._unheard else []
+        self._unheard = []
+        made += [self._hearing.finish()] if samples is None else []
+        self._shapes += [shapes(rows) for rows in made]
+
     def _measure(self, samples: Float, last: bool) -> None:
         held = np.concatenate([self._rest, samples])
         whole = len(held) if last else len(held) // SAMPLES_PER_FRAME * SAMPLES_PER_FRAME
@@ -140,7 +166,7 @@ class Heard:
 
 
 @contextmanager
-def listening(path: Path, judge: Judge) -> Generator[Heard, None, None]:
+def listening(path: Path, judge: Judge, ear: Ear | None = None) -> Generator[Heard, None, None]:
     """A file's sound, decoded in a thread of its own.
 
     Raises:
@@ -148,6 +174,6 @@ def listening(path: Path, judge: Judge) -> Generator[Heard, None, None]:
     """
     chunks = ahead(read_sound(path))
     try:
-        yield Heard(chunks, judge)
+        yield Heard(chunks, judge, ear)
     finally:
         chunks.close()

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError
-from kouxing.face.track import FaceTracker
-from kouxing.infer.discriminator import Discriminator
 from kouxing.infer.job import alone
 from kouxing.infer.score import EARLY, IN_STEP_WORDS, LATE, VARIES, score
-from kouxing.infer.score_look import Parts, Progress
+from kouxing.infer.score_look import Parts, Progress, shipped
 from kouxing.infer.score_report import ScoreReport
 from kouxing.media.aside import output_errors
 
@@ -92,8 +90,8 @@ def score_many(
             key = _key(video, face)
             line = known.get(tuple(key.values()))
             if line is None:
-                # One discriminator for all: loading it takes longer than a short clip.
-                used = used or Parts(FaceTracker, Discriminator())
+                # One set of networks for all.
+                used = used or shipped()
                 line = {**key, **_line(video, face, used)}
                 _add(goal, line)
             else:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kouxing.face.offset import Offset
+from kouxing.infer.score_opinion import Shapes
 from kouxing.infer.score_sure import Ruler, is_sure
 from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ
@@ -79,7 +80,7 @@ class Stretch:
     probability: float
 
 
-def moments(sim: Float, spoken: Bool, late: float, ruler: Ruler) -> tuple[Moment, ...]:
+def moments(sim: Float, spoken: Bool, late: float, ruler: Ruler, shapes: Shapes | None = None) -> tuple[Moment, ...]:
     """The offset in windows over the whole clip.
 
     Args:
@@ -87,18 +88,21 @@ def moments(sim: Float, spoken: Bool, late: float, ruler: Ruler) -> tuple[Moment
         spoken: ``[T]``, frames that are not silent.
         late: frames to take off what is measured (``score_watch.watch``).
         ruler: finds offsets.
+        shapes: the mouth, for a second opinion.
     """
     length, step = WINDOW_S * FRAME_HZ, STEP_S * FRAME_HZ
     result = []
     for first in range(0, max(len(sim) - length, 0) + 1, step):
         part = slice(first, first + length)
-        told = ruler.measure(sim[part], spoken[part])
+        told = ruler.measure(sim[part], spoken[part], _shapes_of(shapes, first, first + length))
         middle = (first + min(length, len(sim) - first) / 2) / FRAME_HZ
         result.append(Moment(middle, told.frames - late if is_sure(told) else None, _known(told.probability)))
     return tuple(result)
 
 
-def stretches(sim: Float, spoken: Bool, cuts: Sequence[int], late: float, ruler: Ruler) -> tuple[Stretch, ...]:
+def stretches(
+    sim: Float, spoken: Bool, cuts: Sequence[int], late: float, ruler: Ruler, shapes: Shapes | None = None
+) -> tuple[Stretch, ...]:
     """Parts of the clip with an offset of their own, in which it is sure; one where it never changes.
 
     Other arguments as for ``moments``.
@@ -108,11 +112,11 @@ def stretches(sim: Float, spoken: Bool, cuts: Sequence[int], late: float, ruler:
     """
     parts: list[_Part] = []
     for first, last in _bounds(_path(sim, spoken), len(sim)):
-        told = ruler.measure(sim[first:last], spoken[first:last])
+        told = ruler.measure(sim[first:last], spoken[first:last], _shapes_of(shapes, first, last))
         long = last - first >= SHORTEST_S * FRAME_HZ
         if long and not told.abstained and told.probability >= SURE_OF_STRETCH:
             parts.append((first, last, told))
-    parts = _merged(parts, sim, spoken, ruler)
+    parts = _merged(parts, sim, spoken, ruler, shapes)
     marks = [_at_cut(a[1], b[0], cuts) for a, b in zip(parts[:-1], parts[1:], strict=True)]
     starts = [0, *marks] if parts else []
     ends = [*marks, len(sim)] if parts else []
@@ -226,13 +230,14 @@ def _bounds(path: NDArray[np.int64], frames: int) -> list[tuple[int, int]]:
     return list(zip(edges[:-1], edges[1:], strict=True))
 
 
-def _merged(parts: list[_Part], sim: Float, spoken: Bool, ruler: Ruler) -> list[_Part]:
+def _merged(parts: list[_Part], sim: Float, spoken: Bool, ruler: Ruler, shapes: Shapes | None) -> list[_Part]:
     """Neighbours whose offsets are no jump apart become one."""
     result: list[_Part] = []
     for first, last, told in parts:
         if result and abs(result[-1][2].frames - told.frames) < JUMP:
             begin = result[-1][0]
-            result[-1] = (begin, last, ruler.measure(sim[begin:last], spoken[begin:last]))
+            told = ruler.measure(sim[begin:last], spoken[begin:last], _shapes_of(shapes, begin, last))
+            result[-1] = (begin, last, told)
         else:
             result.append((first, last, told))
     return result
@@ -243,6 +248,10 @@ def _at_cut(before: int, after: int, cuts: Sequence[int]) -> int:
     middle = (before + after) // 2
     near = [cut for cut in cuts if before - NEAR_CUT_S * FRAME_HZ <= cut <= after + NEAR_CUT_S * FRAME_HZ]
     return min(near, key=lambda cut: abs(cut - middle)) if near else middle
+
+
+def _shapes_of(shapes: Shapes | None, first: int, last: int) -> Shapes | None:
+    return None if shapes is None else shapes.part(first, last)
 
 
 def _known(probability: float) -> float:

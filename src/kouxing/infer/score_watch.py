@@ -16,13 +16,15 @@ from math import ceil, floor
 import cv2
 import numpy as np
 
+from kouxing.face import geometry
 from kouxing.face.crop import SCALE_SIGMA_S, apply, crop_matrices, invert
 from kouxing.face.mouth_picture import BOTTOM_PX, LEFT_PX, RIGHT_PX, TOP_PX, mouth_picture
 from kouxing.face.offset import REACH, similarities
 from kouxing.infer.scan import Resumable, Tracker
 from kouxing.infer.score_listen import Heard, Judge
+from kouxing.infer.score_opinion import SHAPES, shapes
 from kouxing.media.colour import to_rgb
-from kouxing.types import ANCHORS, Bool, Bytes, Float, VideoFrame
+from kouxing.types import ANCHORS, LIPS, Bool, Bytes, Float, VideoFrame
 from kouxing.units import CROP_PX, FRAME_HZ
 
 LAGS = 2 * REACH + 1
@@ -94,7 +96,7 @@ def _stretch(frame: VideoFrame, begin: int, end: int) -> Iterator[Shown]:
         yield Shown(frame, first, last - first, float((at - Fraction(first + last - 1, 2)) / FRAME_HZ))
 
 
-NOWHERE = np.full((ANCHORS, 2), np.nan, np.float32)
+NOWHERE, NO_LIPS = np.full((ANCHORS, 2), np.nan, np.float32), np.full((LIPS, 2), np.nan, np.float32)
 
 
 @dataclass
@@ -103,6 +105,7 @@ class _Piece:
 
     number: int
     anchors: Float
+    lips: Float
     found: bool
     patch: Bytes
     onto: Float
@@ -116,12 +119,14 @@ class Watched:
     Attributes:
         sim: ``[T, 31] float32`` (``face.offset.similarities``), NaN where the face or the sound was not there.
         seen: ``[T] bool``, pictures that show the face.
+        shapes: ``[T, 2] float32``, opening and width of the mouth (``score_opinion.shapes``), NaN where it is not seen.
         cuts: pictures that begin a new shot.
         people: how many people the tracker told apart.
     """
 
     sim: Float
     seen: Bool
+    shapes: Float
     cuts: tuple[int, ...]
     people: int
 
@@ -156,13 +161,14 @@ class Watcher:
         self._waiting: deque[Future[None]] = deque()
         self._seen: list[tuple[int, int]] = []
         self._cuts: list[int] = []
+        self._shapes: list[tuple[int, Float]] = []
 
     def push(self, shown: Shown) -> None:
         """Take the next picture."""
         gap = shown.number > self._next
         if not gap and shown.times == 1 and self._box is not None and len(self._untracked) + 1 < self._every:
             patch, onto = _patch(shown.frame, self._box)
-            self._untracked.append(_Piece(shown.number, NOWHERE, False, patch, onto))
+            self._untracked.append(_Piece(shown.number, NOWHERE, NO_LIPS, False, patch, onto))
             self._next = shown.number + 1
             return
         seen = self._tracker.push(shown.frame)
@@ -191,7 +197,7 @@ class Watcher:
         self._untracked = []
         patch, onto = _patch(shown.frame, self._box)
         for number in range(shown.number, self._next):
-            self._run.append(_Piece(number, seen.anchors, seen.found, patch, onto))
+            self._run.append(_Piece(number, seen.anchors, seen.lips, seen.found, patch, onto))
         if len(self._run) - self._done >= CHUNK + STEADY:
             self._embed(len(self._run) - STEADY)
 
@@ -205,10 +211,13 @@ class Watcher:
         sim = np.full((self._next, LAGS), np.nan, np.float32)
         for first, rows in self._mouths.made:
             sim[first : first + len(rows)] = rows
+        moved = np.full((self._next, SHAPES), np.nan, np.float32)
+        for first, rows in self._shapes:
+            moved[first : first + len(rows)] = rows
         seen = np.zeros(self._next, bool)
         for first, last in self._seen:
             seen[first:last] = True
-        return Watched(sim, seen, tuple(self._cuts), people)
+        return Watched(sim, seen, moved, tuple(self._cuts), people)
 
     def close(self) -> None:
         """Free the tracker; what still waits is dropped."""
@@ -229,11 +238,28 @@ class Watcher:
         found = np.array([piece.found for piece in self._run])
         matrices = crop_matrices(anchors, found, np.zeros(len(found), bool), FRAME_HZ)
         job = list(zip(self._run[self._done : last], matrices[self._done : last], strict=True))
+        lips = apply(matrices, np.stack([piece.lips for piece in self._run]))
+        self._shapes.append((self._run[self._done].number, bridged(lips, found)[self._done : last]))
         self._waiting.append(self._pool.submit(self._mouths.take, job, self._fresh))
         while len(self._waiting) > UNDER_WAY:
             self._waiting.popleft().result()
         gone = max(last - STEADY, 0)
         self._run, self._done, self._fresh = self._run[gone:], last - gone, False
+
+
+def bridged(lips: Float, found: Bool) -> Float:
+    """Opening and width of the lips ``[T, 40, 2]``, in straight lines between the pictures in which they were found.
+
+    Returns:
+        ``[T, 2] float32`` (``score_opinion.shapes``); NaN where they never were.
+    """
+    known = np.flatnonzero(found & np.isfinite(lips).all((1, 2)))
+    if not len(known):
+        return np.full((len(lips), SHAPES), np.nan, np.float32)
+    # Which shape is at rest does not count: only what moves does.
+    told = shapes(geometry.from_lips(lips[known], np.zeros_like(lips[0])))
+    times = np.arange(len(lips))
+    return np.stack([np.interp(times, known, told[:, one]) for one in range(SHAPES)], 1).astype(np.float32)
 
 
 class _Mouths:

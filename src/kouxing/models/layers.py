@@ -105,17 +105,21 @@ class PlainBlock(nn.Module):
         return joined + self.second(y)
 
 
-class SpadeBlock(nn.Module):
-    """Decoder block of the fine preset: SPADEResnetBlock, guided by image features, modulated by the drive."""
+class SpadeBlock(PlainBlock):
+    """Decoder block of the fine preset: the light one's, refined by a SPADEResnetBlock (Park et al. 2019).
+
+    The light block's parameters keep their names and the refinement starts at next to nothing, so that the fine network
+    can begin where the fast one ended.
+    """
 
     def __init__(self, width: int, guide: int, drive: int) -> None:
-        super().__init__()
+        super().__init__(width, guide, drive)
         self.norms = nn.ModuleList(Spade(width, guide) for _ in range(2))
         self.convs = nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))
-        self.modulate = Modulate(drive, width)
-        self.join = nn.Conv2d(width + guide, width, 1)
+        self.refine = Modulate(drive, width)
+        start_small(self.convs[1], 1e-3)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, guide: Tensor, drive: Tensor) -> Tensor:
+        x = super().forward(x, guide, drive)
         y = self.convs[0](F.leaky_relu(self.norms[0](x, guide), 0.2))
-        y = self.convs[1](F.leaky_relu(self.modulate(self.norms[1](y, guide), drive), 0.2))
-        return self.join(torch.cat([x, guide], 1)) + y
+        return x + self.convs[1](F.leaky_relu(self.refine(self.norms[1](y, guide), drive), 0.2))

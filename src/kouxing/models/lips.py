@@ -49,7 +49,7 @@ class LipsDimensions:
         drive: width of the vector that modulates the decoder.
         stance: numbers that stand for a head's turn (``face.stance``).
         decoder: channels after each of the M = 5 upsamplings.
-        spade: SPADE blocks instead of plain convolutions.
+        spade: each block refined by a SPADE block.
         reach_px: longest warp.
     """
 
@@ -72,7 +72,7 @@ class LipsDimensions:
 
 PRESETS = {
     "fast": LipsDimensions(),
-    "fine": LipsDimensions(decoder=(128, 96, 64, 32, 16), spade=True),
+    "fine": LipsDimensions(spade=True),
 }
 
 

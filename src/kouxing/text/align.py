@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kouxing.errors import OptionError
 from kouxing.text.align_graph import NOBODY, Graph, graph_of
+from kouxing.text.loudness import against_pause
 from kouxing.text.phones import MOUTHS, REST
 from kouxing.text.placements import chain_of, draw
 from kouxing.text.pronounce import Pronouncer, Said
@@ -37,14 +38,10 @@ MOST_DRAWN = 2.5
 """Sounds in a hole are drawn out by this at most; else there is a pause in it."""
 SPREAD, WEIGHT = 0.5, 3.0
 """Of the logarithm of a phone's length around the expected one, and what it counts against one mel frame: what is heard
-of neighbouring frames is much the same, and so counts too much. These, ``COMMON_SHARE`` and ``LOUD`` are chosen on
+of neighbouring frames is much the same, and so counts too much. These and ``COMMON_SHARE`` are chosen on
 labelled recordings in English and French and on sentences of GRID, clean and in noise, heard above all by networks that
 had not learned from them (docs/log.md)."""
-LOUD, LOUD_FROM, LEAST_RISE = 8.0, 0.25, 1.0
-"""Nats by which a pause is unlikelier in a mel frame as loud as speech on the whole, over one as loud as the quietest;
-and the share of that way below which nothing is taken off. Strange voices are held for pauses too often. The
-way is at least so much of log-mel: in noise, where speech is hardly louder than pauses, loudness tells nothing."""
-TEMPO_COUNTS = 10
+TEMPO_COUNTS = 3
 """As so many phones of the speaker's own counts that people on the whole speak as ``USUAL`` says."""
 ROUNDS = 2
 """The first finds the speaker's tempo."""
@@ -53,7 +50,7 @@ UNSURE, SURE, LEAST, AROUND = 0.25, 0.55, 0.1, 50
 at least; and so many frames to either side are looked at."""
 PLACEMENTS = 32
 """How many are drawn in use."""
-SHARP, SHARP_NEAR, NEAR = 2.0, 0.3, 50
+SHARP, SHARP_NEAR, NEAR = 1.4, 0.6, 50
 """What scores count then: in noise, and within so many mel frames of a hole, whose edges are heard badly."""
 HOLE = 30
 """Mel frames from which on lost sound is a hole, in which words may lie here or there."""
@@ -97,7 +94,7 @@ class Alignment:
     misfit: float
 
 
-MOST_MISFIT, LEAST_LEAD, FAR_MISFIT = 0.6, 0.2, 0.95
+MOST_MISFIT, LEAST_LEAD, FAR_MISFIT = 0.6, 0.2, 0.85
 """Chosen on held-out sentences of GRID and on labelled recordings in English and French (docs/log.md)."""
 
 
@@ -126,15 +123,13 @@ def align(
     """
     total = len(log_probs)
     lost = np.zeros(total, bool) if lost is None else lost
-    against_pause = np.zeros(total, np.float32) if loud is None else _too_loud(log_probs, loud, lost)
+    speaks = np.zeros(total, np.float32) if loud is None else against_pause(log_probs, loud, lost)
     if not transcript.timed:
         if total > LONGEST_S * MEL_HZ:
             raise OptionError(
                 f"{transcript.source}: the sound is longer than {LONGEST_S} s; give a transcript with times (.srt)"
             )
-        return _stretch(
-            log_probs, lost, against_pause, pronouncer.sentence(transcript.text), transcript.source, placements
-        )
+        return _stretch(log_probs, lost, speaks, pronouncer.sentence(transcript.text), transcript.source, placements)
     whole, several = np.full(total, REST, np.int64), np.full((max(1, placements), total), REST, np.int64)
     words: list[AlignedWord] = []
     judged: list[tuple[float, float, int]] = []
@@ -154,7 +149,7 @@ def align(
             )
         said = pronouncer.sentence(cue.text)
         near, name = slice(first, last), f"{transcript.source}: {cue.text[:40]!r}"
-        part = _stretch(log_probs[near], lost[near], against_pause[near], said, name, placements, cue.exact)
+        part = _stretch(log_probs[near], lost[near], speaks[near], said, name, placements, cue.exact)
         whole[first:last], several[:, first:last] = part.classes, part.several
         words += [
             replace(word, start_s=word.start_s + first / MEL_HZ, end_s=word.end_s + first / MEL_HZ)
@@ -165,23 +160,13 @@ def align(
     return Alignment(tuple(words), whole, several, float(lead), float(misfit))
 
 
-def _too_loud(log_probs: Float, loud: Float, lost: Bool) -> Float:
-    """Nats ``[M]`` that speak against a pause: the sound is as loud there as speech."""
-    if lost.all():
-        return np.zeros(len(loud), np.float32)
-    spoken = np.where(lost, 0, 1 - np.exp(log_probs[:, REST]) + 1e-3)
-    quietest, usual = np.percentile(loud[~lost], 5), np.average(loud, weights=spoken)
-    share = (loud - quietest) / max(usual - quietest, LEAST_RISE)
-    return (LOUD * np.clip(share - LOUD_FROM, 0, 1)).astype(np.float32)
-
-
-def _weighed(log_probs: Float, lost: Bool, against_pause: Float) -> Float:
+def _weighed(log_probs: Float, lost: Bool, speaks: Float) -> Float:
     """What the path is found by: less of what is heard unsurely; where the sound is gone, all is alike."""
     common = np.array([COMMON.get(mouth.name, 0.0) for mouth in MOUTHS], np.float32)
     gone = np.zeros(len(MOUTHS), np.float32)
     gone[REST] = PAUSE_LEAD
     told = reliability(log_probs)[:, None] * (log_probs - COMMON_SHARE * common)
-    told[:, REST] -= against_pause
+    told[:, REST] -= speaks
     return np.where(lost[:, None], gone, told)
 
 
@@ -196,7 +181,7 @@ def reliability(log_probs: Float) -> Float:
 
 
 def _stretch(
-    log_probs: Float, lost: Bool, against_pause: Float, said: list[tuple[str, tuple[Said, ...]]], source: str,
+    log_probs: Float, lost: Bool, speaks: Float, said: list[tuple[str, tuple[Said, ...]]], source: str,
     placements: int, exact: bool = False,
 ) -> Alignment:  # fmt: skip
     least = sum(min(len(way.places) for way in ways) for _, ways in said)
@@ -205,13 +190,13 @@ def _stretch(
         raise OptionError(
             f"{source}: {len(log_probs) / MEL_HZ:.2f} s are too short for {least} sounds; is it the text of this sound?"
         )
-    weighed = _weighed(log_probs, lost, against_pause)
+    weighed = _weighed(log_probs, lost, speaks)
     graph = graph_of([ways for _, ways in said], pauses=not exact)
     tempo = 1.0
     for _ in range(ROUNDS):
         path = best_path(weighed, graph, tempo, shortest)
-        used, tempo = tempo, _tempo(path, graph, lost)
-    drawn = _drawn(weighed, graph, path, used, shortest, lost, placements) if placements else path[None]
+        used, tempo = tempo, _tempo(path, graph.lengths, lost)
+    drawn = _drawn(weighed, graph, path, shortest, lost, placements) if placements else path[None]
     several = np.array([filled(one, graph, lost) for one in drawn])
     path = filled(path, graph, lost)
     heard, classes = graph.word[path], graph.emits[path]
@@ -233,7 +218,7 @@ def _stretch(
 
 
 def _drawn(
-    weighed: Float, graph: Graph, path: NDArray[np.int64], tempo: float, shortest: int, lost: Bool, count: int
+    weighed: Float, graph: Graph, path: NDArray[np.int64], shortest: int, lost: Bool, count: int
 ) -> NDArray[np.int64]:
     """``count`` placements ``[count, M]``; the same ones for the same sound and text."""
     pauses, near = graph.word == NOBODY, np.zeros(len(lost), bool)
@@ -242,7 +227,8 @@ def _drawn(
             near[max(0, first - NEAR) : last + NEAR] = True
     # In holes ``filled`` takes pauses between words away.
     rare = pauses & ~graph.starts & ~graph.ends & (not near.any())
-    chain = chain_of(graph.emits, graph.before, graph.lengths * tempo, rare, shortest, LONGEST)
+    lengths = graph.fluent * _tempo(path, graph.fluent, lost)
+    chain = chain_of(graph.emits, graph.before, lengths, rare, shortest, LONGEST)
     scores = np.where(near, SHARP_NEAR, SHARP)[:, None] * weighed
     return draw(scores, chain, path, pauses, ~lost, count, np.random.default_rng(0))
 
@@ -270,18 +256,18 @@ def filled(path: NDArray[np.int64], graph: Graph, lost: Bool) -> NDArray[np.int6
     return path
 
 
-def _tempo(path: NDArray[np.int64], graph: Graph, lost: Bool) -> float:
+def _tempo(path: NDArray[np.int64], lengths: Float, lost: Bool) -> float:
     """How long the speaker's phones are, over the expected; of those that are heard wholly."""
-    counts = np.bincount(path, minlength=len(graph.emits))
+    counts = np.bincount(path, minlength=len(lengths))
     counts[np.unique(path[lost])] = 0
-    known = (counts > 0) & (graph.lengths > 0)
-    ratios = np.log(counts[known] / graph.lengths[known])
+    known = (counts > 0) & (lengths > 0)
+    ratios = np.log(counts[known] / lengths[known])
     return float(np.exp(ratios.sum() / (len(ratios) + TEMPO_COUNTS)))
 
 
 def shuffled(said: list[tuple[str, tuple[Said, ...]]]) -> list[list[tuple[Said, ...]]]:
     """The same sounds in other orders: backwards, and the halves exchanged. Empty where there are too few."""
-    flat = [one for _, ways in said for one in zip(*ways[0], strict=True)]
+    flat = [one for _, ways in said for one in zip(*ways[0][:2], strict=True)]
     if len(flat) < 4:
         return []
     half = len(flat) // 2

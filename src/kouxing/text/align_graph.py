@@ -25,6 +25,8 @@ sentences and of labelled recordings in English and French."""
 TYPICAL, SHARE, FINAL = 8.0, 0.3, 1.57
 """Where espeak-ng takes longer, people do too, by this power of the ratio; and before a pause sounds last that much
 longer, from a word's last vowel on."""
+FLUENT_SHARE = 0.75
+"""The power for words as espeak-ng says them in their sentence: what is short there is short with people."""
 VOWELS = {CLASS[name] for name in ("rounded-close", "rounded-mid", "open", "mid", "spread")}
 
 
@@ -35,6 +37,7 @@ class Graph:
     Attributes:
         emits: ``[N]`` mouth class. word: ``[N]`` which word, or ``NOBODY``.
         lengths: ``[N]`` mel frames that are expected; 0 for a pause, which may be of any length.
+        fluent: ``[N]`` the same, of words as they are said in their sentence: short ones shorter, others longer.
         before: ``[N, most]`` which may come before it; N where there are fewer.
         starts, ends: ``[N]`` which may be first and last.
     """
@@ -42,14 +45,15 @@ class Graph:
     emits: NDArray[np.int64]
     word: NDArray[np.int64]
     lengths: Float
+    fluent: Float
     before: NDArray[np.int64]
     starts: Bool
     ends: Bool
 
 
-def expected(place: int, seconds: float) -> float:
+def expected(place: int, seconds: float, share: float = SHARE) -> float:
     """Mel frames that a sound of mouth class ``place`` is expected to last, for which espeak-ng takes ``seconds``."""
-    return USUAL.get(MOUTHS[place].name, TYPICAL) * (max(2.0, seconds * MEL_HZ) / TYPICAL) ** SHARE
+    return USUAL.get(MOUTHS[place].name, TYPICAL) * (max(2.0, seconds * MEL_HZ) / TYPICAL) ** share
 
 
 def graph_of(words: Sequence[Sequence[Said]], pauses: bool = True) -> Graph:
@@ -64,7 +68,7 @@ def graph_of(words: Sequence[Sequence[Said]], pauses: bool = True) -> Graph:
     drawn: list[int | None] = [None]
     for number, ways in enumerate(words):
         if pauses:
-            spoken = [*spoken, growing.add(REST, NOBODY, 0.0, drawn)]
+            spoken = [*spoken, growing.add(REST, NOBODY, (0.0, 0.0), drawn)]
         ends: list[int | None] = []
         drawn = []
         for way in ways:
@@ -75,7 +79,7 @@ def graph_of(words: Sequence[Sequence[Said]], pauses: bool = True) -> Graph:
             if cut < len(way.places):
                 drawn += growing.chain(way, slice(cut, None), number, body, FINAL)
         spoken = ends
-    last = [*drawn, growing.add(REST, NOBODY, 0.0, drawn)] if pauses else drawn
+    last = [*drawn, growing.add(REST, NOBODY, (0.0, 0.0), drawn)] if pauses else drawn
     return growing.graph([end for end in last if end is not None])
 
 
@@ -90,11 +94,11 @@ class _Growing:
     def __init__(self) -> None:
         self._emits: list[int] = []
         self._word: list[int] = []
-        self._lengths: list[float] = []
+        self._lengths: list[tuple[float, float]] = []
         self._before: list[list[int]] = []
         self._starts: list[bool] = []
 
-    def add(self, place: int, word: int, length: float, sources: Sequence[int | None]) -> int:
+    def add(self, place: int, word: int, length: tuple[float, float], sources: Sequence[int | None]) -> int:
         self._emits.append(place)
         self._word.append(word)
         self._lengths.append(length)
@@ -107,8 +111,10 @@ class _Growing:
     ) -> list[int | None]:
         """Sounds ``part`` of ``way`` one after the other; what comes next may come after the result."""
         now = list(sources)
-        for place, seconds in zip(way.places[part], way.seconds[part], strict=True):
-            now = [self.add(place, word, longer * expected(place, seconds), now)]
+        fluent = way.fluent or way.seconds
+        for place, alone, among in zip(way.places[part], way.seconds[part], fluent[part], strict=True):
+            lengths = longer * expected(place, alone), longer * expected(place, among, FLUENT_SHARE)
+            now = [self.add(place, word, lengths, now)]
         return now
 
     def graph(self, last: Sequence[int]) -> Graph:
@@ -118,6 +124,5 @@ class _Growing:
             table[state, : len(sources)] = sources
         ends = np.zeros(count, bool)
         ends[list(last)] = True
-        return Graph(
-            np.array(self._emits), np.array(self._word), np.array(self._lengths), table, np.array(self._starts), ends
-        )
+        lengths, fluent = np.array(self._lengths).T
+        return Graph(np.array(self._emits), np.array(self._word), lengths, fluent, table, np.array(self._starts), ends)

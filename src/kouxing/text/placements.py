@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kouxing.types import Bool, Float
 
 Rng = np.random.Generator
-SPREAD = 0.4
+SPREAD = 0.3
 """Of the logarithm of a phone's length around the expected one."""
 PAUSED, PAUSE_MELS = 0.05, 20
 """How often people pause between two words of a sentence, and for how long."""

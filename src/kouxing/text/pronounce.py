@@ -23,16 +23,20 @@ class Said(NamedTuple):
     Attributes:
         places: in ``phones.MOUTHS``, one a phone; a diphthong is two.
         seconds: how long espeak-ng takes for each, saying the word alone.
+        fluent: the same among the words around it; empty where it is not said so there.
     """
 
     places: tuple[int, ...]
     seconds: tuple[float, ...]
+    fluent: tuple[float, ...] = ()
 
 
 NOT_TOLD = Said((), ())
 ELIDING = ("fr", "ca", "it")
 """Languages in which a word loses its vowel before another vowel."""
 LONGEST_ELIDED = 2
+HESITATIONS, DRAWN_OUT = {"euh", "heu", "uh", "uhm", "erm", "äh", "ähm"}, 10
+"""Who thinks draws them out; espeak-ng says them as short as other words."""
 APOSTROPHES = ("'", "’")
 
 
@@ -68,6 +72,8 @@ class Pronouncer:
             found: dict[tuple[int, ...], Said] = {}
             for one in tried:
                 said = self._said(one)
+                if word.lower() in HESITATIONS:
+                    said = said._replace(seconds=tuple(DRAWN_OUT * seconds for seconds in said.seconds))
                 found.setdefault(said.places, said)
             found.pop((), None)
             if not found:
@@ -89,8 +95,10 @@ class Pronouncer:
                 # c' alone would be said by its letter's name.
                 said = self._said(f"{text[first:last]}'a")
                 ways = (Said(said.places[:-1], said.seconds[:-1]),) if len(said.places) > 1 else ways
-            elif among.places and among.places not in [way.places for way in ways]:
-                ways = (*ways, among)
+            elif among.places and text[first:last].lower() not in HESITATIONS:
+                if among.places not in [way.places for way in ways]:
+                    ways = (*ways, among)
+                ways = tuple(way._replace(fluent=among.seconds) if way.places == among.places else way for way in ways)
             found.append((text[first:last], ways))
         return found
 

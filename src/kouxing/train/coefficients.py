@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from kouxing.arkit import MEDIAPIPE, MOUTH
 from kouxing.data.coefficients import Pairs, PointBatches, average_face, load_meshes, pairs
 from kouxing.data.speech import shares
+from kouxing.data.tracks import read_by_us
 from kouxing.errors import DataError
 from kouxing.face.coefficients import POINTS
 from kouxing.models.coefficients import CoefficientDimensions, CoefficientReader
 from kouxing.train.card import about
 from kouxing.train.export import export_coefficients
-from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
+from kouxing.train.loop import Batch, Figures, Schedule, best_figures, counting, train
 from kouxing.types import Float
 
 GRID_SHARE, WORD_SHARE = 0.2, 0.45
@@ -142,8 +143,16 @@ def main(
 
     Returns:
         The best averaged model.
+
+    Raises:
+        DataError: no coefficients, or our own network's.
     """
-    seen = load_meshes(data, "train", meshes)
+    if read_by_us(data):
+        raise DataError(
+            f"{data}: its coefficients were read by the network that this trains; prepare the footage into another "
+            "folder, with --landmarker face_landmarker.task"
+        )
+    seen = load_meshes(data, "train", meshes, counting(report, "clips tracked"))
     reference = average_face(seen)
     rounded = tuple(tuple(round(float(x), 5) for x in point) for point in reference)
     dimensions = CoefficientDimensions(POINTS, rounded, MEDIAPIPE)
@@ -182,6 +191,5 @@ def save(model: CoefficientReader, data: Path, out: Path, meshes: Path | None = 
         "points": f"[N, {len(POINTS)}, 3] float32, mesh points without head pose (face.frontal), eye distances",
         "coefficients": f"[N, {len(MEDIAPIPE)}] float32, 0..1, MediaPipe's order (arkit.MEDIAPIPE)",
     }
-    known = {name: value for name, value in figures.items() if np.isfinite(value)}
-    told = about(data, "kouxing train coefficients --data DATA --out runs/coefficients", units, known)
+    told = about(data, "kouxing train coefficients --data DATA --out runs/coefficients", units, figures)
     export_coefficients(model, {**told, "teacher": "MediaPipe face_landmarker.task (Apache-2.0)", "each": each}, out)

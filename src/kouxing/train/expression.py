@@ -25,7 +25,7 @@ from kouxing.models.expression import (
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.train.card import about, further_sources
 from kouxing.train.export_animate import export_expression
-from kouxing.train.loop import Batch, Figures, Schedule, train
+from kouxing.train.loop import Batch, Figures, Schedule, counting, train
 from kouxing.train.mouth import held_out_figures, mouth_terms, spread, told_figures
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
@@ -148,7 +148,7 @@ def main(
         DataError: no trained encoder there.
     """
     encoder = load_speech(speech)
-    takes, held_out = load_takes(data, "train"), load_takes(data, "val")
+    takes, held_out = load_takes(data, "train", counting(report, "clips made ready")), load_takes(data, "val")
     task = prepare(encoder, takes, held_out, schedule, closure, report)
     config = {
         "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS, "data": str(data),

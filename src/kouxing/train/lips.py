@@ -19,8 +19,18 @@ from kouxing.models.lips import Lips
 from kouxing.train import shape
 from kouxing.train.card import about
 from kouxing.train.export import export_lips
-from kouxing.train.lips_task import CRITICS, GAN_FROM, JUDGED_RUN, READ_RUN, RUN, UNPAIRED_SHARE, LipsTask, loss_table
-from kouxing.train.loop import Schedule, best_figures, load_tensors, train
+from kouxing.train.lips_task import (
+    CRITICS,
+    GAN_FROM,
+    JUDGED_RUN,
+    READ_RUN,
+    RUN,
+    UNPAIRED_SHARE,
+    WEIGHTS,
+    LipsTask,
+    loss_table,
+)
+from kouxing.train.loop import Schedule, best_figures, counting, load_tensors, train
 from kouxing.train.speech import load as load_speech
 from kouxing.train.speech import predict
 from kouxing.train.sync import load as load_judge
@@ -80,7 +90,8 @@ def main(
     table = loss_table(weights or {})
     run = READ_RUN if lipreader is not None else RUN if judge is None else JUDGED_RUN
     words = None if lipreader is None else transcripts(data)
-    footage, held_out = load_footage(data, "train"), load_footage(data, "val")
+    footage, held_out = load_footage(data, "train", counting(report, "clips made ready")), load_footage(data, "val")
+    report(f"the shape reader, by which painted mouths are read, is trained once for all runs: {out.parent / 'shape'}")
     reader = (
         shape.main(footage, held_out, out.parent / "shape", device=device, report=report).eval().requires_grad_(False)
     )
@@ -126,12 +137,24 @@ def main(
         "judge": str(judge), "lipreader": str(lipreader), "gan_from": gan_from,
     }  # fmt: skip
     best = cast(Lips, train(task, schedule, out, device, config, report))
-    save(best, preset, data, out)
+    told = [f"--start {_named(start)}"] if start is not None else []
+    told += [f"--vgg19 {vgg19.name}"] if vgg19 is not None else []
+    told += [f"--judge {_named(judge)}"] if judge is not None else []
+    told += [f"--lipreader {_named(lipreader)}"] if lipreader is not None else []
+    told += [f"--weight {name}={value:g}" for name, value in table.items() if value != WEIGHTS[name]]
+    told += [f"--gan-from {gan_from:g}"] if table["gan"] else []
+    told += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS[preset].steps else []
+    save(best, preset, data, out, told)
     return best
 
 
-def save(model: Lips, preset: str, data: Path, out: Path) -> None:
-    """Export the model of run folder ``out`` into it, with its cards."""
+def _named(path: Path) -> str:
+    """A run's folder, or a file in one, as recipes name it: not where it lies on this machine."""
+    return "runs/" + "/".join(path.parts[-2:] if path.suffix else path.parts[-1:])
+
+
+def save(model: Lips, preset: str, data: Path, out: Path, options: Sequence[str] = ()) -> None:
+    """Export the model of run folder ``out`` into it, with its cards; ``options`` are the recipe's further ones."""
     units = {
         "crop": "[1, 128, 256, 3] uint8 RGB, upper half of the upright face crop",
         "audio": "[1, 11, 16] mouth geometry around the frame, 25 Hz, times the mouth-opening coefficient",
@@ -140,7 +163,8 @@ def save(model: Lips, preset: str, data: Path, out: Path) -> None:
         "lower": "[1, 128, 256, 3] uint8 RGB, the painted lower half",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    recipe = f"kouxing train lips --preset {preset} --data DATA --speech runs/speech --out runs/lips-{preset}"
+    words = ["kouxing train lips --preset", preset, "--data DATA --speech runs/speech", *options, "--out", _named(out)]
+    recipe = " ".join(words)
     export_lips(model, preset, about(data, recipe, units, figures), out)
 
 

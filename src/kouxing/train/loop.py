@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -121,6 +122,8 @@ def train(
         DataError: the folder holds a run of another configuration.
         OptionError: the device is not there.
     """
+    # Its notes (the precision that is in use, a tip) would stand between the lines of progress.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         fabric = Fabric(accelerator=device, devices=1, precision=schedule.precision)  # type: ignore[arg-type]
     except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
@@ -158,8 +161,9 @@ def train(
             if done % schedule.validate_every == 0 or done == schedule.steps:
                 held_out = task.validate(average, folder, done)
                 _log(log, report, held_out, done, schedule.steps, None)
-                if held_out["score"] > state["best"]:
-                    state["best"] = held_out["score"]
+                # A score that too little held-out footage leaves open (NaN) is better than no weights at all.
+                if held_out["score"] > state["best"] or not (folder / BEST).exists():
+                    state["best"] = max(state["best"], held_out["score"])
                     told = {name: repr(value) for name, value in held_out.items()} | {"step": str(done)}
                     write_aside(folder / BEST, average.state_dict(), told)
                 if enough():
@@ -169,6 +173,19 @@ def train(
                 saved = time.monotonic()
     load_tensors(average, folder / BEST)
     return average
+
+
+def counting(report: Callable[[str], None], what: str, every_s: float = 20.0) -> Callable[[int, int], None]:
+    """A progress function that says ``what: done/total``, and says nothing where all is done soon."""
+    said = time.monotonic()
+
+    def told(done: int, total: int) -> None:
+        nonlocal said
+        if time.monotonic() - said >= every_s:
+            said = time.monotonic()
+            report(f"{what}: {done}/{total}")
+
+    return told
 
 
 def _keep_config(folder: Path, config: dict[str, Any]) -> None:

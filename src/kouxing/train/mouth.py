@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -31,7 +31,7 @@ from kouxing.text.phones import MOUTHS
 from kouxing.train import phones as phone_speech
 from kouxing.train.card import about, further_sources
 from kouxing.train.export_animate import export_mouth
-from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train
+from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ, MEL_BANDS, MELS_PER_FRAME
@@ -249,14 +249,14 @@ def main(
         expression: run folder of ``train expression``, which then speaks the phone speech as further takes.
         speech: the run folder that ``expression`` was trained with.
         device: see ``train.loop.train``.
-        schedule: instead of the preset's.
+        schedule: instead of the preset's; the phone stage takes no more steps than it has.
         report: where progress lines go.
 
     Returns:
         The best averaged model.
     """
     size = dimensions or MouthDimensions()
-    takes = load_takes(data, "train")
+    takes = load_takes(data, "train", counting(report, "clips made ready"))
     channels = spread(takes)
     torch.manual_seed(schedule.seed)
     model = Mouth(size)
@@ -265,7 +265,8 @@ def main(
         made = [] if spoken is None else spoken.made
         labelled = load_labelled(data)
         if phones and spoken is not None:
-            pretrain(model, made, labelled, out / "phones", device, PRESETS["phones"], report)
+            lesson = replace(PRESETS["phones"], steps=min(PRESETS["phones"].steps, schedule.steps))
+            pretrain(model, made, labelled, out / "phones", device, lesson, report)
         if expression:
             takes += taught_takes(*load_expression(expression, speech), [*made, *labelled])
     windows = TakeWindows(
@@ -277,7 +278,10 @@ def main(
         "expression": str(expression), "weights": WEIGHTS, "data": str(data),
     }  # fmt: skip
     model = cast(Mouth, train(task, schedule, out, device, config, report))
-    save(model, data, out)
+    recipe = ["kouxing train mouth --data DATA"]
+    recipe += [f"--expression runs/{expression.name} --speech runs/{speech.name}"] if expression else []
+    recipe += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS["mouth"].steps else []
+    save(model, data, out, " ".join([*recipe, f"--out runs/{out.name}"]))
     return model
 
 
@@ -300,18 +304,17 @@ def spread(takes: list[Take]) -> Float:
     return np.concatenate([take.values[take.found] for take in takes]).std(0).astype(np.float32)
 
 
-def save(model: Mouth, data: Path, out: Path) -> None:
-    """Export the model of run folder ``out`` into it, with its card."""
+def save(model: Mouth, data: Path, out: Path, recipe: str) -> None:
+    """Export the model of run folder ``out`` into it, with its card; ``recipe`` is the command that makes it anew."""
     units = {
         "mel": "[1, window_mels, 80] log power, 100 Hz: the window that ends `reach` mel frames into the newest step",
         "coefficients": "[1, 52] ARKit's, 0..1, 25 Hz, row i at i / 25 s; lips touch where face.closure's d is 0",
         "attention": "[1, past + 1 + ahead] weights, column `past` is the row's own step",
     }
-    recipe = "kouxing train mouth --data DATA --out runs/mouth"
     told = about(data, recipe, units, told_figures(out), further_sources(data))
     export_mouth(model, GATE, told, out)
 
 
 def told_figures(out: Path) -> dict[str, float]:
-    """The run's held-out figures for a card; what could not be measured (NaN) is left out."""
-    return {name.removeprefix("val/"): value for name, value in best_figures(out).items() if not np.isnan(value)}
+    """The run's held-out figures for a card."""
+    return {name.removeprefix("val/"): value for name, value in best_figures(out).items()}

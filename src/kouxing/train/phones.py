@@ -47,6 +47,8 @@ def load(data: Path, report: Callable[[str], None] = print) -> PhoneData | None:
     labelled = load_labelled(data)
     try:
         folder = cache_folder(data).parent
+        if not (folder / "phones.npz").exists():
+            report("speech with phones is synthesised, once for all runs: up to six minutes")
         made = cached(folder / "phones.npz", UTTERANCES, seed=0)
         people = cached(folder / "phones-people.npz", PEOPLE, seed=0, make=synthesise_people)
         if not people:

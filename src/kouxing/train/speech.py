@@ -28,7 +28,7 @@ from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
 from kouxing.train.card import about, further_sources
 from kouxing.train.export import export_speech
-from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, load_tensors, train, write_aside
+from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train, write_aside
 
 WEIGHTS = {
     "geometry": 1.0,
@@ -222,7 +222,7 @@ def main(
     Returns:
         The best averaged model.
     """
-    footage = load_footage(data, "train")
+    footage = load_footage(data, "train", counting(report, "clips made ready"))
     spoken = phones.load(data, report)
     dimensions = LIVE if live else SpeechDimensions()
     stage = _Stage(spoken, mocap_takes(data, "train"), load_footage(data, "val"), device, report, dimensions)
@@ -246,7 +246,9 @@ def main(
     model = stage.run("speech", start, one_scale(kept), schedule, out / "all", late).encoder
     told = {name: repr(value) for name, value in best_figures(out / "all").items()}
     write_aside(out / BEST, model.state_dict(), told)
-    save(model, data, out)
+    options = [*(["--live"] if live else []), *([f"--seed {schedule.seed}"] if schedule.seed else [])]
+    options += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS["speech"].steps else []
+    save(model, data, out, " ".join(["kouxing train speech --data DATA", *options, f"--out runs/{out.name}"]))
     return model
 
 
@@ -323,16 +325,11 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     return model
 
 
-def save(
-    model: SpeechEncoder | Ears,
-    data: Path,
-    out: Path,
-    recipe: str = "kouxing train speech --data DATA --out runs/speech",
-) -> None:
-    """Export the model of run folder ``out`` into it, with its card."""
+def save(model: SpeechEncoder | Ears, data: Path, out: Path, recipe: str) -> None:
+    """Export the model of run folder ``out`` into it, with its card; ``recipe`` is the command that makes it anew."""
     units = {
         "mel": "[1, before + 4T + after, 80] log power, 100 Hz; before, after = 4 * reach +- earlier",
         "features": "[1, T, 16] mouth geometry (face.geometry), 25 Hz, 0 = lips closed and relaxed",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    export_speech(model, about(data, recipe, units, figures, further_sources(data)), out)
+    export_speech(model, about(data, recipe, units, figures, further_sources(data, coefficients=False)), out)

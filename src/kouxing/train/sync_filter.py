@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 
 from kouxing.data.mouths import Mouths
-from kouxing.data.spoiled import Spoil, foreign, spoil
-from kouxing.data.sync_filter import Belief, Verdict, clues, heard_offset, judge_clip, read_verdicts, write_verdicts
+from kouxing.data.spoiled import Spoil, foreign, moved, some_late, spoil
+from kouxing.data.sync_filter import Belief, Verdict, clues, heard_only, judge_clip, read_verdicts, write_verdicts
 from kouxing.errors import DataError
 from kouxing.eval.sync_calibration import fit
-from kouxing.face.offset import Calibration, similarities
+from kouxing.face.offset import Calibration, find_offset, similarities
 from kouxing.models.sync import Discriminator, Pupil
 from kouxing.train import sync_plots
 from kouxing.train.sync_stage import Stage, run_stage
@@ -30,8 +30,12 @@ STEEPNESS = 8.0
 SET_TWO, SPOILED = "set2.csv", "spoiled.json"
 FOLDS, MEMBERS = 3, 2
 """Parts of the clips that a discriminator of the filter does not see, one at a time; and how many judge each clip."""
-FOREIGN = 5
-"""Foreign sounds a held-out clip, to learn from what they look like."""
+DRAWS = 5
+"""Other fifths of the clips that are spoiled to see what the filter finds: one draw alone may be a kind one."""
+FOREIGN, MOVED = 5, 3
+"""Foreign sounds, and moved ones of its own, that a held-out clip gets, to learn from what they look like."""
+CLOSE = 1.5
+"""Frames, with what lies between frames, within which an offset is the planted one."""
 _CALIBRATION = Calibration(STEEPNESS)
 
 
@@ -103,19 +107,28 @@ def train_crew(
 
 
 def learn_belief(crew: Crew, held_out: Sequence[Mouths], seed: int = 0) -> Belief:
-    """Learn on held-out clips, with their own and with foreign sounds, by what a clip's own sound is told."""
-    rng = np.random.default_rng(seed)
+    """Learn on held-out clips what their own sound looks like, as it is and moved, and what a foreign one.
+
+    Moved sound whose offset is not found tells nothing: such a clip had better be dropped.
+    """
+    rng, ways = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     rows: list[Float] = []
     own: list[bool] = []
     for clip in held_out:
-        sounds = [clip, *(foreign(clip, held_out, rng) for _ in range(FOREIGN))]
+        lates = [0] + [some_late(ways) for _ in range(MOVED)]
+        sounds = [moved(clip, late) for late in lates] + [foreign(clip, held_out, rng) for _ in range(FOREIGN)]
         for fold in range(FOLDS):
+            as_it_is = float("nan")
             for place, sims in enumerate(crew.similarities(clip, fold, sounds)):
                 spoken = ~sounds[place].silent
-                found = heard_offset(sims, spoken, _CALIBRATION)
-                if not found.abstained:
+                sims = heard_only(sims, spoken)
+                found = find_offset(sims, spoken, _CALIBRATION)
+                if not place:
+                    as_it_is = found.frames
+                lost = 0 < place < len(lates) and not abs(found.frames - as_it_is - lates[place]) <= CLOSE
+                if not found.abstained and not lost:
                     rows.append(clues(found, sims, spoken))
-                    own.append(not place)
+                    own.append(place < len(lates))
     if not any(own):
         raise DataError("no held-out clip is long enough to learn from what its own sound looks like")
     table, right = np.stack(rows), np.array(own)
@@ -184,14 +197,35 @@ def find_spoiled(
     report: Callable[[str], None] = print,
 ) -> dict[str, float]:
     """Train the filter on clips of which a fifth is spoiled, and tell what it finds; kept in ``out/spoiled.json``."""
-    changed, done = spoil(mouths, stage.schedule.seed)
+    changed, _ = spoil(mouths, stage.schedule.seed)
     crew = train_crew(stage, beginner, changed, held_out, out / "spoiled", device=device, report=report)
-    verdicts = filter_clips(crew, learn_belief(crew, held_out), changed)
-    write_verdicts(out / "spoiled.csv", {one.clip.id: one.clip for one in changed}, verdicts)
-    figures = spoiled_figures(changed, verdicts, done, {verdict.id: verdict for verdict in honest})
+    figures = drawn_figures(crew, learn_belief(crew, held_out), mouths, honest, out, stage.schedule.seed)
     (out / SPOILED).write_text(json.dumps(figures, indent=1), encoding="utf-8")
     report("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))
     return figures
+
+
+def drawn_figures(
+    crew: Crew, belief: Belief, mouths: Sequence[Mouths], honest: Sequence[Verdict], out: Path, seed: int = 0
+) -> dict[str, float]:
+    """``spoiled_figures``, the mean of ``DRAWS`` draws; the verdicts on the first one are kept in ``out/spoiled.csv``.
+
+    The crew was trained on the first draw. It judges only what it has not seen, so the others are as good.
+    """
+    known = {verdict.id: verdict for verdict in honest}
+    as_they_are = filter_clips(crew, belief, mouths)
+    drawn = []
+    for draw in range(DRAWS):
+        changed, done = spoil(mouths, seed + draw)
+        places = [place for place, one in enumerate(changed) if done[one.clip.id] != Spoil()]
+        verdicts = list(as_they_are)
+        for place, verdict in zip(places, filter_clips(crew, belief, [changed[p] for p in places]), strict=True):
+            verdicts[place] = verdict
+        if not draw:
+            write_verdicts(out / "spoiled.csv", {one.clip.id: one.clip for one in changed}, verdicts)
+        drawn.append(spoiled_figures(changed, verdicts, done, known))
+    names = sorted({name for one in drawn for name in one})
+    return {name: float(np.mean([one[name] for one in drawn if name in one])) for name in names}
 
 
 def spoiled_figures(
@@ -213,7 +247,7 @@ def spoiled_figures(
             name, good = "dropped", not verdict.kept
         elif what.late:
             already = own.late if own is not None and own.kept else 0
-            name, good = "realigned", verdict.kept and abs(verdict.offset - what.late - already) <= 1.5
+            name, good = "realigned", verdict.kept and abs(verdict.offset - what.late - already) <= CLOSE
         else:
             name, good = "kept", verdict.kept
         for key in (f"filter_{name}", f"filter_{name}_{group}"):

@@ -52,7 +52,7 @@ def card(name: str, folder: Path | None = None) -> Card:
 
     Args:
         name: e.g. ``"speech"``; file names are ``<name>.onnx`` and ``<name>.json``.
-        folder: where to look; by default ``KOUXING_WEIGHTS`` if it has the file, then the shipped weights.
+        folder: where to look; by default the first of ``KOUXING_WEIGHTS`` that has the file, else the shipped weights.
 
     Raises:
         WeightError: the card is missing, unreadable, incomplete, or of another format version.
@@ -182,12 +182,13 @@ def _place(name: str, folder: Path | None) -> Path:
     """The folder that ``name`` is loaded from; both of its files come from the same one."""
     if folder is not None:
         return folder
-    own = config.load().weights
-    if own is not None:
+    for own in config.load().weights:
         if not own.is_dir():
             raise WeightError(f"KOUXING_WEIGHTS names {own}, which is no folder: correct or unset it")
         if (own / f"{name}.json").exists() or (own / f"{name}.onnx").exists():
             return own
+        if not any(own.glob("*.onnx")):
+            raise WeightError(f"KOUXING_WEIGHTS names {own}, which holds no weights: let its training end, or unset it")
     return SHIPPED
 
 

@@ -89,6 +89,7 @@ def made(footage: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     told: list[tuple[str, int, int | None]] = []
     report = prepare([footage], out, **OPTIONS, progress=lambda *one: told.append(one))
     assert report.files == 3 and report.clips == 2 and report.speed_x is not None
+    assert report.warnings and all("--split" in note for note in report.warnings)
     assert {stage for stage, _, _ in told} == {"files", "faces", "cut"}
     assert all(done <= (total or 0) for _, done, total in told)
     return out

@@ -36,6 +36,6 @@ def coefficients(
     if dry_run:
         options.show("coefficients", data, folder, device, schedule, {"meshes": meshes})
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     recipe.main(data, folder, meshes=meshes, device=device, schedule=schedule)
     typer.echo(str(folder))

@@ -46,7 +46,7 @@ def expression(
         heard = {"speech": speech} if encoder is None else {"encoder": encoder, "layer": layer}
         options.show("expression", data, folder, device, schedule, {**heard, "closure": closure})
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     if encoder is not None:
         from kouxing.train import pretrained
 

@@ -29,6 +29,6 @@ def lipreader(
     if dry_run:
         options.show("lipreader", data, folder, device, schedule, {})
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     recipe.main(data, folder, device=device, schedule=schedule)
     typer.echo(str(folder))

@@ -62,7 +62,7 @@ def lips(
         more = {"preset": preset.value, "speech": speech, "start": start, **losses, "weights": weights}
         options.show("lips", data, folder, device, schedule, more)
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     options.check_file(speech / "best.safetensors", "--speech", speech)
     for option, path in (("--start", start), ("--vgg19", vgg19)):
         if path is not None and not path.is_file():

@@ -43,7 +43,7 @@ def mouth(
         sources = {"expression": expression, "speech": speech}
         options.show("mouth", data, folder, device, schedule, {**parts, **sources})
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     size = MouthDimensions(attends=attention, compares=similarity)
     more: dict[str, Any] = {"masking": masking, "phones": phones, "expression": expression, "speech": speech}
     recipe.main(data, folder, dimensions=size, **more, device=device, schedule=schedule)

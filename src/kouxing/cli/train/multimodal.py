@@ -55,7 +55,7 @@ def multimodal(
         more = {"speech": speech, "phones": phones, "expression": expression, "joins": joins}
         options.show("multimodal", data, folder, device, schedule, more)
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     options.check_file(speech / "best.safetensors", "--speech", speech)
     options.check_file(phones / "phones" / "best.safetensors", "--phones", phones)
     options.check_file(expression / "best.safetensors", "--expression", expression)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from kouxing.cli.output import print_json
+from kouxing.data.manifest import read_manifest
 from kouxing.errors import OptionError
 
 RUNS = Path("runs")
@@ -49,6 +50,17 @@ def check_file(path: Path, option: str, folder: Path) -> None:
     """
     if not path.is_file():
         raise OptionError(f"{option} {folder}: has no {path.name}; give the folder that holds it")
+
+
+def check_data(data: Path) -> None:
+    """Refuse a data set that nothing can be trained on, before hours of work.
+
+    Raises:
+        OptionError: ``data`` has no manifest. DataError: the manifest is wrong, or has no clip of ``train`` or ``val``.
+    """
+    check_file(data / "manifest.csv", "--data", data)
+    for split in ("train", "val"):
+        read_manifest(data, split)
 
 
 def changed(schedule: Any, **changes: Any) -> Any:

@@ -32,7 +32,7 @@ def speech(
     if dry_run:
         options.show("speech", data, folder, device, schedule, {"live": live})
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     recipe.main(data, folder, live=live, device=device, schedule=schedule)
     typer.echo(str(folder))
 
@@ -48,7 +48,7 @@ def ears(
     options.check_installed()
     from kouxing.train import speech as recipe
 
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     folder = out or options.RUNS / "ears"
     recipe.average(run, data, folder, report=typer.echo)
     typer.echo(str(folder))

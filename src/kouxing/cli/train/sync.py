@@ -62,7 +62,7 @@ def sync(
         sources = {"speech": speech, "whisper": whisper, "resnext": resnext}
         print_json({"network": "sync", "data": data, "out": folder, "device": device, **sources, "stages": told})
         return
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     if speech is not None:
         options.check_file(speech / "best.safetensors", "--speech", speech)
     if resnext is not None and whisper is None:
@@ -89,7 +89,7 @@ def judges(
     options.check_installed()
     from kouxing.train import sync as recipe
 
-    options.check_file(data / "manifest.csv", "--data", data)
+    options.check_data(data)
     folder = out or options.RUNS / "judges"
     recipe.average(run, data, folder, report=typer.echo)
     typer.echo(str(folder))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kouxing import config, weights
+from kouxing.data.manifest import MORE
 from kouxing.errors import OptionError, OutputError, WeightError
 from kouxing.face.landmarker import Landmarker, chosen
 from kouxing.infer.job import alone
@@ -163,7 +164,7 @@ def _begin(places: Places, settings: Settings) -> None:
 def _report(run: Steps, made: summary.Statistics, unused: list[str], took_s: float) -> PrepareReport:
     figures = made.told()
     splits = {name: one["clips"] for name, one in figures["splits"].items()}
-    warnings = [f"no clip is in split {name}" for name in table.SPLIT_NAMES if name not in splits]
+    warnings = [f"no clip is in split {name}; {MORE}" for name in table.SPLIT_NAMES if name not in splits]
     if made.faults:
         warnings.append(f"{len(made.faults)} parts met a fault in the program, e.g. {made.faults[0]}")
     if unused:

@@ -1,0 +1,54 @@
+"""What a card tells of licences, and that what it gives as a recipe is a command."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from kouxing import weights
+from kouxing.cli.app import app
+from kouxing.text import mbrola
+from kouxing.train.card import OPEN, about, further_sources
+
+HEAD = "id,split,speaker,language,seconds,licence,corpus\n"
+
+
+def licence(data: Path, *rows: str, coefficients: bool = True) -> str:
+    """Of weights that were trained on ``licence,corpus`` rows."""
+    lines = [f"clip-{place},train,s,en,3,{row}" for place, row in enumerate(rows)]
+    (data / "manifest.csv").write_text(HEAD + "\n".join(lines) + "\n", "utf-8")
+    told = about(data, "", {}, {"r": 0.51239, "unknown": float("nan")}, further_sources(data, coefficients))
+    assert told["figures"] == {"r": 0.5124}
+    return str(told["licence"])
+
+
+def test_the_licence_names_what_limits_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mbrola, "voices", dict)
+    assert licence(tmp_path, "own,mine", "open,GRID") == OPEN
+    told = licence(tmp_path, "own,mine", "unknown,holidays", "research,LRC-AR")
+    assert "non-commercial" in told and "holidays (unknown)" in told and "LRC-AR (research)" in told
+    assert "mine" not in told
+    # Coefficients that the shipped network read bring its licence along.
+    (tmp_path / "prepare").mkdir()
+    settings = tmp_path / "prepare" / "settings.json"
+    settings.write_text(json.dumps({"landmarker": ""}), "utf-8")
+    assert "`coefficients`" in licence(tmp_path, "own,mine")
+    assert licence(tmp_path, "own,mine", coefficients=False) == OPEN
+    settings.write_text(json.dumps({"landmarker": "0123"}), "utf-8")
+    assert licence(tmp_path, "own,mine") == OPEN
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_a_shipped_recipe_is_a_command(name: str) -> None:
+    program, *arguments = shlex.split(weights.card(name)["recipe"])
+    assert program == "kouxing"
+    command = typer.main.get_command(app)
+    with command.make_context("kouxing", list(arguments[:1])) as context:
+        train = command.get_command(context, arguments[0])  # type: ignore[attr-defined]
+    one = train.get_command(context, arguments[1])
+    # Parsed, not run: an option that is not there any more, or lacks its value, is refused.
+    one.make_context(arguments[1], arguments[2:])
