@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kouxing.errors import DataError, OptionError
-from kouxing.train.loop import BEST, Schedule, best_figures, counting, load_tensors, rate_at, train
+from kouxing.train.loop import BEST, Schedule, best_figures, counting, load_tensors, native, rate_at, train
 
 
 @dataclass
@@ -60,6 +60,19 @@ def test_only_our_lines_are_shown(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     train(task(), replace(SCHEDULE, steps=1, precision="bf16-mixed"), tmp_path, report=quiet)
     lightning.removeHandler(caplog.handler)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(("known", "used"), [(False, "32-true"), (True, "bf16-mixed")])
+def test_bfloat16_only_where_the_processor_has_it(
+    known: bool, used: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: known)
+    for device in ("cpu", "auto"):
+        assert native("bf16-mixed", device) == used
+    assert native("32-true", "cpu") == "32-true" and native("bf16-mixed", "cuda") == "bf16-mixed"
+    lines: list[str] = []
+    train(task(), replace(SCHEDULE, steps=1, precision="bf16-mixed"), tmp_path, report=lines.append)
+    assert any("32-true in place of bf16-mixed" in line for line in lines) != known
 
 
 def test_a_killed_run_ends_like_an_unbroken_one(tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def fit(
     began = time.monotonic()
     files, target = [Path(one) for one in footage], Path(out)
     _check(files, target, preset, face_index, overwrite)
-    schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps, precision=_precision(device))
+    schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps, precision="bf16-mixed")
     names = weight_names(preset)
     plan = {
         "footage": [fingerprint(path) for path in files], "preset": preset, "face_index": face_index,
@@ -265,13 +265,6 @@ def _learn(
         best = train(task, schedule, run, device, {"model": "fit"}, quiet.append, task.enough)
     model.load_state_dict(cast(Lips, best).state_dict())
     return best_figures(run), before
-
-
-def _precision(device: str) -> str:
-    """bfloat16 where the processor multiplies it itself; elsewhere it would be the slower one."""
-    if device == "cpu" and not torch.cpu._is_avx512_bf16_supported():
-        return "32-true"
-    return "bf16-mixed"
 
 
 def _warnings(seconds: float) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class Schedule:
         clip: largest gradient norm.
         save_every_s: seconds between checkpoints.
         validate_every: steps between validations.
-        precision: Fabric's, e.g. ``32-true`` or ``bf16-mixed``.
+        precision: Fabric's, e.g. ``32-true`` or ``bf16-mixed``; see ``native``.
         seed: source of chance.
     """
 
@@ -95,6 +95,13 @@ def rate_at(schedule: Schedule, step: int) -> float:
     return schedule.rate * (schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, share))))
 
 
+def native(precision: str, device: str) -> str:
+    """``precision``, or float32 in place of bfloat16 on processors that would compute it ten times as slowly."""
+    here = device == "cpu" or (device == "auto" and not torch.cuda.is_available() and not torch.mps.is_available())
+    slow = here and precision.startswith("bf16") and not torch.cpu._is_avx512_bf16_supported()
+    return "32-true" if slow else precision
+
+
 def train(
     task: Task,
     schedule: Schedule,
@@ -124,8 +131,11 @@ def train(
     """
     # Its notes (the precision that is in use, a tip) would stand between the lines of progress.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    precision = native(schedule.precision, device)
+    if precision != schedule.precision:
+        report(f"{precision} in place of {schedule.precision}, which this processor computes slowly")
     try:
-        fabric = Fabric(accelerator=device, devices=1, precision=schedule.precision)  # type: ignore[arg-type]
+        fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
     except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
         why = " ".join(str(error).split())
         raise OptionError(f"--device {device}, precision {schedule.precision}: not available here ({why})") from error
