@@ -32,9 +32,9 @@ kouxing train multimodal --data "$data" --speech runs/speech --phones runs/speec
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
 # Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 six times (15 minutes on one core),
 # the rest takes 8 minutes a run; further runs may take the first one's decisions.
-kouxing train sync --data "$data" --speech runs/speech-0/phones --baseline --spoiled --out runs/sync-0
+kouxing train sync --data "$data" --speech runs/speech-0 --baseline --spoiled --out runs/sync-0
 for seed in 1 2; do
-    kouxing train sync --data "$data" --speech "runs/speech-$seed/phones" --seed "$seed" --set2 runs/sync-0/set2.csv --out "runs/sync-$seed"
+    kouxing train sync --data "$data" --speech "runs/speech-$seed" --seed "$seed" --set2 runs/sync-0/set2.csv --out "runs/sync-$seed"
 done
 kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --run runs/sync-2 --out runs/sync
 # The picture made sharp: critics, and the discriminator and a lip reader as frozen experts. Hours on one core.

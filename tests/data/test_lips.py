@@ -11,7 +11,7 @@ import torch
 
 from fake_data import make_data
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.lips import MARGIN_PX, LipsSamples, mask, region, select
+from kouxing.data.lips import AROUND, MARGIN_PX, LipsSamples, mask, region, select
 from kouxing.data.speech import SpeechWindows, shares
 from kouxing.face import geometry
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
@@ -86,7 +86,13 @@ def test_batches_repeat_by_number(footage: list[Footage]) -> None:
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["real"], other["real"])
     assert one["frame"].shape == (6, 3, 256, 256) and one["references"].shape == (9, 3, 256, 256)
-    assert one["mel"].shape == (3, 2 * MELS_PER_FRAME, 80) and one["above"].shape == (6, 3, HALF_PX - TOP_PX, 256)
+    assert one["mel"].shape == (3, (2 + 2 * AROUND) * MELS_PER_FRAME, 80)
+    assert one["above"].shape == (
+        6,
+        3,
+        HALF_PX - TOP_PX,
+        256,
+    )
     assert one["audio"].shape == (6, 11, 16) and one["own"].shape == (3, 3, 16) and one["lips"].shape == (6, 40, 2)
 
 

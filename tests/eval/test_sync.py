@@ -11,9 +11,20 @@ from kouxing.audio.features import frame_mels, log_mel
 from kouxing.eval import sync_corrupt
 from kouxing.eval.sync_calibration import Embedded, calibration_error, fit, reliability, samples
 from kouxing.eval.sync_clips import aucs, correlation_lag
-from kouxing.eval.sync_metrics import auc, averaged, inner_windows, is_right, pair_figures, planted, whole_clip
+from kouxing.eval.sync_metrics import (
+    alike,
+    auc,
+    averaged,
+    cosines,
+    inner_windows,
+    is_right,
+    pair_figures,
+    planted,
+    voted,
+    whole_clip,
+)  # fmt: skip
 from kouxing.eval.sync_second import hear, mixed, outlined
-from kouxing.face.offset import Calibration, find_offset, similarities
+from kouxing.face.offset import REACH, Calibration, find_offset, similarities, votes
 from kouxing.infer.score_opinion import Shapes, heard_rows, seen_rows, shapes
 from kouxing.units import SAMPLE_HZ
 
@@ -45,6 +56,40 @@ def test_pairs_of_a_clip_and_longer_windows() -> None:
     assert len(true) == 86 and true.mean() > 0.5 > abs(false.mean())
     assert len(averaged(sims, 21)) == 70 and auc(*pair_figures(averaged(sims, 21), 13)) > 0.999
     assert averaged(sims[:5], 21).shape == (0, 31)
+
+
+def test_windows_of_strangers_are_told_by_what_moves() -> None:
+    """A face that resembles every sound a little is no help; what lies outside of a window does not count."""
+    rng = np.random.default_rng(5)
+    told: dict[str, list[np.ndarray]] = {"cosines": [], "alike": []}
+    for number in range(6):
+        one = clip("a", number)
+        bias = rng.normal(0, 0.6, one.mouth.shape[1]).astype(np.float32)
+        pairs = {"cosines": cosines(one.mouth + bias, one.speech + bias, 21)}
+        pairs["alike"] = alike(one.mouth + bias, one.speech + bias, 21)
+        for name, values in pairs.items():
+            told[name].append(values)
+    worth = {name: auc(*pair_figures(np.concatenate(values), 13)) for name, values in told.items()}
+    assert worth["alike"] > worth["cosines"]
+    one = clip("a", 0)
+    np.testing.assert_array_equal(alike(one.mouth, one.speech, 1), cosines(one.mouth, one.speech, 1))
+    mouth, speech = one.mouth.copy(), one.speech.copy()
+    mouth[:20], mouth[41:], speech[:20], speech[41:] = 0.1, 0.1, 0.1, 0.1
+    inside = alike(mouth, speech, 21)[20, REACH]
+    assert inside == pytest.approx(alike(one.mouth, one.speech, 21)[20, REACH], abs=1e-5)
+    assert alike(one.mouth[:5], one.speech[:5], 21).shape == (0, 31)
+
+
+def test_votes_weigh_pairs_against_their_neighbours() -> None:
+    one = clip("a", 0)
+    told = voted(one.mouth, one.speech, 1)
+    sims = similarities(one.mouth, one.speech)
+    assert np.array_equal(np.isnan(told), np.isnan(sims))
+    known = np.isfinite(told)
+    np.testing.assert_allclose(told[known], votes(sims, Calibration().steepness)[known])
+    # A mouth that resembles every sound equally says nothing of any.
+    mouth, speech = np.ones((60, 4), np.float32) / 2, np.ones((60, 4), np.float32) / 2
+    np.testing.assert_allclose(voted(mouth, speech, 1)[20:40], 0, atol=1e-5)
 
 
 def test_planted_offsets_are_found_in_whole_clips_and_windows() -> None:

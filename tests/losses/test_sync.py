@@ -72,7 +72,7 @@ def test_a_painter_learns_from_the_frozen_judge() -> None:
     torch.manual_seed(0)
     judge = Discriminator(SyncDimensions(channels=(4, 6, 8, 8), heard=12, hidden=10, features=8))
     judge.requires_grad_(False).eval()
-    crops, mel = torch.rand(1, 7, 3, 256, 256, requires_grad=True), torch.randn(1, 28, 80)
+    crops, mel = torch.rand(1, 7, 3, 256, 256, requires_grad=True), torch.randn(1, 4 * (7 + 6), 80)
     loss = expert_loss(judge, crops, mel)
     loss.backward()
     assert crops.grad is not None and torch.isfinite(crops.grad).all()
@@ -82,3 +82,8 @@ def test_a_painter_learns_from_the_frozen_judge() -> None:
     better = crops.detach() - 0.5 * crops.grad / crops.grad.abs().max()
     assert expert_loss(judge, better, mel) < loss
     assert all(p.grad is None for p in judge.parameters())
+    # Sound further around is not heard; less than a window of it is a mistake.
+    further = torch.cat([torch.randn(1, 8, 80), mel, torch.randn(1, 8, 80)], 1)
+    torch.testing.assert_close(expert_loss(judge, better, further), expert_loss(judge, better, mel))
+    with pytest.raises(ValueError, match="rows of sound"):
+        expert_loss(judge, better, mel[:, 4:-4])

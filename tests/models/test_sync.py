@@ -9,7 +9,7 @@ import torch
 from kouxing.face.mouth_picture import mouth_picture
 from kouxing.models.sync import Discriminator, Judges, MouthEncoder, Pupil, SpeechSide, SyncDimensions, mouth_pictures
 
-SMALL = SyncDimensions(channels=(4, 6, 8, 8), heard=12, hidden=10, features=8)
+SMALL = SyncDimensions(channels=(4, 6, 8, 8), heard=12, hidden=10, features=8, speech_reach=2)
 
 
 def small(seed: int = 0, dimensions: SyncDimensions = SMALL) -> Discriminator:

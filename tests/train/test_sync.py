@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,20 @@ def test_three_stages_and_what_comes_of_them(tmp_path: Path, monkeypatch: pytest
     # What was exported gives the vectors of the trained network.
     one, model = load_mouths(data, "test")[0], sync.load(run)
     used = Discriminator(threads=1, folder=run)
-    for ours, theirs in zip(
-        (used.embed_mouths(one.pictures), used.embed_speech(one.mel)), embed(model, one), strict=True
-    ):
+    made = used.embed_mouths(one.pictures), used.embed_speech(one.mel)
+    for ours, theirs, reach in zip(made, embed(model, one), (used.mouth_reach, used.speech_reach), strict=True):
         # What is exported has weights of eight bits.
         np.testing.assert_allclose(ours, theirs, atol=1e-2)
-        assert np.isnan(ours[:2]).all() and np.isnan(ours[-2:]).all() and np.isfinite(ours[2:-2]).all()
+        ends = np.concatenate([ours[:reach], ours[-reach:]])
+        assert np.isnan(ends).all() and np.isfinite(ours[reach:-reach]).all()
     found = evaluate(data, "test", tmp_path / "judged", run)
-    assert {"stage1_score", "stage2_score", "stage3_score", "baseline_onestage_score"} <= found.figures.keys()
+    assert {
+        "stage1_score",
+        "stage2_score",
+        "stage3_score",
+        "baseline_onestage_score",
+        "judged_score",
+    } <= found.figures.keys()
     assert {"within1_wild", "within1_1s_wild", "auc5_wild", "auc25_wild", "filter_kept"} <= found.figures.keys()
     assert set(found.corruptions["three"]) == {"clean", "noise", "music", "echo", "compression", "blur", "brightness"}
     assert all(path.exists() for path in found.files) and 0 < found.figures["model_mb"] < 5
@@ -271,6 +278,37 @@ def test_encoders_of_two_trainings_do_not_mix(tmp_path: Path) -> None:
     (tmp_path / "sync_speech.json").write_text(json.dumps(told))
     with pytest.raises(WeightError, match="belong together"):
         Discriminator(threads=1, folder=tmp_path)
+
+
+@pytest.mark.parametrize("reach", [2, 5])
+def test_a_run_is_loaded_with_the_sound_it_heard(reach: int, tmp_path: Path) -> None:
+    one = sync.fresh(0, None, SyncDimensions(speech_reach=reach)).judge
+    save_file(one.state_dict(), tmp_path / "best.safetensors")
+    assert sync.load(tmp_path).dimensions == one.dimensions
+    both = {f"members.{k}.{name}": value.clone() for k in (0, 1) for name, value in one.state_dict().items()}
+    save_file(both, tmp_path / "best.safetensors")
+    assert sync.load(tmp_path).dimensions.speech_reach == reach
+
+
+def test_the_filter_starts_from_phones_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An encoder that learned the mouths of the clips would tell the filter what belongs to their sound."""
+    started: list[tuple[int, Path | None]] = []
+
+    class Enough(Exception):
+        pass
+
+    def crew(_: object, beginner: Callable[[int], object], *others: object, **settings: object) -> None:
+        beginner(10)
+        raise Enough
+
+    monkeypatch.setattr(sync, "load_mouths", lambda *_: [])
+    monkeypatch.setattr(sync, "fresh", lambda seed, speech: started.append((seed, speech)))
+    monkeypatch.setattr(sync, "run_stage", lambda *_, **__: None)
+    monkeypatch.setattr(sync, "export_stage", lambda *_: None)
+    monkeypatch.setattr(sync, "train_crew", crew)
+    with pytest.raises(Enough):
+        sync.main(tmp_path, tmp_path / "run", speech=tmp_path / "mouths", phones=tmp_path / "phones", report=quiet)
+    assert started == [(0, tmp_path / "mouths"), (10, tmp_path / "phones")]
 
 
 def test_the_commands_tell_settings_and_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kouxing.audio.features import SILENT_MEL
 from kouxing.data import augment
 from kouxing.data.footage import Footage
 from kouxing.data.grid import Word, phones_of
@@ -21,7 +22,7 @@ from kouxing.face.mouth_picture import TOP_PX
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
 from kouxing.types import Bytes, Float
-from kouxing.units import HALF_PX, MELS_PER_FRAME
+from kouxing.units import HALF_PX, MEL_BANDS, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 PREDICTED_SHARE = 0.35
@@ -30,6 +31,8 @@ ONE_PICTURE_SHARE = 0.15
 """How often a single picture stands in for all references, as with a photo."""
 MARGIN_PX = 10
 """The mask may start that much above the crop's middle in training, drawn anew for every sample."""
+AROUND = 3
+"""Frames before and behind a run whose sound comes along: discriminators hear more than they see."""
 REGION_SCALE = 4
 UNMOVED = np.eye(2, 3, dtype=np.float32)
 """The transform of points that lie in the crop already."""
@@ -136,11 +139,11 @@ class LipsSamples:
         Returns:
             With N = clips * S: frame ``[N, 3, 256, 256]`` (masked), real ``[N, 3, 128, 256]`` (its lower half),
             references ``[clips * R, 3, 256, 256]``, audio ``[N, F, 16]``, own ``[clips, R, 16]``,
-            mel ``[clips, 4 * S, 80]``, above ``[N, 3, 8, 256]`` (the rows over the lower half that a mouth picture
-            shows), stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves of the crop),
-            places ``[N, R, 50, 4]``: points of lips and jaw in the frame (x, y) and where they lie in each reference,
-            in halves of the crop from its middle; with ``words`` also phones ``[clips, P]`` said in the run, and counts
-            ``[clips]``; paired ``[1] bool``: the pictures belong to the speech.
+            mel ``[clips, 4 * (S + 2 * AROUND), 80]``, above ``[N, 3, 8, 256]`` (the rows over the lower half that a
+            mouth picture shows), stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves
+            of the crop), places ``[N, R, 50, 4]``: points of lips and jaw in the frame (x, y) and where they lie in
+            each reference, in halves of the crop from its middle; with ``words`` also phones ``[clips, P]`` said in
+            the run, and counts ``[clips]``; paired ``[1] bool``: the pictures belong to the speech.
         """
         rng = np.random.default_rng([self._seed, number])
         places = rng.choice(len(self._footage), self._clips, p=self._shares)
@@ -189,7 +192,7 @@ class LipsSamples:
             "frame": planes(np.stack([mask(image, HALF_PX - int(rng.integers(0, MARGIN_PX))) for image in targets])),
             "real": planes(np.stack(targets)[:, HALF_PX:]),
             "above": planes(np.stack(targets)[:, TOP_PX:HALF_PX]),
-            "mel": heard.mel[None, begin * MELS_PER_FRAME : (begin + len(frames)) * MELS_PER_FRAME],
+            "mel": _sound(heard, begin - AROUND, begin + len(frames) + AROUND)[None],
             "references": planes(np.stack(references)),
             "audio": pressed(audio) if resting else audio,
             "own": clip.geometry[chosen][None],
@@ -248,6 +251,16 @@ class LipsSamples:
         # A little smooth noise: the generator must not trust the tracker's last digit.
         noise = cv2.GaussianBlur(rng.normal(0, 0.15, clip.geometry.shape), (1, 5), 1.0)
         return (clip.geometry + noise.reshape(clip.geometry.shape)).astype(np.float32)
+
+
+def _sound(clip: Footage, first: int, last: int) -> Float:
+    """Log-mel ``[4 * (last - first), 80]`` of frames ``first..last - 1``; all is quiet beyond the clip's ends."""
+    low, high = max(first, 0), min(last, len(clip))
+    rows = np.full(((last - first) * MELS_PER_FRAME, MEL_BANDS), SILENT_MEL, np.float32)
+    rows[(low - first) * MELS_PER_FRAME : (high - first) * MELS_PER_FRAME] = clip.mel[
+        low * MELS_PER_FRAME : high * MELS_PER_FRAME
+    ]
+    return rows
 
 
 def _outlines(clip: Footage, frames: list[int], turns: Float) -> Float:

@@ -27,9 +27,9 @@ class WindowRules:
         hard: share of windows with the noise, music, echo, compression, blur and brightness of stage 3.
     """
 
-    rows: int = 24
+    rows: int = 20
     mouth_reach: int = 2
-    speech_reach: int = 2
+    speech_reach: int = 5
     grid: float = 0.3
     words: float = 0.3
     same: float = 0.5

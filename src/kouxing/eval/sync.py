@@ -25,7 +25,7 @@ from kouxing.eval import sync_plots
 from kouxing.eval.report import PARTS, plain, write_text
 from kouxing.eval.sync_calibration import Embedded, calibration_error, reliability
 from kouxing.eval.sync_clips import CLEAN, WAYS, Source, aucs, correlation_lag, embed, opening_similarities, source
-from kouxing.eval.sync_metrics import inner_windows, is_right, whole_clip
+from kouxing.eval.sync_metrics import cosines, inner_windows, is_right, voted, whole_clip
 from kouxing.eval.sync_second import hear, mixed, outlined
 from kouxing.face.offset import REACH, Calibration, find_offset, lag_evidence, similarities
 from kouxing.infer.discriminator import MOUTH, Discriminator
@@ -39,6 +39,9 @@ WINDOWS = 40
 LONG_S = 2.9
 """Clips of three seconds, some of which lack a few frames."""
 STAGES = {"one": "stage1_score", "two": "stage2_score", "three": "stage3_score", "onestage": "baseline_onestage_score"}
+JUDGED = "judged"
+"""What is measured throughout; beside the stages of one run it may be the mean of several."""
+SCORES = STAGES | {JUDGED: "judged_score"}
 SPOILED = "spoiled.json"
 
 
@@ -70,15 +73,17 @@ class SyncReport:
         for title, key in (
             ("whole clips within 1 frame", "within1"), ("1 s windows within 1 frame", "within1_1s"),
             ("own offset within 1 frame of 0", "own_zero"), ("AUC, 5 frames", "auc5"), ("AUC, 25 frames", "auc25"),
+            ("AUC, 25 frames, mean cosine", "auc25_cosine"),
             ("AUC, 5 frames, with second opinion", "auc5_seconded"),
             ("AUC, 25 frames, with second opinion", "auc25_seconded"),
+            ("AUC, 5 frames, votes among lags", "auc5_voted"), ("AUC, 25 frames, votes among lags", "auc25_voted"),
             ("landmarks: whole clips within 1 frame", "baseline_landmark_within1"),
             ("landmarks: 1 s windows within 1 frame", "baseline_landmark_within1_1s"),
         ):  # fmt: skip
             table.add_row(title, *(_cell(self.figures.get(f"{key}_{part}")) for part in PARTS))
         for stage, ways in self.corruptions.items():
             table.add_section()
-            table.add_row(f"[bold]{stage}[/bold]", f"score {_cell(self.figures.get(STAGES.get(stage, '')))}", "")
+            table.add_row(f"[bold]{stage}[/bold]", f"score {_cell(self.figures.get(SCORES.get(stage, '')))}", "")
             for way, score in ways.items():
                 table.add_row(f"  {way}", _cell(score), "")
         return table
@@ -113,11 +118,11 @@ def evaluate(
     judge = Discriminator(threads=1, folder=run if run is not None and (run / f"{MOUTH}.onnx").exists() else None)
     clips = [source(data, one) for one in load_footage(data, split)]
     speakers = {clip.footage.clip.id: clip.footage.clip.speaker for clip in clips}
-    judges = {"three": judge} | _stages(run)
+    judges = {JUDGED: judge} | _stages(run)
     vectors = _vectors(judges, clips, progress)
     own = _own(vectors)
     calibration = judge.calibration or Calibration()
-    figures, rows, chances = _offsets(vectors["three"][CLEAN], own, calibration)
+    figures, rows, chances = _offsets(vectors[JUDGED][CLEAN], own, calibration)
     figures |= _baseline(clips, own)
     figures |= {f"calibration_{name}": value for name, value in chances.items() if isinstance(value, float)}
     corruptions: dict[str, dict[str, float]] = {}
@@ -125,17 +130,21 @@ def evaluate(
     for stage, ways in vectors.items():
         told = {way: aucs(embedded, speakers, whole) for way, embedded in ways.items()}
         corruptions[stage] = {way: float(np.mean(list(each.values()))) for way, each in told.items()}
-        if stage == "three":
+        if stage == JUDGED:
             figures |= told[CLEAN]
+            clean = ways[CLEAN]
+            figures |= _named("voted", aucs(clean, speakers, whole, voted))
+            plainly = _named("cosine", aucs(clean, speakers, whole, cosines))
+            figures |= {name: value for name, value in plainly.items() if name.startswith("auc25")}
         if run is not None:
-            figures[STAGES[stage]] = float(np.mean(list(corruptions[stage].values())))
-    figures |= _seconded(clips, vectors["three"][CLEAN], speakers, whole)
+            figures[SCORES[stage]] = float(np.mean(list(corruptions[stage].values())))
+    figures |= _seconded(clips, vectors[JUDGED][CLEAN], speakers, whole)
     figures |= _cost(judge) | _filtered(run)
     place = out or OUT
     report = SyncReport(split, plain(figures), corruptions, rows)
     files = (
         sync_plots.reliability(chances["rows"], place / "sync-reliability.png"),
-        sync_plots.lags(_curves(vectors["three"][CLEAN], calibration), place / "sync-lags.png"),
+        sync_plots.lags(_curves(vectors[JUDGED][CLEAN], calibration), place / "sync-lags.png"),
         _write(report, place / "sync.json"),
     )
     return SyncReport(split, report.figures, corruptions, rows, files)
@@ -147,7 +156,7 @@ def _stages(run: Path | None) -> dict[str, Discriminator]:
         return {}
     if not run.is_dir():
         raise DataError(f"{run}: is no run folder of `kouxing train sync`")
-    there = [name for name in STAGES if name != "three" and (run / name / f"{MOUTH}.onnx").exists()]
+    there = [name for name in STAGES if (run / name / f"{MOUTH}.onnx").exists()]
     return {name: Discriminator(threads=1, folder=run / name) for name in there}
 
 
@@ -261,7 +270,12 @@ def _seconded(
         mixed(one, Shapes(outlined(clip.footage.geometry, clip.footage.found), hear(ear, clip.footage.mel)))
         for clip, one in zip(clips, embedded, strict=True)
     ]
-    return {name.replace("_", "_seconded_"): value for name, value in aucs(both, speakers, own).items()}
+    return _named("seconded", aucs(both, speakers, own, cosines))
+
+
+def _named(by: str, told: Mapping[str, float]) -> dict[str, float]:
+    """``auc5_grid`` -> ``auc5_BY_grid``."""
+    return {name.replace("_", f"_{by}_"): value for name, value in told.items()}
 
 
 def _inner_lag(seen: Float, heard: Float) -> int:

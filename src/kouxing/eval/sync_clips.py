@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from kouxing.audio.features import frame_mels, log_mel
 from kouxing.data.footage import Footage
 from kouxing.eval import sync_corrupt
 from kouxing.eval.sync_calibration import Embedded
-from kouxing.eval.sync_metrics import auc, averaged, planted
+from kouxing.eval.sync_metrics import alike, auc, planted
 from kouxing.face import geometry
 from kouxing.face.mouth_picture import mouth_pictures
-from kouxing.face.offset import similarities
+from kouxing.face.offset import REACH
 from kouxing.infer.discriminator import Discriminator
 from kouxing.media.reader import load_sound
 from kouxing.types import Bytes, Float
@@ -28,7 +28,8 @@ NEAREST = {5: 3, 25: 13}
 """Window in frames -> lag from which on no more than half of it is shared."""
 FALSES = 8
 """False pairs per true one."""
-REACH = 15
+Pairs = Callable[[Float, Float, int], Float]
+"""Mouths and speech ``[T, D]`` and moments of a window -> what windows and lags are worth (``sync_metrics.alike``)."""
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,12 @@ def embed(judge: Discriminator, clip: Source, pictures: Bytes, mel: Float) -> Em
     )
 
 
-def aucs(clips: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[str, int]) -> dict[str, float]:
+def aucs(
+    clips: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[str, int], pairs: Pairs = alike
+) -> dict[str, float]:
     """AUC of 5- and 25-frame pairs by part: ``{"auc5_grid": ...}``.
 
-    A longer window's similarity is the mean of its 5-frame ones. Of the false pairs half are of the same clip (no more
+    Of the false pairs half are of the same clip (no more
     than half of a window shared), a quarter of another clip of the speaker (of another speaker where there is none) and
     a quarter of other speakers.
 
@@ -84,6 +87,7 @@ def aucs(clips: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[st
         clips: vectors of all clips.
         speakers: who is seen, by id.
         own: each clip's own offset in whole frames, by id: what is true.
+        pairs: what pairs are told apart by.
     """
     rng = np.random.default_rng(0)
     in_step = {clip.id: planted(clip.mouth, clip.speech, -own.get(clip.id, 0)) for clip in clips}
@@ -95,7 +99,7 @@ def aucs(clips: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[st
             for clip in chosen:
                 mouth, speech = in_step[clip.id]
                 rows = frames - 2 * clip.reach
-                sims = averaged(similarities(mouth, speech, REACH), rows)
+                sims = pairs(mouth, speech, rows)
                 good = sims[:, REACH][np.isfinite(sims[:, REACH])]
                 far = np.abs(np.arange(-REACH, REACH + 1)) >= nearest
                 near = sims[:, far][np.isfinite(sims[:, far])]
@@ -105,9 +109,9 @@ def aucs(clips: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[st
                 for same in (True, False):
                     others = [o for o in chosen if o.id != clip.id and (speakers[o.id] == speakers[clip.id]) == same]
                     others = others or [o for o in chosen if speakers[o.id] != speakers[clip.id]]
-                    pairs = [_crossed(mouth, in_step[o.id][1], rows) for o in _few(others, 3, rng)]
-                    if pairs:
-                        false.append(_drawn(np.concatenate(pairs), wanted // 4, rng))
+                    crossed = [_crossed(mouth, in_step[o.id][1], rows, pairs) for o in _few(others, 3, rng)]
+                    if crossed:
+                        false.append(_drawn(np.concatenate(crossed), wanted // 4, rng))
             found[f"auc{frames}_{part}"] = auc(np.concatenate(true), np.concatenate(false))
     return found
 
@@ -120,10 +124,10 @@ def _drawn(values: Float, count: int, rng: np.random.Generator) -> Float:
     return values if len(values) <= count else rng.choice(values, count, replace=False)
 
 
-def _crossed(mouth: Float, speech: Float, rows: int) -> Float:
+def _crossed(mouth: Float, speech: Float, rows: int, pairs: Pairs) -> Float:
     """Similarities of a clip's mouths with another's speech at several lags."""
     frames = min(len(mouth), len(speech))
-    sims = averaged(similarities(mouth[:frames], speech[:frames], REACH)[:, ::5], rows)
+    sims = pairs(mouth[:frames], speech[:frames], rows)[:, ::5]
     return sims[np.isfinite(sims)]
 
 

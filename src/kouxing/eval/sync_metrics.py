@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import rankdata
 
-from kouxing.face.offset import REACH, Calibration, Offset, find_offset, similarities
+from kouxing.face.offset import REACH, Calibration, Offset, find_offset, similarities, votes
 from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ
 
@@ -52,6 +52,50 @@ def averaged(sims: Float, rows: int) -> Float:
     if len(sims) < rows:
         return np.zeros((0, sims.shape[1]), np.float32)
     return np.lib.stride_tricks.sliding_window_view(sims, rows, axis=0).mean(-1)
+
+
+def cosines(mouth: Float, speech: Float, rows: int) -> Float:
+    """Mean cosine of windows of ``rows`` moments at each lag: ``[T - rows + 1, 2 * REACH + 1]``, NaN where one ends.
+
+    Args:
+        mouth, speech: ``[T, D]``.
+        rows: moments of a window.
+    """
+    return averaged(similarities(mouth, speech), rows)
+
+
+def alike(mouth: Float, speech: Float, rows: int) -> Float:
+    """``cosines``, and for windows of several moments the cosine of how mouth and speech move in them beside it.
+
+    How somebody looks and sounds stays the same in a window: without its mean each side tells what changes, which
+    is what sync is about, and strangers' faces count less. Nothing outside of the window is known.
+    """
+    told = cosines(mouth, speech, rows)
+    return told if rows < 2 or not len(told) else told + _moving(mouth, speech, rows)
+
+
+def voted(mouth: Float, speech: Float, rows: int) -> Float:
+    """As ``cosines``, of what pairs weigh in an offset: their log-odds against the others within reach."""
+    sims = similarities(mouth, speech)
+    return averaged(np.where(np.isfinite(sims), votes(sims, Calibration().steepness), np.nan), rows)
+
+
+def _moving(mouth: Float, speech: Float, rows: int) -> Float:
+    seen, heard = (_moved(side, rows) for side in (mouth, speech))
+    count = len(seen)
+    told = np.full((count, 2 * REACH + 1), np.nan, np.float32)
+    for column, lag in enumerate(range(-REACH, REACH + 1)):
+        first, last = max(0, -lag), min(count, count - lag)
+        if first < last:
+            told[first:last, column] = (seen[first:last] * heard[first + lag : last + lag]).sum((1, 2))
+    return told
+
+
+def _moved(side: Float, rows: int) -> Float:
+    """``[T, D]`` -> ``[T - rows + 1, D, rows]``: windows without their means, of length 1."""
+    windows = np.lib.stride_tricks.sliding_window_view(side, rows, axis=0)
+    windows = windows - windows.mean(-1, keepdims=True)
+    return np.asarray(windows / np.maximum(np.sqrt((windows**2).sum((1, 2), keepdims=True)), 1e-6), np.float32)
 
 
 def planted(mouth: Float, speech: Float, late: int) -> tuple[Float, Float]:

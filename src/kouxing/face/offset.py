@@ -132,9 +132,6 @@ def find_offset(sims: Float, spoken: Bool | None = None, calibration: Calibratio
 def lag_evidence(sims: Float, steepness: float) -> Float:
     """Log-odds of every lag, summed over time.
 
-    Each mouth votes by the softmax of its similarities over lags, each moment of speech likewise: one that resembles
-    everything, or nothing, has nothing to say. Plain means of distances lack that.
-
     Args:
         sims: ``[T, 2 * reach + 1]``.
         steepness: logits per unit of cosine.
@@ -142,14 +139,29 @@ def lag_evidence(sims: Float, steepness: float) -> Float:
     Returns:
         ``[2 * reach + 1] float32``, the largest 0.
     """
-    by_mouth = _votes(sims, steepness)
-    by_speech = _slanted(_votes(_slanted(sims, -1), steepness), 1)
-    votes = (by_mouth + by_speech) / 2
+    told = votes(sims, steepness)
     counts = np.isfinite(sims).sum(0)
     # Lags that lie outside for part of the clip have fewer votes: what they lack counts as those of a middling lag.
-    middling = np.median(votes.sum(0) / np.maximum(counts, 1))
-    total = votes.sum(0) + (counts.max(initial=0) - counts) * middling
+    middling = np.median(told.sum(0) / np.maximum(counts, 1))
+    total = told.sum(0) + (counts.max(initial=0) - counts) * middling
     return np.asarray(total - total.max(), np.float32)
+
+
+def votes(sims: Float, steepness: float) -> Float:
+    """Log-odds of every pair against those within reach of it.
+
+    Each mouth votes by the softmax of its similarities over lags, each moment of speech likewise: one that resembles
+    everything, or nothing, has nothing to say. Plain means of distances lack that.
+
+    Args:
+        sims, steepness: as for ``lag_evidence``.
+
+    Returns:
+        ``[T, 2 * reach + 1] float32``; 0 where there is nothing to compare.
+    """
+    by_mouth = _votes(sims, steepness)
+    by_speech = _slanted(_votes(_slanted(sims, -1), steepness), 1)
+    return (by_mouth + by_speech) / 2
 
 
 def _votes(sims: Float, steepness: float) -> Float:

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from kouxing.models.sync import Discriminator, Judges, mouth_pictures
+from kouxing.units import MELS_PER_FRAME
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,20 @@ def expert_loss(judge: Discriminator | Judges, crops: Tensor, mel: Tensor) -> Te
     Args:
         judge: frozen and in ``eval`` mode; gradients flow through it to ``crops`` only.
         crops: ``[B, S, 3, 256, 256]``, 0..1: S frames in a row, S > 2 * mouth_reach.
-        mel: ``[B, 4 * (S - 2 * mouth_reach + 2 * speech_reach), 80]``: their speech; of the same length as the frames
-            where both reaches are alike.
+        mel: ``[B, M, 80]``: their speech, with as much before as behind it; the ``4 * (S - 2 * mouth_reach + 2 *
+            speech_reach)`` in the middle are heard.
+
+    Raises:
+        ValueError: it is shorter.
     """
-    mouth, speech = judge(mouth_pictures(crops), mel)
+    size = judge.dimensions
+    wanted = MELS_PER_FRAME * (crops.shape[1] - 2 * size.mouth_reach + 2 * size.speech_reach)
+    beside = mel.shape[1] - wanted
+    if beside < 0 or beside % 2:
+        raise ValueError(
+            f"{crops.shape[1]} frames are judged by {wanted} rows of sound around their middle, got {mel.shape[1]}"
+        )
+    mouth, speech = judge(mouth_pictures(crops), mel[:, beside // 2 : beside // 2 + wanted])
     return sync_loss(mouth, speech, torch.ones(mouth.shape[:2], device=mouth.device))
 
 

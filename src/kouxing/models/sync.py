@@ -28,7 +28,7 @@ class SyncDimensions:
         bands: mel bands, or numbers of a row of another encoder's states.
         rate: such rows per video frame.
         mouth_reach: video frames that a mouth window sees before and behind its middle one.
-        speech_reach: the same of a speech window.
+        speech_reach: the same of a speech window; what is said around five pictures tells which sound they show.
         channels: feature maps of the mouth encoder at 1/2, 1/4, 1/8 and 1/16.
         heard: channels of the speech encoder.
         hidden: units before the last layer of both.
@@ -41,7 +41,7 @@ class SyncDimensions:
     bands: int = MEL_BANDS
     rate: int = MELS_PER_FRAME
     mouth_reach: int = 2
-    speech_reach: int = 2
+    speech_reach: int = 5
     channels: tuple[int, int, int, int] = (24, 48, 96, 128)
     heard: int = 160
     hidden: int = 256

@@ -46,11 +46,12 @@ def export_sync(
     def mel(frames: int) -> Tensor:
         return torch.randn(1, frames * MELS_PER_FRAME, size.bands)
 
+    few = 2 * max(size.mouth_reach, size.speech_reach) + 5
     axes = {"vectors": {1: "rows"}}
     seen_axes, heard_axes = {"pictures": {1: "frames"}, **axes}, {"mel": {1: "mels"}, **axes}
     graphs = {
-        "sync_mouth": quarter(_export(mouth, (pictures(9),), ["pictures"], ["vectors"], dynamic_axes=seen_axes)),
-        "sync_speech": quarter(_export(speech, (mel(9),), ["mel"], ["vectors"], dynamic_axes=heard_axes)),
+        "sync_mouth": quarter(_export(mouth, (pictures(few),), ["pictures"], ["vectors"], dynamic_axes=seen_axes)),
+        "sync_speech": quarter(_export(speech, (mel(few),), ["mel"], ["vectors"], dynamic_axes=heard_axes)),
     }
     longer, sound = pictures(40), mel(40)
     with torch.no_grad():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from kouxing.data.mouths import Mouths, load_mouths
 from kouxing.data.sync_filter import read_verdicts
@@ -92,6 +93,7 @@ def main(
     out: Path,
     *,
     speech: Path | None = None,
+    phones: Path | None = None,
     whisper: Path | None = None,
     resnext: Path | None = None,
     recipe: Mapping[str, Stage] | None = None,
@@ -111,6 +113,8 @@ def main(
         data: data folder.
         out: run folder.
         speech: see ``fresh``.
+        phones: the same for the discriminators of the filter: from a speech encoder that learned phones alone. One that
+            learned to hear mouths knows what belongs to the sound of every clip, seen or not.
         whisper: folder of a Whisper model: trains ``syncx`` instead, on its frozen encoder's states. ``syncx`` stays in
             PyTorch: no ONNX is written.
         resnext: safetensors of torchvision's ``resnext50_32x4d`` that its mouth encoder starts from.
@@ -137,13 +141,13 @@ def main(
         mouths, held_out = with_states(data, mouths, ear), with_states(data, held_out, ear)
         states = ear.states
 
-    def beginner(seed: int) -> Pupil:
-        return fresh_x(states, seed, resnext) if states else fresh(seed, speech)
+    def beginner(seed: int, heard: Path | None = phones) -> Pupil:
+        return fresh_x(states, seed, resnext) if states else fresh(seed, heard)
 
     def crew() -> Crew:
         return train_crew(recipe["one"], beginner, mouths, held_out, out / "filter", device=device, report=report)
 
-    pupil = beginner(seed)
+    pupil = beginner(seed, speech)
     pupil = run_stage("one", recipe["one"], pupil, mouths, held_out, out / "one", {}, device=device, report=report)
     export_stage(pupil, data, out / "one")
     kept, late = filtered(crew, mouths, held_out, out, report)
@@ -158,7 +162,7 @@ def main(
         honest = read_verdicts(out / SET_TWO)
         find_spoiled(recipe["one"], beginner, mouths, held_out, out, honest, device=device, report=report)
     if baseline:
-        stage, pupil = one_stage(recipe), beginner(seed)
+        stage, pupil = one_stage(recipe), beginner(seed, speech)
         folder = out / "onestage"
         pupil = run_stage("onestage", stage, pupil, mouths, held_out, folder, {}, device=device, report=report)
         export_stage(pupil, data, out / "onestage")
@@ -240,15 +244,22 @@ def load(run: Path, stage: str | None = None) -> Discriminator | Judges:
     if "mouth.body.conv1.weight" in given:
         model: Discriminator | Judges = syncx.build(len(given["speech.norm.weight"]), RATE)
     elif "mouth.last.weight" in given:
-        model = Discriminator(SyncDimensions())
+        model = Discriminator(_size(given))
     else:
         members = 1 + max(int(name.split(".")[1]) for name in given if name.startswith("members."))
-        model = Judges([Discriminator(SyncDimensions()) for _ in range(members)])
+        size = _size({n.removeprefix("members.0."): value for n, value in given.items() if n.startswith("members.0.")})
+        model = Judges([Discriminator(size) for _ in range(members)])
         given = {name: value for name, value in given.items() if name.startswith("members.")}
         model.load_state_dict(given, strict=False)
         return model.eval()
     model.load_state_dict(given)
     return model.eval()
+
+
+def _size(given: Mapping[str, Tensor]) -> SyncDimensions:
+    """Sizes of a discriminator by its weights: runs of older programs heard less around."""
+    middle = {name.split(".")[2] for name in given if name.startswith("speech.middle.")}
+    return SyncDimensions(speech_reach=1 + len(middle))
 
 
 def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str], None] = print) -> Judges:

@@ -23,7 +23,7 @@ from kouxing.types import Bytes, Float
 
 WEIGHTS = {"pairs": 1.0, "lag": 0.5, "mouth_geometry": 0.5, "speech_geometry": 0.5}
 LAG_REACH = 12
-"""Lags of ``lag_loss``, in a window of 24 rows."""
+"""Lags of ``lag_loss``, in a window of 20 rows."""
 HISTORY = "history.jsonl"
 AVERAGED = 5.0
 """Similarities averaged over a window differ less than single ones: their logits are so much steeper."""

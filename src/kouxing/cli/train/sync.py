@@ -18,7 +18,7 @@ def sync(
     speech: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Run folder of `kouxing train speech`, whose convolutions the ear starts from."
+            metavar="DIR", help="Run folder of `kouxing train speech` to start from: the filter from its phones."
         ),
     ] = None,
     whisper: Annotated[
@@ -71,8 +71,10 @@ def sync(
         raise OptionError(f"--resnext {resnext}: no such file")
     if set_two is not None and not set_two.is_file():
         raise OptionError(f"--set2 {set_two}: no such file")
+    phones = None if speech is None else speech / "phones" / "best.safetensors"
     recipe.main(
-        data, folder, speech=None if speech is None else speech / "best.safetensors", whisper=whisper,
+        data, folder, speech=None if speech is None else speech / "best.safetensors",
+        phones=phones if phones is not None and phones.exists() else None, whisper=whisper,
         resnext=resnext, recipe=stages, baseline=baseline, spoiled=spoiled, set_two=set_two, device=device,
     )  # fmt: skip
     typer.echo(str(folder))
