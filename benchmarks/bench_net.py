@@ -24,6 +24,7 @@ import onnx
 import onnxruntime
 import torch
 
+from kouxing.errors import KouxingError
 from kouxing.models.rivals import MEL_SHAPE, WAV2LIP_PX, Wav2Lip
 
 OURS = "lips_fast_frame"
@@ -132,10 +133,9 @@ def ours_path(given: Path | None) -> Path:
     """The network file to measure: the one given, else that of ``KOUXING_WEIGHTS``, else the shipped one."""
     if given is not None:
         return given
-    from kouxing import config, weights
+    from kouxing import weights
 
-    places = [folder / f"{OURS}.onnx" for folder in (*config.load().weights, weights.SHIPPED)]
-    return next((path for path in places if path.exists()), places[-1])
+    return weights.home(OURS) / f"{OURS}.onnx"
 
 
 def main() -> int:
@@ -146,7 +146,11 @@ def main() -> int:
     parser.add_argument("--ours", type=Path, help=f"ONNX file; default: the shipped {OURS}")
     parser.add_argument("--no-write", action="store_true", help="do not touch docs/figures/dub.json")
     options = parser.parse_args()
-    ours = ours_path(options.ours)
+    try:
+        ours = ours_path(options.ours)
+    except KouxingError as error:
+        print(error, file=sys.stderr)
+        return 2
     if not ours.exists():
         print(f"{ours}: no such network file; train and export it first, or name one with --ours", file=sys.stderr)
         return 2

@@ -8,6 +8,7 @@ from types import ModuleType
 
 import pytest
 
+from kouxing.errors import WeightError
 from kouxing.weights import SHIPPED
 from scripts import script
 
@@ -45,6 +46,9 @@ def test_own_weights_are_raced_where_they_are(
     bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KOUXING_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightError, match="holds no weights"):
+        bench.ours_path(None)
+    (tmp_path / "sync_mouth.onnx").touch()
     assert bench.ours_path(None) == SHIPPED / f"{bench.OURS}.onnx"
     own = tmp_path / f"{bench.OURS}.onnx"
     own.touch()

@@ -12,7 +12,7 @@ import typer
 from kouxing import weights
 from kouxing.cli.app import app
 from kouxing.text import mbrola
-from kouxing.train.card import OPEN, about, further_sources
+from kouxing.train.card import OPEN, about, further_sources, inherited
 
 HEAD = "id,split,speaker,language,seconds,licence,corpus\n"
 
@@ -40,6 +40,33 @@ def test_the_licence_names_what_limits_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert licence(tmp_path, "own,mine", coefficients=False) == OPEN
     settings.write_text(json.dumps({"landmarker": "0123"}), "utf-8")
     assert licence(tmp_path, "own,mine") == OPEN
+
+
+def test_speech_and_capture_beside_the_footage_limit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mbrola, "voices", dict)
+    (tmp_path / "phones").mkdir()
+    table = tmp_path / "phones" / "manifest.csv"
+    table.write_text(
+        "source,licence\ncmu: a.wav,public domain\nmfa: b.wav,MIT\nsppas: c.wav,GPL-3.0 (samples)\n", "utf-8"
+    )
+    assert licence(tmp_path, "own,mine") == OPEN
+    table.write_text("source,licence\ncmu: a.wav,public domain\nted: b.wav,CC BY-NC 4.0\n", "utf-8")
+    told = licence(tmp_path, "own,mine")
+    assert "ted (CC BY-NC 4.0)" in told and "cmu" not in told
+
+
+def test_what_descends_keeps_its_parents_licences(tmp_path: Path) -> None:
+    run, stage = tmp_path / "speech", tmp_path / "speech" / "phones"
+    stage.mkdir(parents=True)
+    (run / "config.json").write_text("{}", "utf-8")
+    parent = {"licence": "CC-BY-NC-4.0", "data": [{"source": "LRC-AR", "licence": "research", "seconds": 3}]}
+    (run / "speech.json").write_text(json.dumps(parent), "utf-8")
+    for place in (run, run / "best.safetensors", stage / "best.safetensors"):
+        assert inherited(None, place) == parent["data"]
+    (tmp_path / "manifest.csv").write_text(HEAD + "one,train,s,en,3,own,mine\n", "utf-8")
+    told = about(tmp_path, "", {}, {}, inherited(run))
+    assert "LRC-AR (research)" in told["licence"] and len(told["data"]) == 2
+    assert about(tmp_path, "", {}, {}, inherited(None))["licence"] == OPEN
 
 
 @pytest.mark.parametrize("name", weights.names())

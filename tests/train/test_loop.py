@@ -53,7 +53,10 @@ def test_learns_and_keeps_the_best(tmp_path: Path) -> None:
     assert best_figures(tmp_path)["score"] > -0.3
 
 
-def test_only_our_lines_are_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_our_lines_are_shown(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     lightning = logging.getLogger("lightning_fabric")
     lightning.setLevel(logging.INFO)
     lightning.addHandler(caplog.handler)
@@ -69,6 +72,9 @@ def test_bfloat16_only_where_the_processor_has_it(
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: known)
     for device in ("cpu", "auto"):
         assert native("bf16-mixed", device) == used
+    with monkeypatch.context() as older:
+        older.delattr(torch.cpu, "_is_avx512_bf16_supported")
+        assert native("bf16-mixed", "cpu") == "32-true"
     assert native("32-true", "cpu") == "32-true" and native("bf16-mixed", "cuda") == "bf16-mixed"
     lines: list[str] = []
     train(task(), replace(SCHEDULE, steps=1, precision="bf16-mixed"), tmp_path, report=lines.append)

@@ -39,7 +39,7 @@ class SpeechEncoder:
     def hear(self, mel: Float) -> Float:
         """Features ``[T, D]`` of a sound whose log-mel ``[4T, 80]`` is known as a whole; all is quiet around it."""
         _, after = around(self.dimensions)
-        return self.stream().push_mel(np.concatenate([mel, _quiet(after)]))
+        return self.stream()._push_mel(np.concatenate([mel, _quiet(after)]))
 
 
 class SpeechStream:
@@ -57,7 +57,7 @@ class SpeechStream:
     def push(self, samples: Float) -> Float:
         """Take ``[N] float32`` samples at ``SAMPLE_HZ``; give the ``[n, D]`` features they complete."""
         self._heard += len(samples)
-        return self.push_mel(self._sound.push(samples))
+        return self._push_mel(self._sound.push(samples))
 
     def finish(self) -> Float:
         """The features still owed, ``[n, D]``: together with all before, one for every begun video frame."""
@@ -65,9 +65,9 @@ class SpeechStream:
         rest = self._sound.finish()
         held = len(self._mel) + len(rest) - self._before
         wanted = (frames - self._given) * MELS_PER_FRAME + self._after
-        return self.push_mel(np.concatenate([rest, _quiet(max(0, wanted - held))]))
+        return self._push_mel(np.concatenate([rest, _quiet(max(0, wanted - held))]))
 
-    def push_mel(self, mel: Float) -> Float:
+    def _push_mel(self, mel: Float) -> Float:
         """Take ``[m, 80]`` log-mel in place of sound; give the ``[n, D]`` features it completes."""
         self._mel = np.concatenate([self._mel, mel])
         context = self._before + self._after

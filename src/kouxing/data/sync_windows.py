@@ -89,6 +89,11 @@ class SyncWindows:
         self._shares = shares(self._mouths, rules.grid, rules.words)
         self._speakers = speakers(self._mouths)
 
+    @property
+    def clips(self) -> int:
+        """How many clips windows are drawn from."""
+        return len(self._mouths)
+
     def __call__(self, number: int) -> Batch:
         """Batch ``number``: pictures ``[B, T + 2r, 48, 64] uint8``, mel ``[B, 4 * (T + 2s), 80]``, geometry
         ``[B, T, 16]``, mask ``[B, T]`` and known ``[B, T]`` (where geometry is)."""

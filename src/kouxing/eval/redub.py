@@ -94,7 +94,7 @@ class Scene:
     def references(self) -> References:
         """What dubbing chooses."""
         matrices, present = self.cast.matrices, self.cast.present
-        sharp = np.zeros(len(self), np.float32)
+        sharp = np.zeros((len(self), 2), np.float32)
         for at in np.flatnonzero(present):
             sharp[at] = sharpness(self.frames[at].planes[0], matrices[at])
         chosen = choose(self.track, present, sharp)

@@ -104,21 +104,19 @@ def opening(track: FaceTrack) -> Float:
     return np.asarray(geometry.gap(track.lips) / np.maximum(face_width(track.anchors), 1e-6), np.float32)
 
 
-def sharpness(luma: NDArray[Any], matrix: Float) -> float:
-    """How much fine detail the lower face shows: standard deviation of the Laplacian.
+def sharpness(luma: NDArray[Any], matrix: Float) -> Float:
+    """How much fine detail the lower and the upper face show: standard deviation of the Laplacian.
 
     Args:
         luma: ``[H, W]`` uint8 or uint16.
         matrix: ``[2, 3]``: frame pixels -> crop pixels.
 
     Returns:
-        0 for a flat picture; only comparable within one clip.
+        ``[2] float32``, lower half first; 0 for a flat picture; only comparable within one clip.
     """
-    shifted = matrix.copy()
-    shifted[1, 2] -= HALF_PX
-    size = (CROP_PX, CROP_PX - HALF_PX)
-    lower = cv2.warpAffine(luma, shifted, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return float(cv2.Laplacian(lower, cv2.CV_32F).std())
+    crop = cv2.warpAffine(luma, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    detail = cv2.Laplacian(crop, cv2.CV_32F)
+    return np.array([detail[HALF_PX:].std(), detail[:HALF_PX].std()], np.float32)
 
 
 def choose(track: FaceTrack, usable: Bool, sharp: Float) -> list[int]:
@@ -127,7 +125,7 @@ def choose(track: FaceTrack, usable: Bool, sharp: Float) -> list[int]:
     Args:
         track: the followed face, ``[T]`` frames.
         usable: ``[T]``: frames with face and crop.
-        sharp: ``[T]`` from ``sharpness``.
+        sharp: ``[T, 2]`` from ``sharpness``.
 
     Returns:
         ``REFERENCES`` frame indices from closed to wide; one may come twice in a very short clip.
@@ -139,7 +137,8 @@ def choose(track: FaceTrack, usable: Bool, sharp: Float) -> list[int]:
     if len(frames) == 0:
         raise ValueError("no usable frame to choose references from")
     frames = frames[~_written_over(sharp[frames], np.cumsum(track.cut, dtype=np.int64)[frames])]
-    frames = frames[sharp[frames] >= SHARP_SHARE * np.percentile(sharp[frames], 90)]
+    lower = sharp[:, 0]
+    frames = frames[lower[frames] >= SHARP_SHARE * np.percentile(lower[frames], 90)]
     aperture, pose = opening(track)[frames], head_pose(track.anchors)[frames]
     rank = np.argsort(np.argsort(aperture, kind="stable"), kind="stable") / max(len(frames) - 1, 1)
     wanted = -np.abs(rank[:, None] - np.array(OPENINGS)).min(1)
@@ -153,18 +152,27 @@ def choose(track: FaceTrack, usable: Bool, sharp: Float) -> list[int]:
 
 
 def _written_over(sharp: Float, shot: NDArray[np.integer[Any]]) -> Bool:
-    """Which of the frames ``[N]`` show captions on the lower face, where others of the clip show none."""
-    order = np.sort(sharp)
-    first = max(int(PLAIN_SHARE * len(order)), 1)
-    # Flat pictures are no plain faces.
-    leaps = np.flatnonzero((order[first - 1 : -1] > 0) & (order[first:] > WRITING * order[first - 1 : -1]))
-    if len(leaps) == 0:
-        return np.zeros(len(sharp), bool)
-    written = sharp > order[first - 1 + leaps[0]]
+    """Which of the frames ``[N]`` show captions on the lower face, where others of the clip show none.
+
+    Letters sharpen the lower face alone: what sharpens the eyes as well is the camera's focus or the stream's bitrate.
+    """
+    lower, upper = sharp.T
+    written = _leapt(lower) & _leapt(lower / np.maximum(upper, 1e-3))
     changes = written[1:] != written[:-1]
     stays = len(written) >= WRITING_FRAMES * (1 + int(changes.sum()))
     # One shot may be sharper than the next; writing comes and goes within a shot.
     return written & bool(stays and (changes & (shot[1:] == shot[:-1])).any())
+
+
+def _leapt(values: Float) -> Bool:
+    """Which of ``[N]`` lie above the lowest leap."""
+    order = np.sort(values)
+    first = max(int(PLAIN_SHARE * len(order)), 1)
+    # Flat pictures are no plain faces.
+    leaps = np.flatnonzero((order[first - 1 : -1] > 0) & (order[first:] > WRITING * order[first - 1 : -1]))
+    if len(leaps) == 0:
+        return np.zeros(len(values), bool)
+    return np.asarray(values > order[first - 1 + leaps[0]])
 
 
 def mouth_geometry(track: FaceTrack, matrices: Float, chosen: list[int]) -> Float:

@@ -86,7 +86,7 @@ class Scan:
 
     Attributes:
         track: the followed face in frame pixels, ``[N]`` frames.
-        sharp: ``[N] float32`` from ``references.sharpness``; 0 without a face.
+        sharp: ``[N, 2] float32`` from ``references.sharpness``; 0 without a face.
         pts: ``[N] int64`` in units of ``time_base``.
         time_base: seconds per unit.
         size_px: width, height.
@@ -202,7 +202,7 @@ def _tracked(
     """Rows of some frames; empty where there is no frame."""
     seen: list[Seen] = []
     pts: list[int] = []
-    sharp: list[float] = []
+    sharp: list[Float] = []
     for frame in frames:
         seen.append(tracker.push(frame))
         pts.append(frame.pts)
@@ -217,13 +217,13 @@ def _tracked(
         "found": np.array([row.found for row in seen], bool),
         "cut": np.array([row.cut for row in seen], bool),
         "pts": np.array(pts, np.int64),
-        "sharp": np.array(sharp, np.float32),
+        "sharp": np.stack(sharp),
     }
 
 
-def _sharp(frame: VideoFrame, seen: Seen) -> float:
+def _sharp(frame: VideoFrame, seen: Seen) -> Float:
     if not seen.found:
-        return 0.0
+        return np.zeros(2, np.float32)
     one = np.ones(1, bool)
     return sharpness(frame.planes[0], crop_matrices(seen.anchors[None], one, one, 1.0)[0])
 

@@ -1,8 +1,9 @@
 """A second opinion on sync: do the lips that are tracked move as the speech encoder hears them?
 
-It shares neither networks nor pictures with the discriminator, so where both mean the same offset they are seldom wrong
-together. What is compared are the mouth's opening and width and how they change, each by its own mean and spread over
-the rows at hand: how far somebody opens the mouth does not count.
+It looks at lips as they are tracked, not at pictures of them, and hears with another network (of the same origin as
+the discriminator's ear), so where both mean the same offset they are seldom wrong together. What is compared are the
+mouth's opening and width and how they change, each by its own mean and spread over the rows at hand: how far somebody
+opens the mouth does not count.
 """
 
 from __future__ import annotations

@@ -275,7 +275,7 @@ def _look(
     size = _fitted(info.width, info.height, side_px)
     tracker = make()
     seen: list[Seen] = []
-    sharp: list[float] = []
+    sharp: list[Float] = []
     try:
         with (folder / FILMED).open("wb") as out:
             for frame in _at_25(read_video(path)):
@@ -290,7 +290,7 @@ def _look(
         tracker.close()
     if not seen:
         raise NoVideoError(f"{path}: has no picture that can be decoded; export it again")
-    return _track(seen), np.array(sharp, np.float32), size
+    return _track(seen), np.stack(sharp), size
 
 
 def _track(seen: list[Seen]) -> FaceTrack:
@@ -303,9 +303,9 @@ def _track(seen: list[Seen]) -> FaceTrack:
     )
 
 
-def _sharp(frame: VideoFrame, seen: Seen) -> float:
+def _sharp(frame: VideoFrame, seen: Seen) -> Float:
     if not seen.found:
-        return 0.0
+        return np.zeros(2, np.float32)
     one = np.ones(1, bool)
     return references.sharpness(frame.planes[0], crop_matrices(seen.anchors[None], one, one, float(FRAME_HZ))[0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,8 +19,11 @@ from kouxing.text import mbrola
 
 OPEN = "Apache-2.0"
 LIMITED = "CC-BY-NC-4.0 (non-commercial: not open, by what is known, is {})"
-FREE = ("open", "own")
-"""Licences of footage that limit nothing; what is unknown, or of other names, may."""
+FREE = (
+    "open", "own", "mit", "apache", "bsd", "gpl", "public domain", "free", "cc0", "cc by 4", "cc-by-4", "cc by-sa",
+    "cc-by-sa",
+)  # fmt: skip
+"""How licences begin that allow commercial use; what is unknown, or of other names, may not."""
 RESEARCH = "research"
 
 Source = dict[str, Any]
@@ -36,7 +40,7 @@ def about(
         recipe: the command that makes the weights anew.
         units: name of an input or output -> its shape, rate and unit.
         figures: held-out figures, by name; what could not be measured (NaN) is left out.
-        beside: what else it was trained on (``further_sources``).
+        beside: what else it was trained on (``further_sources``), and what its parents were (``inherited``).
     """
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for clip in read_manifest(data, "train"):
@@ -45,16 +49,40 @@ def about(
         {"source": corpus, "licence": licence, "seconds": round(length)}
         for (corpus, licence), length in sorted(seconds.items())
     ]
-    limiting = {f"{corpus} ({licence})" for corpus, licence in seconds if licence not in FREE}
-    limiting |= {f"{one['source']} ({one['licence']})" for one in beside if one["licence"] in (RESEARCH, "unknown", "")}
+    named = {(source["source"], source["licence"]) for source in sources}
+    sources += [one for one in beside if (one["source"], one["licence"]) not in named]
+    limiting = {f"{one['source']} ({one['licence'] or 'unknown'})" for one in sources if not _free(one["licence"])}
     return {
         "units": dict(units),
         "recipe": recipe,
         "commit": commit(),
-        "data": [*sources, *beside],
+        "data": sources,
         "licence": LIMITED.format("; ".join(sorted(limiting))) if limiting else OPEN,
         "figures": {name: round(value, 4) for name, value in figures.items() if math.isfinite(value)},
     }
+
+
+def _free(licence: str) -> bool:
+    return licence.lower().startswith(FREE)
+
+
+def inherited(*places: Path | None) -> list[Source]:
+    """What the networks were trained on that a training starts from, hears with or is judged by.
+
+    Args:
+        places: run folders, or files in them; None: there is none. A folder without cards, of a stage say, is one of
+            its run.
+    """
+    found: dict[tuple[str, str], Source] = {}
+    for place in places:
+        if place is None:
+            continue
+        folder = place if place.is_dir() else place.parent
+        for path in sorted(folder.glob("*.json")) or sorted(folder.parent.glob("*.json")):
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if isinstance(told, dict) and isinstance(told.get("data"), list) and "licence" in told:
+                found |= {(one["source"], one["licence"]): one for one in told["data"]}
+    return [found[key] for key in sorted(found)]
 
 
 def further_sources(data: Path, coefficients: bool = True) -> list[Source]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -23,7 +23,7 @@ from kouxing.models.expression import (
     heard_distance,
 )
 from kouxing.models.speech import Ears, SpeechEncoder
-from kouxing.train.card import about, further_sources
+from kouxing.train.card import Source, about, further_sources, inherited
 from kouxing.train.export_animate import export_expression
 from kouxing.train.loop import Batch, Figures, Schedule, counting, train
 from kouxing.train.mouth import held_out_figures, mouth_terms, spread, told_figures
@@ -155,7 +155,7 @@ def main(
         "speech": str(speech),
     }  # fmt: skip
     model = cast(Expression, train(task, schedule, out, device, config, report))
-    save(model, encoder, data, out)
+    save(model, encoder, data, out, inherited(speech))
     return model
 
 
@@ -183,8 +183,8 @@ def _in_order(pieces: list[Heard]) -> list[Heard]:
     return sorted(pieces, key=lambda piece: -len(piece.rows))
 
 
-def save(model: Expression, encoder: SpeechEncoder | Ears, data: Path, out: Path) -> None:
-    """Export the model of run folder ``out`` into it, with its card."""
+def save(model: Expression, encoder: SpeechEncoder | Ears, data: Path, out: Path, parents: Sequence[Source]) -> None:
+    """Export the model of run folder ``out`` into it, with its card; ``parents``: ``card.inherited``."""
     units = {
         "mel": "[1, 4T + 2 * 4 * reach, 80] log power, 100 Hz",
         "emotion": "[1, T, 7] shares of arkit.EMOTIONS",
@@ -192,7 +192,7 @@ def save(model: Expression, encoder: SpeechEncoder | Ears, data: Path, out: Path
         "coefficients": f"[1, T, {len(COEFFICIENTS)}] ARKit's, 0..1, 25 Hz, row i at i / 25 s",
     }
     recipe = "kouxing train expression --data DATA --speech RUN --out runs/expression"
-    told = about(data, recipe, units, told_figures(out), further_sources(data))
+    told = about(data, recipe, units, told_figures(out), [*further_sources(data), *parents])
     told["emotions"] = {
         "neutral": "real speech with each take's resting face taken off",
         **{

@@ -17,7 +17,7 @@ from kouxing.losses import image
 from kouxing.models.lips import PRESETS as SIZES
 from kouxing.models.lips import Lips
 from kouxing.train import shape
-from kouxing.train.card import about
+from kouxing.train.card import Source, about, inherited
 from kouxing.train.export import export_lips
 from kouxing.train.lips_task import (
     CRITICS,
@@ -144,17 +144,26 @@ def main(
     told += [f"--weight {name}={value:g}" for name, value in table.items() if value != WEIGHTS[name]]
     told += [f"--gan-from {gan_from:g}"] if table["gan"] else []
     told += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS[preset].steps else []
-    save(best, preset, data, out, told)
+    save(best, preset, data, out, told, inherited(speech, start, judge, lipreader))
     return best
 
 
 def _named(path: Path) -> str:
     """A run's folder, or a file in one, as recipes name it: not where it lies on this machine."""
-    return "runs/" + "/".join(path.parts[-2:] if path.suffix else path.parts[-1:])
+    parts = path.resolve().parts
+    return "runs/" + "/".join(parts[-2:] if path.suffix == ".safetensors" else parts[-1:])
 
 
-def save(model: Lips, preset: str, data: Path, out: Path, options: Sequence[str] = ()) -> None:
-    """Export the model of run folder ``out`` into it, with its cards; ``options`` are the recipe's further ones."""
+def save(
+    model: Lips, preset: str, data: Path, out: Path, options: Sequence[str] = (), parents: Sequence[Source] = ()
+) -> None:
+    """Export the model of run folder ``out`` into it, with its cards.
+
+    Args:
+        model, preset, data, out: what was trained, on what, where.
+        options: further ones of the recipe.
+        parents: ``card.inherited``.
+    """
     units = {
         "crop": "[1, 128, 256, 3] uint8 RGB, upper half of the upright face crop",
         "audio": "[1, 11, 16] mouth geometry around the frame, 25 Hz, times the mouth-opening coefficient",
@@ -165,7 +174,7 @@ def save(model: Lips, preset: str, data: Path, out: Path, options: Sequence[str]
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
     words = ["kouxing train lips --preset", preset, "--data DATA --speech runs/speech", *options, "--out", _named(out)]
     recipe = " ".join(words)
-    export_lips(model, preset, about(data, recipe, units, figures), out)
+    export_lips(model, preset, about(data, recipe, units, figures, parents), out)
 
 
 def _take_over(model: Lips, path: Path) -> int:

@@ -97,9 +97,11 @@ def rate_at(schedule: Schedule, step: int) -> float:
 
 def native(precision: str, device: str) -> str:
     """``precision``, or float32 in place of bfloat16 on processors that would compute it ten times as slowly."""
-    here = device == "cpu" or (device == "auto" and not torch.cuda.is_available() and not torch.mps.is_available())
-    slow = here and precision.startswith("bf16") and not torch.cpu._is_avx512_bf16_supported()
-    return "32-true" if slow else precision
+    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
+    here = device == "cpu" or (device == "auto" and not accelerated)
+    # Private, and not in every torch that this program runs with.
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    return "32-true" if here and precision.startswith("bf16") and not known() else precision
 
 
 def train(

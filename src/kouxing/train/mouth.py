@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -29,7 +29,7 @@ from kouxing.models.mouth import Mouth, MouthDimensions, shut_lips, to_coefficie
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones as phone_speech
-from kouxing.train.card import about, further_sources
+from kouxing.train.card import Source, about, further_sources, inherited
 from kouxing.train.export_animate import export_mouth
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train
 from kouxing.train.speech import load as load_speech
@@ -281,7 +281,7 @@ def main(
     recipe = ["kouxing train mouth --data DATA"]
     recipe += [f"--expression runs/{expression.name} --speech runs/{speech.name}"] if expression else []
     recipe += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS["mouth"].steps else []
-    save(model, data, out, " ".join([*recipe, f"--out runs/{out.name}"]))
+    save(model, data, out, " ".join([*recipe, f"--out runs/{out.name}"]), inherited(expression, speech))
     return model
 
 
@@ -304,14 +304,15 @@ def spread(takes: list[Take]) -> Float:
     return np.concatenate([take.values[take.found] for take in takes]).std(0).astype(np.float32)
 
 
-def save(model: Mouth, data: Path, out: Path, recipe: str) -> None:
-    """Export the model of run folder ``out`` into it, with its card; ``recipe`` is the command that makes it anew."""
+def save(model: Mouth, data: Path, out: Path, recipe: str, parents: Sequence[Source]) -> None:
+    """Export the model of run folder ``out`` into it, with its card; ``recipe`` is the command that makes
+    it anew, ``parents`` what ``card.inherited`` tells."""
     units = {
         "mel": "[1, window_mels, 80] log power, 100 Hz: the window that ends `reach` mel frames into the newest step",
         "coefficients": "[1, 52] ARKit's, 0..1, 25 Hz, row i at i / 25 s; lips touch where face.closure's d is 0",
         "attention": "[1, past + 1 + ahead] weights, column `past` is the row's own step",
     }
-    told = about(data, recipe, units, told_figures(out), further_sources(data))
+    told = about(data, recipe, units, told_figures(out), [*further_sources(data), *parents])
     export_mouth(model, GATE, told, out)
 
 

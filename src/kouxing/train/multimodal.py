@@ -32,7 +32,7 @@ from kouxing.losses.multimodal import contrastive
 from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions, MultimodalStep, Shared
 from kouxing.models.speech import Ears, Listener, SpeechEncoder
 from kouxing.train import phone_ear, phones
-from kouxing.train.card import about, further_sources
+from kouxing.train.card import Source, about, further_sources, inherited
 from kouxing.train.export_multimodal import export_multimodal
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
 from kouxing.train.mouth import load_expression, mouth_terms, spread, told_figures
@@ -206,12 +206,12 @@ def main(
     }  # fmt: skip
     best = cast(Multimodal, train(task, schedule, out, device, config, report))
     if joins == "modulation":
-        save(best, ear, data, out)
+        save(best, ear, data, out, inherited(speech, phone_stage, expression))
     return best
 
 
-def save(model: Multimodal, ear: Listener, data: Path, out: Path) -> None:
-    """Export the models of run folder ``out`` into it, with their cards."""
+def save(model: Multimodal, ear: Listener, data: Path, out: Path, parents: Sequence[Source]) -> None:
+    """Export the models of run folder ``out`` into it, with their cards; ``parents``: ``card.inherited``."""
     units = {
         "text": "[1, T, 19] of text.rows, 25 Hz",
         "heard": "[1, T, 16] mouth geometry of the speech encoder", "trunk": "[1, T, 320] of multimodal_ear",
@@ -223,7 +223,7 @@ def save(model: Multimodal, ear: Listener, data: Path, out: Path) -> None:
         "joint": "[1, T, 96] the mouth feature",
     }  # fmt: skip
     recipe = "kouxing train multimodal --data DATA --speech RUN --phones RUN0 --expression RUN2 --out runs/multimodal"
-    told = about(data, recipe, units, told_figures(out), further_sources(data))
+    told = about(data, recipe, units, told_figures(out), [*further_sources(data), *parents])
     export_multimodal(model, ear, told, out)
 
 

@@ -22,7 +22,7 @@ from kouxing.face.offset import Calibration
 from kouxing.models import syncx
 from kouxing.models.sync import Discriminator, Judges, Pupil, SyncDimensions
 from kouxing.train import sync_plots
-from kouxing.train.card import about
+from kouxing.train.card import Source, about, inherited
 from kouxing.train.export_sync import export_sync
 from kouxing.train.loop import BEST, Schedule, best_figures, write_aside
 from kouxing.train.sync_filter import SET_TWO, SPOILED, STEEPNESS, Crew, filtered, find_spoiled, train_crew
@@ -149,15 +149,16 @@ def main(
 
     pupil = beginner(seed, speech)
     pupil = run_stage("one", recipe["one"], pupil, mouths, held_out, out / "one", {}, device=device, report=report)
-    export_stage(pupil, data, out / "one")
+    parents = inherited(speech)
+    export_stage(pupil, data, out / "one", parents)
     kept, late = filtered(crew, mouths, held_out, out, report)
     for name in ("two", "three"):
         pupil = run_stage(name, recipe[name], pupil, kept, held_out, out / name, late, device=device, report=report)
-        export_stage(pupil, data, out / name)
+        export_stage(pupil, data, out / name, parents)
         pupil.margin.fill_(history(out / name)[-1]["margin"])
     sync_plots.margins({name: history(out / name) for name in STAGES}, out / "margin.png")
     judge = pupil.judge
-    finish(judge, held_out, data, out, best_figures(out / "three"), report)
+    finish(judge, held_out, data, out, best_figures(out / "three"), report, parents=parents)
     if spoiled:
         honest = read_verdicts(out / SET_TWO)
         find_spoiled(recipe["one"], beginner, mouths, held_out, out, honest, device=device, report=report)
@@ -165,7 +166,7 @@ def main(
         stage, pupil = one_stage(recipe), beginner(seed, speech)
         folder = out / "onestage"
         pupil = run_stage("onestage", stage, pupil, mouths, held_out, folder, {}, device=device, report=report)
-        export_stage(pupil, data, out / "onestage")
+        export_stage(pupil, data, out / "onestage", parents)
     return judge
 
 
@@ -185,12 +186,12 @@ def fresh_x(states: int, seed: int = 0, resnext: Path | None = None) -> Pupil:
     return Pupil(syncx.build(states, RATE, body), GEOMETRY)
 
 
-def export_stage(pupil: Pupil, data: Path, folder: Path) -> None:
+def export_stage(pupil: Pupil, data: Path, folder: Path, parents: Sequence[Source] = ()) -> None:
     """A stage's discriminator as ONNX beside its checkpoint, so that stages can be compared as they would be used."""
     if isinstance(pupil.judge.speech, syncx.StateSpeech):
         return
     figures = {name.removeprefix("val/"): v for name, v in best_figures(folder).items() if name != "step"}
-    export_sync(copy.deepcopy(pupil.judge), None, about(data, RECIPE_COMMAND, UNITS, figures), folder)
+    export_sync(copy.deepcopy(pupil.judge), None, about(data, RECIPE_COMMAND, UNITS, figures, parents), folder)
 
 
 def calibrate(model: Discriminator | Judges, held_out: Sequence[Mouths]) -> tuple[Calibration, float]:
@@ -216,15 +217,17 @@ def finish(
     figures: Mapping[str, float],
     report: Callable[[str], None] = print,
     recipe: str = RECIPE_COMMAND,
+    parents: Sequence[Source] = (),
 ) -> Calibration:
-    """Calibrate, keep the weights in ``out``, and export them with their card."""
+    """Calibrate, keep the weights in ``out``, and export them with their card; ``parents``: ``card.inherited``."""
     calibration, error = calibrate(model, held_out)
     told = {name.removeprefix("val/"): value for name, value in figures.items() if name != "step"}
     write_aside(out / BEST, model.state_dict(), {name: repr(value) for name, value in told.items()})
     if isinstance(model.speech, syncx.StateSpeech):
         report(f"syncx kept in {out / BEST}; calibration error {error:.3f}")
         return calibration
-    difference = export_sync(model, calibration, about(data, recipe, UNITS, told | {"calibration_error": error}), out)
+    card = about(data, recipe, UNITS, told | {"calibration_error": error}, parents)
+    difference = export_sync(model, calibration, card, out)
     report(f"exported to {out}; ONNX differs by {difference:.1e}; calibration error {error:.3f}")
     return calibration
 
@@ -281,6 +284,10 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     """
     members = [load(run) for run in runs]
     single = [member for member in members if isinstance(member, Discriminator)]
+    if len({one.dimensions for one in single}) > 1:
+        raise DataError(
+            f"{', '.join(map(str, runs))}: their discriminators differ in size; train those of older programs anew"
+        )
     if len(single) < 2 or len(single) != len(members):
         raise DataError(f"{', '.join(map(str, runs))}: give two or more run folders of `kouxing train sync`")
     held_out = load_mouths(data, "val")
@@ -288,7 +295,7 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     out.mkdir(parents=True, exist_ok=True)
     figures = measured(model, held_out)
     command = f"kouxing train judges {' '.join(f'--run RUN{n + 1}' for n in range(len(runs)))} --data DATA"
-    finish(model, held_out, data, out, figures, report, command)
+    finish(model, held_out, data, out, figures, report, command, inherited(*runs))
     for path in sorted([runs[0] / SPOILED, *runs[0].glob("*/sync_*.onnx"), *runs[0].glob("*/sync_*.json")]):
         if path.exists():
             place = out / path.relative_to(runs[0])

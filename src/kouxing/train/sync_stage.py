@@ -61,7 +61,7 @@ def run_stage(
         "model": f"sync, stage {name}", "dimensions": start.judge.dimensions.as_dict(), "weights": WEIGHTS,
         "clips": len(mouths), "late": dict(late), **told,
     }  # fmt: skip
-    report(f"stage {name}: {len(mouths)} clips, {len(late)} of them moved in time")
+    report(f"stage {name}: {windows.clips} of {len(mouths)} clips are long enough, {len(late)} moved in time")
     best = train(task, stage.schedule, out, device, config, report)
     assert isinstance(best, Pupil)
     return best.cpu()

@@ -57,7 +57,7 @@ def card(name: str, folder: Path | None = None) -> Card:
     Raises:
         WeightError: the card is missing, unreadable, incomplete, or of another format version.
     """
-    return _read_card(_place(name, folder) / f"{name}.json")
+    return _read_card(home(name, folder) / f"{name}.json")
 
 
 def content(name: str, folder: Path | None = None) -> bytes:
@@ -66,7 +66,7 @@ def content(name: str, folder: Path | None = None) -> bytes:
     Raises:
         WeightError: missing, damaged or of another version.
     """
-    place = _place(name, folder)
+    place = home(name, folder)
     told = _read_card(place / f"{name}.json")
     path = place / f"{name}.onnx"
     _check_sum(path, told["sha256"])
@@ -99,7 +99,7 @@ def session(
     """
     import onnxruntime
 
-    place = _place(name, folder)
+    place = home(name, folder)
     told = _read_card(place / f"{name}.json")
     path = place / f"{name}.onnx"
     _check_sum(path, told["sha256"])
@@ -129,7 +129,7 @@ def size_mb(name: str, folder: Path | None = None) -> float:
     Raises:
         WeightError: it is missing.
     """
-    path = _place(name, folder) / f"{name}.onnx"
+    path = home(name, folder) / f"{name}.onnx"
     if not path.is_file():
         raise WeightError(f"{path} is missing: install kouxing again, or train it")
     return path.stat().st_size / 1e6
@@ -178,8 +178,16 @@ def save(name: str, onnx: bytes, about: Mapping[str, Any], folder: Path | None =
 _MEND = "install kouxing again, or make the file anew with its recipe"
 
 
-def _place(name: str, folder: Path | None) -> Path:
-    """The folder that ``name`` is loaded from; both of its files come from the same one."""
+def home(name: str, folder: Path | None = None) -> Path:
+    """The folder that ``name`` is loaded from; both of its files come from the same one.
+
+    Args:
+        name: of the weights.
+        folder: where they lie; those of ``KOUXING_WEIGHTS``, else the shipped ones, by default.
+
+    Raises:
+        WeightError: ``KOUXING_WEIGHTS`` names what is no folder, or a folder without weights.
+    """
     if folder is not None:
         return folder
     for own in config.load().weights:

@@ -72,9 +72,11 @@ def sync(
     if set_two is not None and not set_two.is_file():
         raise OptionError(f"--set2 {set_two}: no such file")
     phones = None if speech is None else speech / "phones" / "best.safetensors"
+    if phones is not None and not phones.exists():
+        typer.echo(f"{phones} is not there: the filter's discriminators start from nothing, and tell less")
+        phones = None
     recipe.main(
-        data, folder, speech=None if speech is None else speech / "best.safetensors",
-        phones=phones if phones is not None and phones.exists() else None, whisper=whisper,
+        data, folder, speech=None if speech is None else speech / "best.safetensors", phones=phones, whisper=whisper,
         resnext=resnext, recipe=stages, baseline=baseline, spoiled=spoiled, set_two=set_two, device=device,
     )  # fmt: skip
     typer.echo(str(folder))
