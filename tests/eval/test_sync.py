@@ -24,6 +24,7 @@ from kouxing.eval.sync_metrics import (
     whole_clip,
 )  # fmt: skip
 from kouxing.eval.sync_second import hear, mixed, outlined
+from kouxing.face import offset
 from kouxing.face.offset import REACH, Calibration, find_offset, similarities, votes
 from kouxing.infer.score_opinion import Shapes, heard_rows, seen_rows, shapes
 from kouxing.units import SAMPLE_HZ
@@ -77,19 +78,21 @@ def test_windows_of_strangers_are_told_by_what_moves() -> None:
     mouth[:20], mouth[41:], speech[:20], speech[41:] = 0.1, 0.1, 0.1, 0.1
     inside = alike(mouth, speech, 21)[20, REACH]
     assert inside == pytest.approx(alike(one.mouth, one.speech, 21)[20, REACH], abs=1e-5)
+    assert inside == pytest.approx(offset.alike(one.mouth[20:41], one.speech[20:41]), abs=1e-5)
+    assert offset.alike(one.mouth[20:21], one.speech[20:21]) == pytest.approx(similarities(*_vectors(one))[20, REACH])
     assert alike(one.mouth[:5], one.speech[:5], 21).shape == (0, 31)
 
 
 def test_votes_weigh_pairs_against_their_neighbours() -> None:
     one = clip("a", 0)
-    told = voted(one.mouth, one.speech, 1)
+    told = voted(one.mouth, one.speech, 1, 8.0)
     sims = similarities(one.mouth, one.speech)
     assert np.array_equal(np.isnan(told), np.isnan(sims))
     known = np.isfinite(told)
-    np.testing.assert_allclose(told[known], votes(sims, Calibration().steepness)[known])
+    np.testing.assert_allclose(told[known], votes(sims, 8.0)[known])
     # A mouth that resembles every sound equally says nothing of any.
     mouth, speech = np.ones((60, 4), np.float32) / 2, np.ones((60, 4), np.float32) / 2
-    np.testing.assert_allclose(voted(mouth, speech, 1)[20:40], 0, atol=1e-5)
+    np.testing.assert_allclose(voted(mouth, speech, 1, 8.0)[20:40], 0, atol=1e-5)
 
 
 def test_planted_offsets_are_found_in_whole_clips_and_windows() -> None:

@@ -79,6 +79,12 @@ def test_three_stages_and_what_comes_of_them(tmp_path: Path, monkeypatch: pytest
         np.testing.assert_allclose(ours, theirs, atol=1e-2)
         ends = np.concatenate([ours[:reach], ours[-reach:]])
         assert np.isnan(ends).all() and np.isfinite(ours[reach:-reach]).all()
+    around = used.speech_reach - used.mouth_reach
+    window, sound = one.pictures[10:15], one.mel[4 * (10 - around) : 4 * (15 + around)]
+    wanted = float((made[0][12] * made[1][12]).sum())
+    assert used.similarity(window, sound) == pytest.approx(wanted, abs=2e-3)
+    with pytest.raises(ValueError, match="do not fit"):
+        used.similarity(window, sound[4:])
     found = evaluate(data, "test", tmp_path / "judged", run)
     assert {
         "stage1_score",

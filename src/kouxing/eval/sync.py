@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,13 +67,15 @@ class SyncReport:
     def table(self) -> Table:
         """Offsets and AUCs, then the stages under each corruption."""
         table = Table(
-            title=f"sync, split {self.split}", caption="score: mean of the AUCs of 5 and 25 frames, both parts"
+            title=f"sync, split {self.split}",
+            caption="score: mean of the AUCs by cosine of 5 and 25 frames, both parts",
         )
         for title in ("measure", *PARTS.values()):
             table.add_column(title, justify="left" if title == "measure" else "right")
         for title, key in (
             ("whole clips within 1 frame", "within1"), ("1 s windows within 1 frame", "within1_1s"),
-            ("own offset within 1 frame of 0", "own_zero"), ("AUC, 5 frames", "auc5"), ("AUC, 25 frames", "auc25"),
+            ("own offset within 1 frame of 0", "own_zero"), ("AUC, 5 frames, cosine", "auc5"),
+            ("AUC, 25 frames, cosine and how both move", "auc25"),
             ("AUC, 25 frames, mean cosine", "auc25_cosine"),
             ("AUC, 5 frames, with second opinion", "auc5_seconded"),
             ("AUC, 25 frames, with second opinion", "auc25_seconded"),
@@ -128,14 +131,15 @@ def evaluate(
     corruptions: dict[str, dict[str, float]] = {}
     whole = {name: round(value) for name, value in own.items()}
     for stage, ways in vectors.items():
-        told = {way: aucs(embedded, speakers, whole) for way, embedded in ways.items()}
+        told = {way: aucs(embedded, speakers, whole, cosines) for way, embedded in ways.items()}
         corruptions[stage] = {way: float(np.mean(list(each.values()))) for way, each in told.items()}
         if stage == JUDGED:
-            figures |= told[CLEAN]
             clean = ways[CLEAN]
-            figures |= _named("voted", aucs(clean, speakers, whole, voted))
-            plainly = _named("cosine", aucs(clean, speakers, whole, cosines))
+            plainly = _named("cosine", told[CLEAN])
+            figures |= aucs(clean, speakers, whole)
             figures |= {name: value for name, value in plainly.items() if name.startswith("auc25")}
+            weighed = partial(voted, steepness=calibration.steepness)
+            figures |= _named("voted", aucs(clean, speakers, whole, weighed))
         if run is not None:
             figures[SCORES[stage]] = float(np.mean(list(corruptions[stage].values())))
     figures |= _seconded(clips, vectors[JUDGED][CLEAN], speakers, whole)

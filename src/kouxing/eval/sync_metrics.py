@@ -65,19 +65,20 @@ def cosines(mouth: Float, speech: Float, rows: int) -> Float:
 
 
 def alike(mouth: Float, speech: Float, rows: int) -> Float:
-    """``cosines``, and for windows of several moments the cosine of how mouth and speech move in them beside it.
-
-    How somebody looks and sounds stays the same in a window: without its mean each side tells what changes, which
-    is what sync is about, and strangers' faces count less. Nothing outside of the window is known.
-    """
+    """``face.offset.alike`` of windows of ``rows`` moments at each lag, as ``cosines`` gives them."""
     told = cosines(mouth, speech, rows)
     return told if rows < 2 or not len(told) else told + _moving(mouth, speech, rows)
 
 
-def voted(mouth: Float, speech: Float, rows: int) -> Float:
-    """As ``cosines``, of what pairs weigh in an offset: their log-odds against the others within reach."""
+def voted(mouth: Float, speech: Float, rows: int, steepness: float) -> Float:
+    """As ``cosines``, of what pairs weigh in an offset: their log-odds against the others within reach.
+
+    Args:
+        mouth, speech, rows: as for ``cosines``.
+        steepness: of the discriminator's calibration.
+    """
     sims = similarities(mouth, speech)
-    return averaged(np.where(np.isfinite(sims), votes(sims, Calibration().steepness), np.nan), rows)
+    return averaged(np.where(np.isfinite(sims), votes(sims, steepness), np.nan), rows)
 
 
 def _moving(mouth: Float, speech: Float, rows: int) -> Float:

@@ -96,6 +96,26 @@ def similarities(mouth: Float, speech: Float, reach: int = REACH) -> Float:
     return result
 
 
+def alike(mouth: Float, speech: Float) -> float:
+    """How well a window's mouths and speech belong together: their mean cosine and, beside it, that of how both move.
+
+    How somebody looks and sounds stays the same in a window: without its mean each side tells what changes, which
+    is what sync is about, and strangers' faces count less. Nothing outside of the window is known.
+
+    Args:
+        mouth, speech: ``[N, D]`` unit rows of the same moments.
+
+    Returns:
+        -2..2; of a single moment the cosine alone, -1..1.
+    """
+    told = float((mouth * speech).sum(1).mean())
+    if len(mouth) < 2:
+        return told
+    seen, heard = mouth - mouth.mean(0), speech - speech.mean(0)
+    length = float(np.sqrt((seen**2).sum() * (heard**2).sum()))
+    return told + float((seen * heard).sum()) / max(length, 1e-6)
+
+
 def find_offset(sims: Float, spoken: Bool | None = None, calibration: Calibration | None = None) -> Offset:
     """Offset of a clip, or of a part of it.
 

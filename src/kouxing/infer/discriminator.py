@@ -11,7 +11,7 @@ import numpy as np
 from kouxing import weights
 from kouxing.errors import WeightError
 from kouxing.face.mouth_picture import HEIGHT_PX, WIDTH_PX
-from kouxing.face.offset import Calibration, Offset, find_offset, similarities
+from kouxing.face.offset import Calibration, Offset, alike, find_offset, similarities
 from kouxing.types import Bool, Bytes, Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
@@ -97,6 +97,26 @@ class Discriminator:
             return self._speech.run(None, {"mel": np.ascontiguousarray(part, np.float32)})[0][0]
 
         return self._rows(len(mel) // MELS_PER_FRAME, self.speech_reach, run)
+
+    def similarity(self, pictures: Bytes, mel: Float) -> float:
+        """How well a window's mouths and sound belong together (``face.offset.alike``), nothing known around it.
+
+        Args:
+            pictures: ``[T, 48, 64] uint8``, T at least 5.
+            mel: ``[4 * (T + 2 * (speech_reach - mouth_reach)), 80]``, the sound of these frames and of those before
+                and behind that the speech side hears further.
+
+        Raises:
+            ValueError: other shapes.
+        """
+        around = self.speech_reach - self.mouth_reach
+        if len(pictures) < self.mouth_frames or len(mel) != MELS_PER_FRAME * (len(pictures) + 2 * around):
+            raise ValueError(
+                f"{len(pictures)} pictures and {len(mel)} rows of sound, with {around} frames around, do not fit"
+            )
+        mouth, speech = self.embed_mouths(pictures), self.embed_speech(mel)
+        reach = self.mouth_reach
+        return alike(mouth[reach : len(mouth) - reach], speech[self.speech_reach : len(speech) - self.speech_reach])
 
     def offset(self, pictures: Bytes, mel: Float, spoken: Bool | None = None) -> Offset:
         """By how much the sound of one shot is late; ``spoken [T]``: frames that are not silent."""
