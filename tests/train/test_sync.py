@@ -298,23 +298,25 @@ def test_a_run_is_loaded_with_the_sound_it_heard(reach: int, tmp_path: Path) -> 
 
 def test_the_filter_starts_from_phones_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that learned the mouths of the clips would tell the filter what belongs to their sound."""
-    started: list[tuple[int, Path | None]] = []
+    started: list[tuple[object, ...]] = []
 
     class Enough(Exception):
         pass
 
-    def crew(_: object, beginner: Callable[[int], object], *others: object, **settings: object) -> None:
+    def crew(stage: sync.Stage, beginner: Callable[[int], object], *others: object, **settings: object) -> None:
+        # What it hears less of a short clip's sound it has more of to compare.
+        assert stage.rules.speech_reach == 2 and stage.rules.frames == 28
         beginner(10)
         raise Enough
 
     monkeypatch.setattr(sync, "load_mouths", lambda *_: [])
-    monkeypatch.setattr(sync, "fresh", lambda seed, speech: started.append((seed, speech)))
+    monkeypatch.setattr(sync, "fresh", lambda *given: started.append(given))
     monkeypatch.setattr(sync, "run_stage", lambda *_, **__: None)
     monkeypatch.setattr(sync, "export_stage", lambda *_: None)
     monkeypatch.setattr(sync, "train_crew", crew)
     with pytest.raises(Enough):
         sync.main(tmp_path, tmp_path / "run", speech=tmp_path / "mouths", phones=tmp_path / "phones", report=quiet)
-    assert started == [(0, tmp_path / "mouths"), (10, tmp_path / "phones")]
+    assert started == [(0, tmp_path / "mouths"), (10, tmp_path / "phones", SyncDimensions(speech_reach=2))]
 
 
 def test_the_commands_tell_settings_and_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,7 +34,7 @@ ROWS = {
     "stage3_score": Row(
         "discriminator 3 (near misses, spoiled pairs), the mean of three runs that ships", "", 0, "", 3
     ),
-    "judged_score": Row("the mean of discriminator 3 of three runs, which ships", "", 0, "", 3),
+    "judged_score": Row("the mean of discriminator 3 of two runs, which ships", "", 0, "", 3),
     "baseline_onestage_score": Row("Baseline: one stage, fixed margin, as many steps", "", 0, "", 3),
     "filter_dropped": Row("Filter: clips with wrong sound that are dropped, mean of five draws", "≥", 0.9),
     "filter_dropped_grid": Row("the same, studio", "", 0),
