@@ -12,12 +12,12 @@ from kouxing.eval import sync_corrupt
 from kouxing.eval.sync_calibration import Embedded, calibration_error, fit, reliability, samples
 from kouxing.eval.sync_clips import aucs, correlation_lag
 from kouxing.eval.sync_metrics import (
-    alike,
     auc,
     averaged,
     cosines,
     inner_windows,
     is_right,
+    moving,
     pair_figures,
     planted,
     voted,
@@ -62,25 +62,27 @@ def test_pairs_of_a_clip_and_longer_windows() -> None:
 def test_windows_of_strangers_are_told_by_what_moves() -> None:
     """A face that resembles every sound a little is no help; what lies outside of a window does not count."""
     rng = np.random.default_rng(5)
-    told: dict[str, list[np.ndarray]] = {"cosines": [], "alike": []}
+    told: dict[str, list[np.ndarray]] = {"cosines": [], "moving": []}
     for number in range(6):
         one = clip("a", number)
         bias = rng.normal(0, 0.6, one.mouth.shape[1]).astype(np.float32)
         pairs = {"cosines": cosines(one.mouth + bias, one.speech + bias, 21)}
-        pairs["alike"] = alike(one.mouth + bias, one.speech + bias, 21)
+        pairs["moving"] = moving(one.mouth + bias, one.speech + bias, 21)
         for name, values in pairs.items():
             told[name].append(values)
     worth = {name: auc(*pair_figures(np.concatenate(values), 13)) for name, values in told.items()}
-    assert worth["alike"] > worth["cosines"]
+    assert worth["moving"] > worth["cosines"]
     one = clip("a", 0)
-    np.testing.assert_array_equal(alike(one.mouth, one.speech, 1), cosines(one.mouth, one.speech, 1))
+    np.testing.assert_allclose(moving(one.mouth, one.speech, 1), cosines(one.mouth, one.speech, 1), atol=1e-6)
     mouth, speech = one.mouth.copy(), one.speech.copy()
     mouth[:20], mouth[41:], speech[:20], speech[41:] = 0.1, 0.1, 0.1, 0.1
-    inside = alike(mouth, speech, 21)[20, REACH]
-    assert inside == pytest.approx(alike(one.mouth, one.speech, 21)[20, REACH], abs=1e-5)
-    assert inside == pytest.approx(offset.alike(one.mouth[20:41], one.speech[20:41]), abs=1e-5)
-    assert offset.alike(one.mouth[20:21], one.speech[20:21]) == pytest.approx(similarities(*_vectors(one))[20, REACH])
-    assert alike(one.mouth[:5], one.speech[:5], 21).shape == (0, 31)
+    inside = moving(mouth, speech, 21)[20, REACH]
+    assert inside == pytest.approx(moving(one.mouth, one.speech, 21)[20, REACH], abs=1e-5)
+    assert inside == pytest.approx(offset.alike(one.mouth[20:41], one.speech[20:41], 21)[0], abs=1e-5)
+    assert offset.alike(one.mouth[20:21], one.speech[20:21], 1) == pytest.approx(
+        similarities(*_vectors(one))[20, REACH]
+    )
+    assert moving(one.mouth[:5], one.speech[:5], 21).shape == (0, 31)
 
 
 def test_votes_weigh_pairs_against_their_neighbours() -> None:

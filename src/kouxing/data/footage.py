@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ VERSION = 3
 """Raise it when what is stored, or how crops are cut, changes."""
 JPEG_QUALITY = 95
 SHORTEST_S = 0.8
+ORIGIN = ("crc", "made_of")
+"""What a cached clip was made of; older programs wrote sizes of files, which do not count."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +119,11 @@ def _load(data: Path, clips: list[Clip], progress: Callable[[int, int], None] | 
     folder = cache_folder(data)
     folder.mkdir(parents=True, exist_ok=True)
     for done, clip in enumerate(clips, 1):
-        path, size = folder / f"{clip.id}.npz", made_of(data, clip)
-        if not path.exists() or _outdated(path, size):
+        path, crc = folder / f"{clip.id}.npz", checksums(data, clip)
+        if not path.exists() or _outdated(path, crc):
             made = prepare_clip(data, clip)
             with keeping(path, shared=True) as part:
-                np.savez(part, **made, made_of=size)
+                np.savez(part, **made, crc=crc)
         footage = _read(path, clip)
         if footage is not None:
             yield footage
@@ -128,23 +131,23 @@ def _load(data: Path, clips: list[Clip], progress: Callable[[int, int], None] | 
             progress(done, len(clips))
 
 
-def made_of(data: Path, clip: Clip) -> NDArray[np.int64]:
-    """``[2]``: bytes of the clip's file and of its track, 0 where there is none; another clip has others."""
+def checksums(data: Path, clip: Clip) -> NDArray[np.int64]:
+    """``[2]``: CRC-32 of the clip's file and of its track, 0 where there is none."""
     files = (data / "clips" / f"{clip.id}.mp4", track_path(data, clip))
-    return np.array([path.stat().st_size if path.exists() else 0 for path in files], np.int64)
+    return np.array([zlib.crc32(path.read_bytes()) if path.exists() else 0 for path in files], np.int64)
 
 
-def _outdated(path: Path, size: NDArray[np.int64]) -> bool:
+def _outdated(path: Path, crc: NDArray[np.int64]) -> bool:
     """Whether the cache is of other files than lie there now; caches of older programs do not tell."""
     with np.load(path, allow_pickle=False) as file:
-        return "made_of" in file and not np.array_equal(file["made_of"], size)
+        return "crc" in file and not np.array_equal(file["crc"], crc)
 
 
 def _read(path: Path, clip: Clip) -> Footage | None:
     with np.load(path, allow_pickle=False) as file:
         if "rejected" in file:
             return None
-        stored = {name: file[name] for name in file.files if name != "made_of"}
+        stored = {name: file[name] for name in file.files if name not in ORIGIN}
     return unpacked(stored, clip)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kouxing.data.footage import Footage, cache_folder, load_footage, made_of
+from kouxing.data.footage import Footage, cache_folder, checksums, load_footage
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.errors import DataError
 from kouxing.face.mouth_picture import mouth_pictures
@@ -90,21 +90,21 @@ def load_mouths(data: Path, split: str, progress: Callable[[int, int], None] | N
     """
     clips = {clip.id: clip for clip in read_manifest(data, split)}
     path = cache_folder(data) / f"mouths-v{VERSION}-{split}.npz"
-    sizes = np.array([made_of(data, clips[name]) for name in sorted(clips)])
+    crc = np.array([checksums(data, clips[name]) for name in sorted(clips)])
     if path.exists():
-        kept = _read(path, clips, sizes)
+        kept = _read(path, clips, crc)
         if kept is not None:
             return kept
     ready = [from_footage(footage) for footage in load_footage(data, split, progress)]
-    _write(path, ready, sorted(clips), sizes)
+    _write(path, ready, sorted(clips), crc)
     return ready
 
 
-def _read(path: Path, clips: dict[str, Clip], sizes: NDArray[np.int64]) -> list[Mouths] | None:
+def _read(path: Path, clips: dict[str, Clip], crc: NDArray[np.int64]) -> list[Mouths] | None:
     with np.load(path, allow_pickle=False) as file:
         if file["asked"].tolist() != sorted(clips):
             return None
-        if "made_of" in file and not np.array_equal(file["made_of"], sizes):
+        if "crc" in file and not np.array_equal(file["crc"], crc):
             return None
         stored = {name: file[name] for name in file.files}
     bounds = stored["bounds"]
@@ -116,12 +116,12 @@ def _read(path: Path, clips: dict[str, Clip], sizes: NDArray[np.int64]) -> list[
     return result
 
 
-def _write(path: Path, ready: Sequence[Mouths], asked: list[str], sizes: NDArray[np.int64]) -> None:
+def _write(path: Path, ready: Sequence[Mouths], asked: list[str], crc: NDArray[np.int64]) -> None:
     with keeping(path, shared=True) as part:
         np.savez(
             part,
             asked=np.array(asked),
-            made_of=sizes,
+            crc=crc,
             ids=np.array([one.clip.id for one in ready]),
             bounds=np.cumsum([0, *(len(one) for one in ready)]),
             mel=np.concatenate([one.mel for one in ready]).astype(np.float16),

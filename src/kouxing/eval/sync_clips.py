@@ -13,7 +13,7 @@ from kouxing.audio.features import frame_mels, log_mel
 from kouxing.data.footage import Footage
 from kouxing.eval import sync_corrupt
 from kouxing.eval.sync_calibration import Embedded
-from kouxing.eval.sync_metrics import alike, auc, planted
+from kouxing.eval.sync_metrics import auc, moving, planted
 from kouxing.face import geometry
 from kouxing.face.mouth_picture import mouth_pictures
 from kouxing.face.offset import REACH
@@ -29,7 +29,7 @@ NEAREST = {5: 3, 25: 13}
 FALSES = 8
 """False pairs per true one."""
 Pairs = Callable[[Float, Float, int], Float]
-"""Mouths and speech ``[T, D]`` and moments of a window -> what windows and lags are worth (``sync_metrics.alike``)."""
+"""Mouths and speech ``[T, D]`` and moments of a window -> what windows and lags are worth (``sync_metrics.moving``)."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def embed(judge: Discriminator, clip: Source, pictures: Bytes, mel: Float) -> Em
 
 
 def aucs(
-    clips: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[str, int], pairs: Pairs = alike
+    clips: Sequence[Embedded], speakers: Mapping[str, str], own: Mapping[str, int], pairs: Pairs = moving
 ) -> dict[str, float]:
     """AUC of 5- and 25-frame pairs by part: ``{"auc5_grid": ...}``.
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.stats import rankdata
 
-from kouxing.face.offset import REACH, Calibration, Offset, find_offset, similarities, votes
+from kouxing.face.offset import REACH, Calibration, Offset, alike, find_offset, similarities, votes
 from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ
 
@@ -64,10 +64,16 @@ def cosines(mouth: Float, speech: Float, rows: int) -> Float:
     return averaged(similarities(mouth, speech), rows)
 
 
-def alike(mouth: Float, speech: Float, rows: int) -> Float:
-    """``face.offset.alike`` of windows of ``rows`` moments at each lag, as ``cosines`` gives them."""
-    told = cosines(mouth, speech, rows)
-    return told if rows < 2 or not len(told) else told + _moving(mouth, speech, rows)
+def moving(mouth: Float, speech: Float, rows: int) -> Float:
+    """``face.offset.alike`` of windows at each lag, as ``cosines`` gives them."""
+    count = max(len(mouth) - rows + 1, 0)
+    told = np.full((count, 2 * REACH + 1), np.nan, np.float32)
+    for column, lag in enumerate(range(-REACH, REACH + 1)):
+        first, last = max(0, -lag), min(len(mouth), len(mouth) - lag)
+        if last - first >= rows:
+            worth = alike(mouth[first:last], speech[first + lag : last + lag], rows)
+            told[first : first + len(worth), column] = worth
+    return told
 
 
 def voted(mouth: Float, speech: Float, rows: int, steepness: float) -> Float:
@@ -79,24 +85,6 @@ def voted(mouth: Float, speech: Float, rows: int, steepness: float) -> Float:
     """
     sims = similarities(mouth, speech)
     return averaged(np.where(np.isfinite(sims), votes(sims, steepness), np.nan), rows)
-
-
-def _moving(mouth: Float, speech: Float, rows: int) -> Float:
-    seen, heard = (_moved(side, rows) for side in (mouth, speech))
-    count = len(seen)
-    told = np.full((count, 2 * REACH + 1), np.nan, np.float32)
-    for column, lag in enumerate(range(-REACH, REACH + 1)):
-        first, last = max(0, -lag), min(count, count - lag)
-        if first < last:
-            told[first:last, column] = (seen[first:last] * heard[first + lag : last + lag]).sum((1, 2))
-    return told
-
-
-def _moved(side: Float, rows: int) -> Float:
-    """``[T, D]`` -> ``[T - rows + 1, D, rows]``: windows without their means, of length 1."""
-    windows = np.lib.stride_tricks.sliding_window_view(side, rows, axis=0)
-    windows = windows - windows.mean(-1, keepdims=True)
-    return np.asarray(windows / np.maximum(np.sqrt((windows**2).sum((1, 2), keepdims=True)), 1e-6), np.float32)
 
 
 def planted(mouth: Float, speech: Float, late: int) -> tuple[Float, Float]:

@@ -76,6 +76,8 @@ def _shot(anchors: Float, seen: np.ndarray, rate_hz: float) -> Float:
 
     def smooth(values: np.ndarray, sigma_s: float) -> np.ndarray:
         filled = np.interp(steps, seen, values)
+        if len(filled) == 1:
+            return filled
         return gaussian_filter1d(filled, max(sigma_s * rate_hz, 1e-3), mode="nearest")
 
     scale = np.exp(smooth(np.log(np.abs(factor)), SCALE_SIGMA_S))

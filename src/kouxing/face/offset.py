@@ -96,24 +96,36 @@ def similarities(mouth: Float, speech: Float, reach: int = REACH) -> Float:
     return result
 
 
-def alike(mouth: Float, speech: Float) -> float:
-    """How well a window's mouths and speech belong together: their mean cosine and, beside it, that of how both move.
+def alike(mouth: Float, speech: Float, rows: int) -> Float:
+    """How well windows' mouths and speech belong together: their mean cosine and, beside it, that of how both move.
 
     How somebody looks and sounds stays the same in a window: without its mean each side tells what changes, which
-    is what sync is about, and strangers' faces count less. Nothing outside of the window is known.
+    is what sync is about, and strangers' faces count less. Nothing outside of a window is known to it.
 
     Args:
-        mouth, speech: ``[N, D]`` unit rows of the same moments.
+        mouth, speech: ``[T, D]`` unit rows of the same moments.
+        rows: moments of a window.
 
     Returns:
-        -2..2; of a single moment the cosine alone, -1..1.
+        ``[T - rows + 1]``, -2..2 (a single moment's cosine alone, -1..1); NaN where a row of a window is NaN.
     """
-    told = float((mouth * speech).sum(1).mean())
-    if len(mouth) < 2:
-        return told
-    seen, heard = mouth - mouth.mean(0), speech - speech.mean(0)
-    length = float(np.sqrt((seen**2).sum() * (heard**2).sum()))
-    return told + float((seen * heard).sum()) / max(length, 1e-6)
+    if len(mouth) < rows:
+        return np.zeros(0, np.float32)
+    told = _windows((mouth * speech).sum(1), rows).mean(-1)
+    if rows > 1:
+        seen, heard = _windows(mouth, rows).mean(-1), _windows(speech, rows).mean(-1)
+        length = np.sqrt(_spread(mouth, seen, rows) * _spread(speech, heard, rows))
+        told = told + (told - (seen * heard).sum(1)) / np.maximum(length, 1e-6)
+    return np.asarray(told, np.float32)
+
+
+def _spread(side: Float, means: Float, rows: int) -> Float:
+    """Mean square distance of windows' rows to their means."""
+    return np.maximum(_windows((side**2).sum(1), rows).mean(-1) - (means**2).sum(1), 0.0)
+
+
+def _windows(values: Float, rows: int) -> Float:
+    return np.lib.stride_tricks.sliding_window_view(np.asarray(values, np.float64), rows, axis=0)
 
 
 def find_offset(sims: Float, spoken: Bool | None = None, calibration: Calibration | None = None) -> Offset:

@@ -116,7 +116,9 @@ class Discriminator:
             )
         mouth, speech = self.embed_mouths(pictures), self.embed_speech(mel)
         reach = self.mouth_reach
-        return alike(mouth[reach : len(mouth) - reach], speech[self.speech_reach : len(speech) - self.speech_reach])
+        rows = len(mouth) - 2 * reach
+        heard = speech[self.speech_reach : self.speech_reach + rows]
+        return float(alike(mouth[reach : reach + rows], heard, rows)[0])
 
     def offset(self, pictures: Bytes, mel: Float, spoken: Bool | None = None) -> Offset:
         """By how much the sound of one shot is late; ``spoken [T]``: frames that are not silent."""

@@ -47,7 +47,8 @@ def shipped() -> Parts:
     Raises:
         WeightError: weights are missing or damaged.
     """
-    return Parts(FaceTracker, Discriminator(), SpeechEncoder())
+    # Decoding, tracking and the networks run side by side: threads of a network would only wait in each other's way.
+    return Parts(FaceTracker, Discriminator(threads=1), SpeechEncoder(threads=1))
 
 
 @dataclass(frozen=True)

@@ -77,23 +77,23 @@ def steadied(frames: Iterable[VideoFrame]) -> Iterator[Shown]:
     Numbers that no frame is near (``HELD``) are left out. Frames that no picture falls on are dropped.
     """
     before: VideoFrame | None = None
-    begin = 0
+    begin, earlier = 0, Fraction(0)
     for frame in frames:
+        at = frame.time * FRAME_HZ
         if before is not None:
             # Up to the middle between the two, that one included: a later frame's picture is not yet known.
-            end = floor((before.time + frame.time) / 2 * FRAME_HZ) + 1
-            yield from _stretch(before, begin, end)
+            end = floor((earlier + at) / 2) + 1
+            yield from _stretch(before, earlier, begin, end)
             begin = max(begin, end)
-        before = frame
+        before, earlier = frame, at
     if before is not None:
-        yield from _stretch(before, begin, max(floor(before.time * FRAME_HZ + Fraction(1, 2)) + 1, begin))
+        yield from _stretch(before, earlier, begin, max(floor(earlier + Fraction(1, 2)) + 1, begin))
 
 
-def _stretch(frame: VideoFrame, begin: int, end: int) -> Iterator[Shown]:
-    at = frame.time * FRAME_HZ
-    first, last = max(begin, ceil(at - HELD)), min(end, floor(at + HELD) + 1)
+def _stretch(frame: VideoFrame, at: Fraction, begin: int, end: int) -> Iterator[Shown]:
+    first, last = max(begin, ceil(at) - HELD), min(end, floor(at) + HELD + 1)
     if last > first:
-        yield Shown(frame, first, last - first, float((at - Fraction(first + last - 1, 2)) / FRAME_HZ))
+        yield Shown(frame, first, last - first, (float(at) - (first + last - 1) / 2) / FRAME_HZ)
 
 
 NOWHERE, NO_LIPS = np.full((ANCHORS, 2), np.nan, np.float32), np.full((LIPS, 2), np.nan, np.float32)

@@ -305,8 +305,15 @@ def spread(takes: list[Take]) -> Float:
 
 
 def save(model: Mouth, data: Path, out: Path, recipe: str, parents: Sequence[Source]) -> None:
-    """Export the model of run folder ``out`` into it, with its card; ``recipe`` is the command that makes
-    it anew, ``parents`` what ``card.inherited`` tells."""
+    """Export the model of run folder ``out`` into it, with its card.
+
+    Args:
+        model: the run's best.
+        data: what it was trained on.
+        out: the run folder.
+        recipe: the command that makes it anew.
+        parents: see ``card.inherited``.
+    """
     units = {
         "mel": "[1, window_mels, 80] log power, 100 Hz: the window that ends `reach` mel frames into the newest step",
         "coefficients": "[1, 52] ARKit's, 0..1, 25 Hz, row i at i / 25 s; lips touch where face.closure's d is 0",
