@@ -120,6 +120,20 @@ def test_a_process_that_dies_is_replaced_and_the_speech_goes_on(tmp_path: Path) 
     assert stream.failed is None
 
 
+def test_an_interruption_while_the_process_is_replaced_does_not_freeze_the_picture(tmp_path: Path) -> None:
+    async def scene(stream: RenderedStream, watcher: Watcher) -> None:
+        stream.push_sound(tone(20))
+        await until(lambda: stream.counts.restarts == 1)
+        assert not stream._ready.is_set()
+        stream.interrupt()
+        await until(stream._ready.is_set)
+        at = stream.counts.pictures
+        await until(lambda: stream.counts.pictures > at + 10)
+
+    stream, _ = play(LampPlan(dies_at=20, marks=tmp_path / "died"), scene)
+    assert stream.failed is None
+
+
 def test_one_that_dies_again_and_again_ends_the_stream() -> None:
     async def scene(stream: RenderedStream, watcher: Watcher) -> None:
         await until(lambda: stream.counts.pictures > 2)

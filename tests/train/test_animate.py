@@ -56,7 +56,9 @@ def test_few_steps_are_few_steps_of_phones(data: Path, tmp_path: Path, monkeypat
     told: list[str] = []
     mouth.main(data, tmp_path / "mouth", dimensions=SMALL, schedule=TINY, report=told.append)
     assert [line.split(":")[0] for line in told if "phones/loss" in line] == ["step 3/3, 0.0 min left"]
-    assert weights.card("mouth", tmp_path / "mouth")["recipe"].endswith("--data DATA --steps 3 --out runs/mouth")
+    assert weights.card("mouth", tmp_path / "mouth")["recipe"].endswith(
+        "--data DATA --steps 3 --batch 4 --precision 32-true --out runs/mouth"
+    )
 
 
 def test_phones_teach_the_mouth(tmp_path: Path) -> None:
@@ -71,7 +73,7 @@ def test_phones_teach_the_mouth(tmp_path: Path) -> None:
     model = MouthModel(SMALL)
     before = [value.clone() for value in model.parameters()]
     told: list[str] = []
-    mouth.pretrain(model, clips, [], tmp_path, "cpu", replace(TINY, steps=25, batch=8, rate=5e-3), told.append)
+    mouth.pretrain(model, clips, [], tmp_path, "cpu", replace(TINY, steps=25, batch=8, rate=5e-3), {}, told.append)
     assert any(not torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     losses = [float(line.split("phones/loss ")[1]) for line in told if "phones/loss" in line]
     assert losses[-1] < 2.2 < np.log(16)

@@ -12,7 +12,8 @@ import typer
 from kouxing import weights
 from kouxing.cli.app import app
 from kouxing.text import mbrola
-from kouxing.train.card import OPEN, about, further_sources, inherited
+from kouxing.train.card import OPEN, about, changed, further_sources, inherited
+from kouxing.train.loop import Schedule
 
 HEAD = "id,split,speaker,language,seconds,licence,corpus\n"
 
@@ -42,6 +43,21 @@ def test_the_licence_names_what_limits_it(tmp_path: Path, monkeypatch: pytest.Mo
     assert licence(tmp_path, "own,mine") == OPEN
 
 
+@pytest.mark.parametrize(
+    "told", ["free for non-commercial use", "Open RAIL (research only)", "own use only", "CC BY-NC 4.0", "opened"]
+)
+def test_what_sounds_free_may_not_be(told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mbrola, "voices", dict)
+    assert "non-commercial" in licence(tmp_path, "own,mine", f"{told},theirs")
+    assert licence(tmp_path, "Open,a", "own ,b", "CC BY 4.0,c", "MIT,d") == OPEN
+
+
+def test_a_recipe_tells_what_differs_from_the_preset() -> None:
+    preset = Schedule(steps=10)
+    assert changed(preset, preset) == []
+    assert changed(Schedule(steps=5, seed=3), preset) == ["--steps 5", "--seed 3"]
+
+
 def test_speech_and_capture_beside_the_footage_limit_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mbrola, "voices", dict)
     (tmp_path / "phones").mkdir()
@@ -64,6 +80,9 @@ def test_what_descends_keeps_its_parents_licences(tmp_path: Path) -> None:
     for place in (run, run / "best.safetensors", stage / "best.safetensors"):
         assert inherited(None, place) == parent["data"]
     (tmp_path / "manifest.csv").write_text(HEAD + "one,train,s,en,3,own,mine\n", "utf-8")
+    # Every run keeps its configuration beside its weights, stages too.
+    (stage / "config.json").write_text("{}", "utf-8")
+    assert inherited(stage / "best.safetensors") == parent["data"]
     told = about(tmp_path, "", {}, {}, inherited(run))
     assert "LRC-AR (research)" in told["licence"] and len(told["data"]) == 2
     assert about(tmp_path, "", {}, {}, inherited(None))["licence"] == OPEN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -17,11 +18,28 @@ from kouxing import weights
 from kouxing.errors import DataError, KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, UnsureError
 from kouxing.infer import person
 from kouxing.infer.lips import LipsNetwork
+from kouxing.infer.manner import SHAPE
 from kouxing.train import fit as module
 from kouxing.train import fit_footage, fit_manner, restore
 from kouxing.train.fit import fit
 
 FRAMES = 60
+
+
+def test_the_report_tells_what_the_file_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training that made the picture worse, and a manner of speaking worth having."""
+    watched = SimpleNamespace(footage=SimpleNamespace(found=np.ones(3000, bool)))
+    manner = fit_manner.Manner(np.full(SHAPE, 0.01, np.float32), 0.1)
+    monkeypatch.setattr(module, "LEAST_GAIN_DB", 0.05)
+    monkeypatch.setattr(module, "take", lambda *_: [watched])
+    monkeypatch.setattr(module, "learnt_manner", lambda _: manner)
+    monkeypatch.setattr(module, "_learn", lambda *_: ({"val/psnr_db": 22.0, "step": 100.0}, 25.0, 25.4))
+    job = SimpleNamespace(place=lambda name: tmp_path / name)
+    out, schedule = tmp_path / "me.kx", module.Schedule(steps=100)
+    told = module._made(job, [Path("a.mp4")], out, "fast", 0, "cpu", schedule, lambda *_: None)  # type: ignore[arg-type]
+    assert (told.before_db, told.manner_db, told.after_db, told.steps) == (25.0, 25.4, 25.4, 0)
+    kept = person.load(out).card["figures"]
+    assert (kept["before_db"], kept["manner_db"], kept["after_db"], kept["steps"]) == (25.0, 25.4, 25.4, 0)
 
 
 def talking(number: int) -> np.ndarray:

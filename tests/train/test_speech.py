@@ -41,7 +41,7 @@ def test_a_late_clip_is_found_by_ear(tmp_path: Path) -> None:
     good, bad = footage("good", 3.2, 10), footage("bad", 3.2, 11)
     bad = replace(bad, aperture=np.roll(bad.aperture, 3), geometry=np.roll(bad.geometry, 3, 0))
     lines: list[str] = []
-    stage = speech._Stage(None, [], words[:2], "cpu", lines.append, speech.LIVE)
+    stage = speech._Stage(None, [], words[:2], "cpu", lines.append, speech.LIVE, {})
     schedule = Schedule(steps=40, batch=8, rate=3e-3, warmup=5, validate_every=40, ema=0.9)
     steps = speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), [*words, good, bad], tmp_path, schedule)
     assert set(steps) == {"good", "bad"}

@@ -164,7 +164,7 @@ def log_probs(model: LipReader, pictures: Bytes) -> Float:
     device = next(model.parameters()).device
     given = torch.from_numpy(np.ascontiguousarray(pictures))[None].to(device).float() / 255.0
     with torch.no_grad():
-        made = model(given, torch.tensor([len(pictures)]))[0]
+        made = model(given, torch.tensor([len(pictures)], device=device))[0]
     return np.asarray(made[0].cpu().numpy(), np.float32)
 
 

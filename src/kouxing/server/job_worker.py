@@ -75,13 +75,11 @@ def run(order: dict[str, Any], folder: Path, told: Told) -> list[str]:
 
 
 def _check_length(files: dict[str, Path], most_s: float) -> None:
-    from kouxing.media.reader import probe
+    from kouxing.media.length import lasts_longer
 
     for name, path in files.items():
-        found = probe(path)
-        for seconds in (found.sound_seconds, found.seconds):
-            if seconds is not None and seconds > most_s:
-                raise MediaError(f"{name}: longer than {most_s / 60:g} minutes, the most that this server takes")
+        if lasts_longer(path, most_s):
+            raise MediaError(f"{name}: longer than {most_s / 60:g} minutes, the most that this server takes")
 
 
 def _plain(value: Any) -> Any:

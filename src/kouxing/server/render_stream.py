@@ -315,6 +315,8 @@ class RenderedStream:
         elif kind == worker.READY:
             self.ahead, self.width, self.height = worker.read_ready(message)
             self._ready.set()
+            # Interrupted while it started: it has heard of none, and the blocks that it is sent are silent already.
+            self._cuts = 0
             self._send(worker.pack_begin(self._playout.taken - len(self._recent)))
             for block in self._recent:
                 self._send(worker.pack_block(block))
@@ -356,8 +358,6 @@ class RenderedStream:
             return
         self.counts.restarts += 1
         self._old_drops = self.counts.dropped
-        # The new one has heard of no interruption: the blocks that it is sent are silent where they should be.
-        self._cuts = 0
         self._spawn()
 
     def _end_process(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from kouxing.server.hello import Hello
@@ -10,6 +11,10 @@ from kouxing.server.mocap_out import MotionOut, follower
 if TYPE_CHECKING:
     from kouxing.server.live import Live
     from kouxing.server.session import Session
+
+
+LOOK_S = 0.1
+"""A face at rest tells nothing; so often it is asked whether a newer one has begun."""
 
 
 class Stage:
@@ -30,9 +35,12 @@ class Stage:
             outlet = session.out(("coefficients",))
             take = follower(self._out, session)
             try:
-                async for item in outlet:
-                    take(item)
-                    if self._newest() is not session:
+                while self._newest() is session:
+                    try:
+                        take(await asyncio.wait_for(anext(outlet), LOOK_S))
+                    except asyncio.TimeoutError:
+                        continue
+                    except StopAsyncIteration:
                         break
             finally:
                 outlet.close()

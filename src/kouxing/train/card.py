@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -16,14 +17,16 @@ from kouxing.data.manifest import read_manifest
 from kouxing.data.tracks import read_by_us
 from kouxing.eval.figures import commit
 from kouxing.text import mbrola
+from kouxing.train.loop import Schedule
 
 OPEN = "Apache-2.0"
 LIMITED = "CC-BY-NC-4.0 (non-commercial: not open, by what is known, is {})"
-FREE = (
-    "open", "own", "mit", "apache", "bsd", "gpl", "public domain", "free", "cc0", "cc by 4", "cc-by-4", "cc by-sa",
-    "cc-by-sa",
-)  # fmt: skip
-"""How licences begin that allow commercial use; what is unknown, or of other names, may not."""
+OURS = ("open", "own", "free")
+"""In a manifest, for footage that allows commercial use."""
+FREE = ("mit", "apache", "bsd", "gpl", "public domain", "cc0", "cc by 4", "cc-by-4", "cc by-sa", "cc-by-sa")
+"""How licences begin that do; what is unknown, or of other names, may not."""
+LIMITS = re.compile(r"non.?commercial|research|academic|\bnc\b")
+"""Whatever stands before it."""
 RESEARCH = "research"
 
 Source = dict[str, Any]
@@ -63,7 +66,15 @@ def about(
 
 
 def _free(licence: str) -> bool:
-    return licence.lower().startswith(FREE)
+    told = licence.lower().strip()
+    return (told in OURS or told.startswith(FREE)) and not LIMITS.search(told)
+
+
+def changed(schedule: Schedule, preset: Schedule) -> list[str]:
+    """Options of a recipe that say how ``schedule`` differs from the preset's."""
+    names = ("steps", "batch", "precision", "seed")
+    told = {name: (getattr(schedule, name), getattr(preset, name)) for name in names}
+    return [f"--{name} {own}" for name, (own, usual) in told.items() if own != usual]
 
 
 def inherited(*places: Path | None) -> list[Source]:
@@ -78,11 +89,18 @@ def inherited(*places: Path | None) -> list[Source]:
         if place is None:
             continue
         folder = place if place.is_dir() else place.parent
-        for path in sorted(folder.glob("*.json")) or sorted(folder.parent.glob("*.json")):
-            told = json.loads(path.read_text(encoding="utf-8"))
-            if isinstance(told, dict) and isinstance(told.get("data"), list) and "licence" in told:
-                found |= {(one["source"], one["licence"]): one for one in told["data"]}
+        found |= _sources(folder) or _sources(folder.parent)
     return [found[key] for key in sorted(found)]
+
+
+def _sources(folder: Path) -> dict[tuple[str, str], Source]:
+    """Of all cards in a folder, where other files of JSON lie too."""
+    found: dict[tuple[str, str], Source] = {}
+    for path in sorted(folder.glob("*.json")):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(told, dict) and isinstance(told.get("data"), list) and "licence" in told:
+            found |= {(one["source"], one["licence"]): one for one in told["data"]}
+    return found
 
 
 def further_sources(data: Path, coefficients: bool = True) -> list[Source]:

@@ -21,6 +21,7 @@ from kouxing.models.coefficients import CoefficientDimensions, CoefficientReader
 from kouxing.train.card import about
 from kouxing.train.export import export_coefficients
 from kouxing.train.loop import Batch, Figures, Schedule, best_figures, counting, train
+from kouxing.train.origin import origin
 from kouxing.types import Float
 
 GRID_SHARE, WORD_SHARE = 0.2, 0.45
@@ -163,7 +164,7 @@ def main(
     torch.manual_seed(schedule.seed)
     task = CoefficientTask(CoefficientReader(dimensions), clips, held_out, schedule)
     sizes = {"widths": dimensions.widths, "dropout": dimensions.dropout}
-    config = {"model": "coefficients", "dimensions": sizes, "data": str(data)}
+    config = {"model": "coefficients", "dimensions": sizes, "origin": origin(data)}
     model = cast(CoefficientReader, train(task, schedule, out, device, config, report))
     save(model, data, out, meshes)
     return model

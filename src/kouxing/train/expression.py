@@ -23,10 +23,11 @@ from kouxing.models.expression import (
     heard_distance,
 )
 from kouxing.models.speech import Ears, SpeechEncoder
-from kouxing.train.card import Source, about, further_sources, inherited
+from kouxing.train.card import Source, about, changed, further_sources, inherited
 from kouxing.train.export_animate import export_expression
 from kouxing.train.loop import Batch, Figures, Schedule, counting, train
 from kouxing.train.mouth import held_out_figures, mouth_terms, spread, told_figures
+from kouxing.train.origin import origin
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
@@ -109,14 +110,15 @@ class ExpressionTask:
 def predict(model: Expression, encoder: SpeechEncoder | Ears, pieces: list[Heard]) -> Float:
     """Coefficients ``[T, 52]`` of a take's pieces in order: neutral, average style."""
     model.eval()
+    device = next(model.parameters()).device
     step, size, made = ExpressionStep(encoder, model), model.dimensions, []
-    state = model.initial_state(1)
+    state = model.initial_state(1).to(device)
     for piece in pieces:
-        heard = torch.from_numpy(piece.features.astype(np.float32))[None]
-        emotion = torch.zeros(1, heard.shape[1], size.emotions)
+        heard = torch.from_numpy(piece.features.astype(np.float32))[None].to(device)
+        emotion = heard.new_zeros(1, heard.shape[1], size.emotions)
         emotion[..., 0] = 1
-        values, shut, state = model(heard, emotion, torch.zeros(1, heard.shape[1], size.style), state)
-        made.append(step.finished(values, shut, emotion, heard_distance(encoder, heard))[0].numpy())
+        values, shut, state = model(heard, emotion, heard.new_zeros(1, heard.shape[1], size.style), state)
+        made.append(step.finished(values, shut, emotion, heard_distance(encoder, heard))[0].cpu().numpy())
     return np.concatenate(made)
 
 
@@ -151,11 +153,13 @@ def main(
     takes, held_out = load_takes(data, "train", counting(report, "clips made ready")), load_takes(data, "val")
     task = prepare(encoder, takes, held_out, schedule, closure, report)
     config = {
-        "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS, "data": str(data),
-        "speech": str(speech),
+        "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS,
+        "origin": origin(data, speech=speech),
     }  # fmt: skip
     model = cast(Expression, train(task, schedule, out, device, config, report))
-    save(model, encoder, data, out, inherited(speech))
+    options = changed(schedule, PRESETS["expression"]) + ([] if closure else ["--no-closure"])
+    recipe = ["kouxing train expression --data DATA --speech RUN", *options, "--out runs/expression"]
+    save(model, encoder, data, out, " ".join(recipe), inherited(speech))
     return model
 
 
@@ -183,15 +187,24 @@ def _in_order(pieces: list[Heard]) -> list[Heard]:
     return sorted(pieces, key=lambda piece: -len(piece.rows))
 
 
-def save(model: Expression, encoder: SpeechEncoder | Ears, data: Path, out: Path, parents: Sequence[Source]) -> None:
-    """Export the model of run folder ``out`` into it, with its card; ``parents``: ``card.inherited``."""
+def save(
+    model: Expression, encoder: SpeechEncoder | Ears, data: Path, out: Path, recipe: str, parents: Sequence[Source]
+) -> None:
+    """Export the model of run folder ``out`` into it, with its card.
+
+    Args:
+        model, encoder: the run's best, and what it hears with.
+        data: what it was trained on.
+        out: the run folder.
+        recipe: the command that makes it anew.
+        parents: see ``card.inherited``.
+    """
     units = {
         "mel": "[1, 4T + 2 * 4 * reach, 80] log power, 100 Hz",
         "emotion": "[1, T, 7] shares of arkit.EMOTIONS",
         "style": "[1, T, S]; 0 is the average style",
         "coefficients": f"[1, T, {len(COEFFICIENTS)}] ARKit's, 0..1, 25 Hz, row i at i / 25 s",
     }
-    recipe = "kouxing train expression --data DATA --speech RUN --out runs/expression"
     told = about(data, recipe, units, told_figures(out), [*further_sources(data), *parents])
     told["emotions"] = {
         "neutral": "real speech with each take's resting face taken off",

@@ -64,9 +64,10 @@ class FitReport:
         out: the person file.
         preset: the network that was fitted.
         seconds: footage that shows the face.
-        before_db, after_db: PSNR of the lower face on held-out seconds, shipped and fitted.
+        before_db, after_db: PSNR of the lower face on held-out seconds, shipped and by what ``out`` holds.
+        manner_db: the same by the shipped network that hears the person's manner; ``before_db`` where none is kept.
         manner_gain: share of the heard mouths' error there that the person's manner of speaking takes away; 0 for none.
-        steps: of the optimiser.
+        steps: of the optimiser; 0 where the picture stays the shipped network's.
         minutes: from start to end; of a resumed job only the last part.
         warnings: what the user should know, a line each.
     """
@@ -75,6 +76,7 @@ class FitReport:
     preset: str
     seconds: float
     before_db: float
+    manner_db: float
     after_db: float
     manner_gain: float
     steps: int
@@ -106,6 +108,16 @@ class FitTask(LipsTask):
         self.since_best = 0 if score > self.best else self.since_best + 1
         self.best = max(self.best, score)
         return {"val/psnr_db": score, "score": score}
+
+    def memory(self) -> dict[str, Tensor]:
+        """How long nothing has got better."""
+        counts = torch.tensor([self.best, float(self.since_best)], dtype=torch.float64)
+        return super().memory() | {"patience": counts}
+
+    def remember(self, kept: dict[str, Tensor]) -> None:
+        """Take back what ``memory`` gave."""
+        super().remember({name: value for name, value in kept.items() if name != "patience"})
+        self.best, self.since_best = float(kept["patience"][0]), int(kept["patience"][1])
 
     def enough(self) -> bool:
         """Whether the held-out seconds have stopped getting better."""
@@ -197,14 +209,19 @@ def _made(
     model, places = restore.lips(preset)
     taken = take(files, job, told, face_index)
     manner = learnt_manner(taken)
-    found, before = _learn(model, taken, manner, job.place("run"), schedule, device, told)
+    found, before, spoken = _learn(model, taken, manner, job.place("run"), schedule, device, told)
     seconds = sum(int(one.footage.found.sum()) for one in taken) / FRAME_HZ
     after, done = found["val/psnr_db"], int(found["step"])
-    if after < before + LEAST_GAIN_DB and manner.weights is None:
+    worth = after >= spoken + LEAST_GAIN_DB
+    if not worth and manner.weights is None:
         raise UnsureError(
             f"{', '.join(map(str, files))}: fitting makes held-out seconds no better "
             f"({before:.2f} dB before, {after:.2f} dB after); dub without --person, or give more, sharper footage"
         )
+    if not worth:
+        # Only the manner is worth having: the picture stays the shipped one's.
+        model, places = restore.lips(preset)
+        after, done = spoken, 0
     card = weights.card(f"lips_{preset}_frame")
     about = {
         "program": __version__,
@@ -213,19 +230,17 @@ def _made(
         "seconds": round(seconds, 2),
         "figures": {
             "before_db": round(before, 3),
+            "manner_db": round(spoken, 3),
             "after_db": round(after, 3),
             "steps": done,
             "manner_gain": round(manner.gain, 4),
         },
     }
-    if after < before + LEAST_GAIN_DB:
-        # Only the manner is worth having: the picture stays the shipped one's.
-        model, places = restore.lips(preset)
     tensors = restore.tensors(model, places, preset)
     if manner.weights is not None:
         tensors |= {person.MANNER: manner.weights}
     person.save(out, preset, tensors, about)
-    return FitReport(out, preset, seconds, before, after, manner.gain, done, 0.0, _warnings(seconds))
+    return FitReport(out, preset, seconds, before, spoken, after, manner.gain, done, 0.0, _warnings(seconds))
 
 
 def _check(files: list[Path], out: Path, preset: str, face_index: int, overwrite: bool) -> None:
@@ -247,8 +262,12 @@ def _check(files: list[Path], out: Path, preset: str, face_index: int, overwrite
 
 def _learn(
     model: Lips, plain: list[Taken], manner: Manner, run: Path, schedule: Schedule, device: str, told: Told
-) -> tuple[dict[str, float], float]:
-    """Train ``model`` in place on what dubs will hear; the best validation's figures, and the PSNR before."""
+) -> tuple[dict[str, float], float, float]:
+    """Train ``model`` in place on what dubs will hear.
+
+    Returns:
+        The best validation's figures; the PSNR before, as heard; and with the manner.
+    """
     taken = [replace(one, heard=manner.corrected(one.heard)) for one in plain]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(PART))
@@ -260,11 +279,12 @@ def _learn(
     )  # fmt: skip
     task = FitTask(model, samples, None, [], weights=FITTED, taken=taken, told=told, steps=schedule.steps)
     before = replace(task, taken=plain).psnr_db(model)
+    spoken = before if manner.weights is None else task.psnr_db(model)
     quiet: list[str] = []
     with output_errors(run):
         best = train(task, schedule, run, device, {"model": "fit"}, quiet.append, task.enough)
     model.load_state_dict(cast(Lips, best).state_dict())
-    return best_figures(run), before
+    return best_figures(run), before, spoken
 
 
 def _warnings(seconds: float) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from kouxing.losses.lipreading import ctc_loss
 from kouxing.losses.motion import geometry_error
 from kouxing.models.lipreader import LipReader, LipReaderDimensions
 from kouxing.train.loop import Batch, Figures, Schedule, train
+from kouxing.train.origin import origin
 
 WEIGHTS = {"phones": 1.0, "timed": 1.0, "geometry": 0.3}
 SCHEDULE = Schedule(steps=900, batch=10, rate=1.5e-3, warmup=60, validate_every=150, ema=0.99, clip=2.0)
@@ -109,7 +110,12 @@ def main(
     torch.manual_seed(schedule.seed)
     model = LipReader(LipReaderDimensions(len(PHONES)))
     task = LipReaderTask(model, samples, held_out, words)
-    config = {"model": "lipreader", "dimensions": model.dimensions.as_dict(), "weights": WEIGHTS}
+    config = {
+        "model": "lipreader",
+        "dimensions": model.dimensions.as_dict(),
+        "weights": WEIGHTS,
+        "origin": origin(data),
+    }
     best = cast(LipReader, train(task, schedule, out, device, config, report))
     for split in ("val", "test-person", "test"):
         try:

@@ -17,10 +17,9 @@ from kouxing.losses import image
 from kouxing.models.lips import PRESETS as SIZES
 from kouxing.models.lips import Lips
 from kouxing.train import shape
-from kouxing.train.card import Source, about, inherited
+from kouxing.train.card import Source, about, changed, inherited
 from kouxing.train.export import export_lips
 from kouxing.train.lips_task import (
-    CRITICS,
     GAN_FROM,
     JUDGED_RUN,
     READ_RUN,
@@ -30,7 +29,8 @@ from kouxing.train.lips_task import (
     LipsTask,
     loss_table,
 )
-from kouxing.train.loop import Schedule, best_figures, counting, load_tensors, train
+from kouxing.train.loop import Schedule, best_figures, counting, train
+from kouxing.train.origin import origin
 from kouxing.train.speech import load as load_speech
 from kouxing.train.speech import predict
 from kouxing.train.sync import load as load_judge
@@ -92,9 +92,8 @@ def main(
     words = None if lipreader is None else transcripts(data)
     footage, held_out = load_footage(data, "train", counting(report, "clips made ready")), load_footage(data, "val")
     report(f"the shape reader, by which painted mouths are read, is trained once for all runs: {out.parent / 'shape'}")
-    reader = (
-        shape.main(footage, held_out, out.parent / "shape", device=device, report=report).eval().requires_grad_(False)
-    )
+    reader = shape.main(footage, held_out, out.parent / "shape", of=origin(data), device=device, report=report)
+    reader = reader.eval().requires_grad_(False)
     encoder = load_speech(speech)
     report("speech features of all clips")
     heard = [predict(encoder, clip) for clip in footage]
@@ -130,11 +129,10 @@ def main(
         None if lipreader is None else load_reader(lipreader).requires_grad_(False), gan_from,
         None if run == RUN else batches(run, words, UNPAIRED_SHARE),
     )  # fmt: skip
-    if (out / CRITICS).exists():
-        load_tensors(task.critics, out / CRITICS)
     config = {
         "model": "lips", "preset": preset, "dimensions": asdict(SIZES[preset]), "weights": table, "run": run,
-        "judge": str(judge), "lipreader": str(lipreader), "gan_from": gan_from,
+        "gan_from": gan_from,
+        "origin": origin(data, speech=speech, start=start, judge=judge, lipreader=lipreader, vgg19=vgg19),
     }  # fmt: skip
     best = cast(Lips, train(task, schedule, out, device, config, report))
     told = [f"--start {_named(start)}"] if start is not None else []
@@ -143,7 +141,7 @@ def main(
     told += [f"--lipreader {_named(lipreader)}"] if lipreader is not None else []
     told += [f"--weight {name}={value:g}" for name, value in table.items() if value != WEIGHTS[name]]
     told += [f"--gan-from {gan_from:g}"] if table["gan"] else []
-    told += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS[preset].steps else []
+    told += changed(schedule, PRESETS[preset])
     save(best, preset, data, out, told, inherited(speech, start, judge, lipreader))
     return best
 

@@ -24,7 +24,7 @@ from kouxing.models.lips import Lips
 from kouxing.models.shape import ShapeReader, opening
 from kouxing.models.sync import Discriminator, Judges
 from kouxing.train.lips_held_out import held_out_sample, judged, likeness, painted, sheet, some
-from kouxing.train.loop import Batch, Figures, write_aside
+from kouxing.train.loop import Batch, Figures, optimiser_memory, remind
 from kouxing.types import Float
 from kouxing.units import HALF_PX
 
@@ -51,7 +51,6 @@ UNPAIRED_SHARE = 0.5
 """Of those batches, how many say what another clip says, as dubs do: experts and critics alone can judge them."""
 GAN_FROM, GAN_WARMUP = 0.5, 0.1
 """From which share of the steps on critics are trained, and how long alone: what is still blurred is no adversary."""
-CRITICS = "critics.safetensors"
 CRITIC_RATE = 4e-4
 
 LAYERS = 3
@@ -183,9 +182,26 @@ class LipsTask:
         """Inputs for some frames of a held-out clip, with the real lower halves."""
         return held_out_sample(clip, heard, frames, self.model.dimensions)
 
+    def memory(self) -> dict[str, Tensor]:
+        """The critics, and what their optimiser remembers."""
+        if not self._counts("gan"):
+            return {}
+        kept = {f"critics/{name}": value for name, value in self.critics.state_dict().items()}
+        return kept | {f"steps/{name}": value for name, value in optimiser_memory(self._critic_steps).items()}
+
+    def remember(self, kept: dict[str, Tensor]) -> None:
+        """Take back what ``memory`` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"critics": {}, "steps": {}}
+        for key, value in kept.items():
+            part, name = key.split("/", 1)
+            if part in parts:
+                parts[part][name] = value
+        if parts["critics"]:
+            # First the device: an optimiser's memory follows its parameters only when it is loaded.
+            self.critics.to(next(self.model.parameters()).device).load_state_dict(parts["critics"])
+            remind(self._critic_steps, parts["steps"])
+
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
-        if self._counts("gan"):
-            write_aside(folder / CRITICS, self.critics.state_dict(), {})
         assert self.reader is not None
         rows, sheets = [], []
         for clip, heard in self.held_out:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from lightning_fabric import Fabric
@@ -87,6 +87,19 @@ class Task(Protocol):
         ...
 
 
+@runtime_checkable
+class Remembering(Protocol):
+    """A task that learns beside its model: what a checkpoint must keep of it, too."""
+
+    def memory(self) -> dict[str, Tensor]:
+        """Everything that the next steps depend on."""
+        ...
+
+    def remember(self, kept: dict[str, Tensor]) -> None:
+        """Take back what ``memory`` gave; the model lies on its device already."""
+        ...
+
+
 def rate_at(schedule: Schedule, step: int) -> float:
     """Learning rate of a step: linear warm-up from 0, then cosine."""
     if step < schedule.warmup:
@@ -141,7 +154,6 @@ def train(
     except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
         why = " ".join(str(error).split())
         raise OptionError(f"--device {device}, precision {schedule.precision}: not available here ({why})") from error
-    torch.manual_seed(schedule.seed)
     folder.mkdir(parents=True, exist_ok=True)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
     optimiser = torch.optim.AdamW(
@@ -149,7 +161,7 @@ def train(
     )
     model, optimiser = fabric.setup(task.model, optimiser)
     average = copy.deepcopy(task.model).requires_grad_(False).eval()
-    state = _resume(folder, task.model, average, optimiser, fabric.device)
+    state = _resume(folder, task, average, optimiser, fabric.device)
     log = _writer(folder)
     saved = began = time.monotonic()
     first = state["step"]
@@ -161,6 +173,8 @@ def train(
             for group in optimiser.param_groups:
                 group["lr"] = rate_at(schedule, step)
             model.train()
+            # By the step, so that chance (dropout, noise) after a resume is what it would have been.
+            torch.manual_seed(schedule.seed + step)
             loss, figures = task.step(model, batch, step / schedule.steps)
             optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
@@ -179,9 +193,10 @@ def train(
                     told = {name: repr(value) for name, value in held_out.items()} | {"step": str(done)}
                     write_aside(folder / BEST, average.state_dict(), told)
                 if enough():
+                    _save(folder, task, average, optimiser, {"step": schedule.steps, "best": state["best"]})
                     break
             if time.monotonic() - saved > schedule.save_every_s or done == schedule.steps:
-                _save(folder, task.model, average, optimiser, {"step": done, "best": state["best"]})
+                _save(folder, task, average, optimiser, {"step": done, "best": state["best"]})
                 saved = time.monotonic()
     load_tensors(average, folder / BEST)
     return average
@@ -236,31 +251,45 @@ def best_figures(folder: Path) -> dict[str, float]:
         return {name: float(value) for name, value in file.metadata().items()}
 
 
-def _save(folder: Path, model: nn.Module, average: nn.Module, optimiser: Any, state: dict[str, float]) -> None:
-    tensors = {f"model/{name}": value for name, value in model.state_dict().items()}
+def optimiser_memory(optimiser: Any) -> dict[str, Tensor]:
+    """What an optimiser remembers of each parameter, by ``place/name``."""
+    known = optimiser.state_dict()["state"].items()
+    return {f"{place}/{name}": torch.as_tensor(value) for place, slots in known for name, value in slots.items()}
+
+
+def remind(optimiser: Any, kept: Mapping[str, Tensor]) -> None:
+    """Give an optimiser back what ``optimiser_memory`` told."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in kept.items():
+        place, name = key.split("/")
+        slots.setdefault(int(place), {})[name] = value
+    optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _save(folder: Path, task: Task, average: nn.Module, optimiser: Any, state: dict[str, float]) -> None:
+    tensors = {f"model/{name}": value for name, value in task.model.state_dict().items()}
     tensors |= {f"average/{name}": value for name, value in average.state_dict().items()}
-    for place, slots in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser/{place}/{name}": torch.as_tensor(value) for name, value in slots.items()}
+    tensors |= {f"optimiser/{name}": value for name, value in optimiser_memory(optimiser).items()}
+    if isinstance(task, Remembering):
+        tensors |= {f"task/{name}": value for name, value in task.memory().items()}
     write_aside(folder / CHECKPOINT, tensors, {name: repr(value) for name, value in state.items()})
 
 
-def _resume(folder: Path, model: nn.Module, average: nn.Module, optimiser: Any, device: torch.device) -> dict[str, Any]:
+def _resume(folder: Path, task: Task, average: nn.Module, optimiser: Any, device: torch.device) -> dict[str, Any]:
     path = folder / CHECKPOINT
     if not path.exists():
         return {"step": 0, "best": -math.inf}
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}}
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}, "task": {}}
     with safe_open(path, "pt", device=str(device)) as file:
         state = file.metadata()
         for key in file.keys():  # noqa: SIM118 (no dict)
             part, name = key.split("/", 1)
             parts[part][name] = file.get_tensor(key)
-    model.load_state_dict(parts["model"])
+    task.model.load_state_dict(parts["model"])
     average.load_state_dict(parts["average"])
-    slots: dict[int, dict[str, Tensor]] = {}
-    for key, value in parts["optimiser"].items():
-        place, name = key.split("/")
-        slots.setdefault(int(place), {})[name] = value
-    optimiser.load_state_dict({"state": slots, "param_groups": optimiser.state_dict()["param_groups"]})
+    remind(optimiser, parts["optimiser"])
+    if isinstance(task, Remembering):
+        task.remember(parts["task"])
     return {"step": int(state["step"]), "best": float(state["best"])}
 
 

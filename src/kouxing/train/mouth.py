@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -29,9 +29,10 @@ from kouxing.models.mouth import Mouth, MouthDimensions, shut_lips, to_coefficie
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones as phone_speech
-from kouxing.train.card import Source, about, further_sources, inherited
+from kouxing.train.card import Source, about, changed, further_sources, inherited
 from kouxing.train.export_animate import export_mouth
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train
+from kouxing.train.origin import origin
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ, MEL_BANDS, MELS_PER_FRAME
@@ -127,7 +128,8 @@ class PhoneTask:
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
         right = counted = 0
         for number in range(4):
-            batch = self.held_out(number)
+            device = next(model.parameters()).device
+            batch = {name: value.to(device) for name, value in self.held_out(number).items()}
             counts = batch["classes"] != IGNORED
             right += int(((model(batch["mel"]).argmax(-1) == batch["classes"]) & counts).sum())
             counted += int(counts.sum())
@@ -136,18 +138,22 @@ class PhoneTask:
 
 def pretrain(
     model: Mouth, made: list[PhoneClip], real: list[PhoneClip], out: Path, device: str, schedule: Schedule,
-    report: Callable[[str], None],
+    of: Mapping[str, str], report: Callable[[str], None],
 ) -> None:  # fmt: skip
     """Teach ``model`` phones in place; a third of the real recordings is held out (else a tenth of the others)."""
-    size, held_out = model.dimensions, real[::3] or made[::10]
-    learned = [clip for place, clip in enumerate(real) if place % 3]
+    size = model.dimensions
+    held_out, learned = real[::3], [clip for place, clip in enumerate(real) if place % 3]
+    if not held_out:
+        # A set of a few clips is learned as it is: there is nothing to choose by.
+        held_out = made[::10]
+        made = [clip for place, clip in enumerate(made) if place % 10] or made
     places = (size.before_mels, size.after_mels, schedule.seed)
     task = PhoneTask(
         PhoneReader(model),
         PhoneWindows(made, learned, 2 * FRAME_HZ, schedule.batch, *places),
         PhoneWindows(held_out, [], 2 * FRAME_HZ, schedule.batch, *places),
     )
-    config = {"model": "mouth phones", "dimensions": asdict(size)}
+    config = {"model": "mouth phones", "dimensions": asdict(size), "origin": of}
     best = cast(PhoneReader, train(task, schedule, out, device, config, report))
     model.load_state_dict(best.mouth.state_dict())
 
@@ -266,7 +272,7 @@ def main(
         labelled = load_labelled(data)
         if phones and spoken is not None:
             lesson = replace(PRESETS["phones"], steps=min(PRESETS["phones"].steps, schedule.steps))
-            pretrain(model, made, labelled, out / "phones", device, lesson, report)
+            pretrain(model, made, labelled, out / "phones", device, lesson, origin(data), report)
         if expression:
             takes += taught_takes(*load_expression(expression, speech), [*made, *labelled])
     windows = TakeWindows(
@@ -275,12 +281,14 @@ def main(
     task = MouthTask(model, windows, load_takes(data, "val"), channels)
     config = {
         "model": "mouth", "dimensions": asdict(size), "masking": masking, "phones": phones,
-        "expression": str(expression), "weights": WEIGHTS, "data": str(data),
+        "weights": WEIGHTS, "origin": origin(data, expression=expression, speech=speech),
     }  # fmt: skip
     model = cast(Mouth, train(task, schedule, out, device, config, report))
     recipe = ["kouxing train mouth --data DATA"]
     recipe += [f"--expression runs/{expression.name} --speech runs/{speech.name}"] if expression else []
-    recipe += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS["mouth"].steps else []
+    parts = {"masking": masking, "attention": size.attends, "similarity": size.compares, "phones": phones}
+    recipe += [f"--no-{name}" for name, there in parts.items() if not there]
+    recipe += changed(schedule, PRESETS["mouth"])
     save(model, data, out, " ".join([*recipe, f"--out runs/{out.name}"]), inherited(expression, speech))
     return model
 

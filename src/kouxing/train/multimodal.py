@@ -32,10 +32,11 @@ from kouxing.losses.multimodal import contrastive
 from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions, MultimodalStep, Shared
 from kouxing.models.speech import Ears, Listener, SpeechEncoder
 from kouxing.train import phone_ear, phones
-from kouxing.train.card import Source, about, further_sources, inherited
+from kouxing.train.card import Source, about, changed, further_sources, inherited
 from kouxing.train.export_multimodal import export_multimodal
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
 from kouxing.train.mouth import load_expression, mouth_terms, spread, told_figures
+from kouxing.train.origin import origin
 from kouxing.train.speech import fresh
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
@@ -104,8 +105,9 @@ class MultimodalTask:
         joint = own.joint(features, batch["present"], batch["order"].tolist())
         values, shut, made = own.told(joint, batch["heard"], batch["present"])
         terms = mouth_terms(values, shut, batch, self._distance, self._importance)
-        terms["geometry"] = geometry_error(made, batch["geometry"], batch["known"], self._scale)
-        terms["opening"] = correlation_loss(made @ self._opening, batch["geometry"] @ self._opening, batch["known"])
+        terms["geometry"] = geometry_error(made, batch["geometry"], batch["known"], self._scale.to(made.device))
+        opening = self._opening.to(made.device)
+        terms["opening"] = correlation_loss(made @ opening, batch["geometry"] @ opening, batch["known"])
         if isinstance(own.join, Shared):
             terms["contrastive"] = contrastive(own.join.drawn(features), batch["present"])
         loss = torch.stack([WEIGHTS[name] * value for name, value in terms.items()]).sum()
@@ -145,15 +147,15 @@ def score(
 def predict(model: Multimodal, clip: Clip, version: Version, there: Sequence[int]) -> tuple[Float, Float, Float]:
     """Coefficients ``[T, 52]`` with lips that touch, geometry ``[T, 16]`` and mouth feature ``[T, D]`` of a clip."""
     model.eval()
-    size, frames = model.dimensions, len(clip.take)
+    size, frames, device = model.dimensions, len(clip.take), next(model.parameters()).device
     text = clip.text if clip.text is not None and there[0] else np.zeros((frames, size.text), np.float32)
-    seen = torch.zeros(1, frames, size.seen)
+    seen = torch.zeros(1, frames, size.seen, device=device)
     if there[2] and clip.pictures is not None:
-        seen = model.looker(torch.from_numpy(even_light(clip.pictures, clip.take.found)))[None]
-    given = [torch.from_numpy(getattr(version, name).astype(np.float32))[None] for name in SPEECH]
-    present = torch.tensor(there, dtype=torch.float32).expand(1, frames, -1)
-    made = MultimodalStep(model)(torch.from_numpy(text)[None], *given, seen, present)
-    return tuple(one[0].numpy() for one in made)
+        seen = model.looker(torch.from_numpy(even_light(clip.pictures, clip.take.found)).to(device))[None]
+    given = [text, *(getattr(version, name).astype(np.float32) for name in SPEECH)]
+    present = torch.tensor(there, dtype=torch.float32, device=device).expand(1, frames, -1)
+    made = MultimodalStep(model)(*(torch.from_numpy(one)[None].to(device) for one in given), seen, present)
+    return tuple(one[0].cpu().numpy() for one in made)
 
 
 def main(
@@ -190,7 +192,7 @@ def main(
     takes, held_out = load_takes(data, "train"), load_takes(data, "val")
     # Another way of joining is trained on the very same.
     ear_folder = out / "ear" if joins == "modulation" else out.parent / "multimodal" / "ear"
-    ear = phone_ear.main(data, ear_folder, phone_stage, takes, held_out, report=report)
+    ear = phone_ear.main(data, ear_folder, phone_stage, takes, held_out, device=device, report=report).cpu()
     clips, versions = prepare(
         data, takes, encoder, ear, speech=speech, expression=expression, phone_stage=phone_stage,
         folder=ear_folder.parent, seed=schedule.seed, report=report,
@@ -201,17 +203,19 @@ def main(
     seen = [clip.take for clip in clips]
     task = MultimodalTask(model, windows, hold_out(data, held_out, encoder, ear), spread(seen))
     config = {
-        "model": "multimodal", "dimensions": model.dimensions.as_dict(), "weights": WEIGHTS, "data": str(data),
-        "speech": str(speech), "clips": len(clips),
+        "model": "multimodal", "dimensions": model.dimensions.as_dict(), "weights": WEIGHTS, "clips": len(clips),
+        "origin": origin(data, speech=speech, phones=phone_stage, expression=expression),
     }  # fmt: skip
     best = cast(Multimodal, train(task, schedule, out, device, config, report))
     if joins == "modulation":
-        save(best, ear, data, out, inherited(speech, phone_stage, expression))
+        words = ["kouxing train multimodal --data DATA --speech RUN --phones RUN0 --expression RUN2"]
+        recipe = " ".join([*words, *changed(schedule, PRESETS["multimodal"]), "--out runs/multimodal"])
+        save(best, ear, data, out, recipe, inherited(speech, phone_stage, expression))
     return best
 
 
-def save(model: Multimodal, ear: Listener, data: Path, out: Path, parents: Sequence[Source]) -> None:
-    """Export the models of run folder ``out`` into it, with their cards; ``parents``: ``card.inherited``."""
+def save(model: Multimodal, ear: Listener, data: Path, out: Path, recipe: str, parents: Sequence[Source]) -> None:
+    """Export the models of run folder ``out`` into it, with their cards; see ``train.expression.save``."""
     units = {
         "text": "[1, T, 19] of text.rows, 25 Hz",
         "heard": "[1, T, 16] mouth geometry of the speech encoder", "trunk": "[1, T, 320] of multimodal_ear",
@@ -222,7 +226,6 @@ def save(model: Multimodal, ear: Listener, data: Path, out: Path, parents: Seque
         "coefficients": "[1, T, 52] ARKit's, 0..1, 25 Hz", "geometry": "[1, T, 16] mouth geometry (face.geometry)",
         "joint": "[1, T, 96] the mouth feature",
     }  # fmt: skip
-    recipe = "kouxing train multimodal --data DATA --speech RUN --phones RUN0 --expression RUN2 --out runs/multimodal"
     told = about(data, recipe, units, told_figures(out), [*further_sources(data), *parents])
     export_multimodal(model, ear, told, out)
 

@@ -21,6 +21,7 @@ from kouxing.models.speech import Listener
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
+from kouxing.train.origin import origin
 from kouxing.train.speech import fresh
 from kouxing.types import Float
 from kouxing.units import MELS_PER_FRAME
@@ -58,15 +59,15 @@ class PhoneEarTask:
 
 def hearing(model: Listener) -> Callable[[Float], Float]:
     """The network as a function of mel ``[M, 80]``: log probabilities ``[4 * (M // 4), classes]``."""
-    size = model.encoder.dimensions
+    size, device = model.encoder.dimensions, next(model.parameters()).device
     model.eval()
 
     @torch.no_grad()
     def hear(mel: Float) -> Float:
         whole = len(mel) // MELS_PER_FRAME * MELS_PER_FRAME
         heard = np.pad(mel[:whole], ((size.before_mels, size.after_mels), (0, 0)), constant_values=SILENT_MEL)
-        _, logits, _ = model(torch.from_numpy(heard.astype(np.float32))[None])
-        return np.asarray(logits[0].float().log_softmax(-1).numpy(), np.float32)
+        _, logits, _ = model(torch.from_numpy(heard.astype(np.float32))[None].to(device))
+        return np.asarray(logits[0].float().log_softmax(-1).cpu().numpy(), np.float32)
 
     return hear
 
@@ -117,7 +118,7 @@ def main(
     )  # fmt: skip
     config = {
         "model": "phone_ear", "dimensions": size.as_dict(), "classes": [mouth.name for mouth in MOUTHS],
-        "clips": {name: len(clips) for name, clips in groups.items()},
+        "clips": {name: len(clips) for name, clips in groups.items()}, "origin": origin(data, phones=speech / "phones"),
     }  # fmt: skip
     task = PhoneEarTask(model, windows, [*spoken.held_out, *other])
     return cast(Listener, train(task, schedule, out, device, config, report))

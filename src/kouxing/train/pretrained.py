@@ -27,6 +27,7 @@ from kouxing.models.pretrained_speech import PretrainedEncoder
 from kouxing.train.expression import FRAMES, PRESETS, WEIGHTS, ExpressionTask
 from kouxing.train.loop import BEST, Schedule, load_tensors, train
 from kouxing.train.mouth import held_out_figures, spread
+from kouxing.train.origin import origin
 from kouxing.types import Float
 from kouxing.units import SAMPLE_HZ
 
@@ -74,7 +75,7 @@ def main(
         "encoder": encoder, "layer": layer, "sha256": digest(ear), "ear": ear.dimensions.as_dict(),
         "dimensions": task.model.dimensions.as_dict(),
     }  # fmt: skip
-    config: dict[str, Any] = {"model": "expression", "weights": WEIGHTS, "data": str(data), **told}
+    config: dict[str, Any] = {"model": "expression", "weights": WEIGHTS, "origin": origin(data), **told}
     model = cast(Expression, train(task, schedule, out, device, config, report))
     (out / ABOUT).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     return model
@@ -96,12 +97,13 @@ def spoken(model: Expression, heard: Tensor, emotion: str = "neutral") -> Float:
     """Coefficients ``[T, 52]`` of features ``[1, T, D]`` in the average style."""
     model.eval()
     frames, size = heard.shape[1], model.dimensions
-    mood = torch.zeros(1, frames, size.emotions)
+    heard = heard.to(next(model.parameters()).device)
+    mood = heard.new_zeros(1, frames, size.emotions)
     mood[..., EMOTIONS.index(emotion)] = 1
-    state = model.initial_state(1)
-    values, shut, _ = model(heard, mood, torch.zeros(1, frames, size.style), state)
+    state = model.initial_state(1).to(heard.device)
+    values, shut, _ = model(heard, mood, heard.new_zeros(1, frames, size.style), state)
     made = shut_lips(values, shut, *GATE) if size.shuts else values
-    return np.asarray(made[0].numpy(), np.float32)
+    return np.asarray(made[0].cpu().numpy(), np.float32)
 
 
 def prepare(

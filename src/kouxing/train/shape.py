@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -89,14 +89,16 @@ def main(
     held_out: list[Footage],
     out: Path,
     *,
+    of: Mapping[str, str] | None = None,
     device: str = "cpu",
     schedule: Schedule | None = None,
     report: Callable[[str], None] = print,
 ) -> ShapeReader:
     """Train (or resume, or load when done) in run folder ``out``; returns the averaged model.
 
-    ``schedule`` is ``SCHEDULE`` unless another is given.
+    ``schedule`` is ``SCHEDULE`` unless another is given. A reader of other data (``of``: ``train.origin.origin``) is
+    refused.
     """
     schedule = schedule or SCHEDULE
     task = ShapeTask(ShapeReader(), footage, held_out, schedule)
-    return cast(ShapeReader, train(task, schedule, out, device, {"model": "shape"}, report))
+    return cast(ShapeReader, train(task, schedule, out, device, {"model": "shape", "origin": of}, report))

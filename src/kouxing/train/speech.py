@@ -26,9 +26,10 @@ from kouxing.media.aside import keeping
 from kouxing.models.speech import Ears, Listener, SpeechDimensions, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
-from kouxing.train.card import about, further_sources
+from kouxing.train.card import about, changed, further_sources
 from kouxing.train.export import export_speech
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train, write_aside
+from kouxing.train.origin import origin
 
 WEIGHTS = {
     "geometry": 1.0,
@@ -155,6 +156,7 @@ class _Stage:
     device: str
     report: Callable[[str], None]
     dimensions: SpeechDimensions
+    of: dict[str, str]
 
     def windows(self, footage: list[Footage], schedule: Schedule, late: dict[str, int]) -> Callable[[int], Batch]:
         size, noises = self.dimensions, Noises(footage)
@@ -183,6 +185,7 @@ class _Stage:
             "clips": len(footage),
             "phones": self.spoken is not None,
             "takes": [take.name for take in self.takes],
+            "origin": self.of,
         }
         best = train(task, schedule, out, self.device, config, self.report)
         assert isinstance(best, Listener)
@@ -225,7 +228,9 @@ def main(
     footage = load_footage(data, "train", counting(report, "clips made ready"))
     spoken = phones.load(data, report)
     dimensions = LIVE if live else SpeechDimensions()
-    stage = _Stage(spoken, mocap_takes(data, "train"), load_footage(data, "val"), device, report, dimensions)
+    stage = _Stage(
+        spoken, mocap_takes(data, "train"), load_footage(data, "val"), device, report, dimensions, origin(data)
+    )
     start = fresh(schedule.seed, dimensions)
     if spoken is not None:
         lesson = replace(
@@ -246,8 +251,7 @@ def main(
     model = stage.run("speech", start, one_scale(kept), schedule, out / "all", late).encoder
     told = {name: repr(value) for name, value in best_figures(out / "all").items()}
     write_aside(out / BEST, model.state_dict(), told)
-    options = [*(["--live"] if live else []), *([f"--seed {schedule.seed}"] if schedule.seed else [])]
-    options += [f"--steps {schedule.steps}"] if schedule.steps != PRESETS["speech"].steps else []
+    options = [*(["--live"] if live else []), *changed(schedule, PRESETS["speech"])]
     save(model, data, out, " ".join(["kouxing train speech --data DATA", *options, f"--out runs/{out.name}"]))
     return model
 

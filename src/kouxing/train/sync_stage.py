@@ -11,6 +11,7 @@ from kouxing.data.sync_windows import SyncWindows, WindowRules
 from kouxing.losses.sync import Falses
 from kouxing.models.sync import Pupil
 from kouxing.train.loop import Schedule, train
+from kouxing.train.origin import of_clips
 from kouxing.train.sync_task import WEIGHTS, Growth, SyncTask
 
 
@@ -59,7 +60,7 @@ def run_stage(
     told = {key: value for key, value in asdict(stage).items() if key != "schedule"}
     config = {
         "model": f"sync, stage {name}", "dimensions": start.judge.dimensions.as_dict(), "weights": WEIGHTS,
-        "clips": len(mouths), "late": dict(late), **told,
+        "clips": len(mouths), "set": of_clips(mouths), "late": dict(late), **told,
     }  # fmt: skip
     report(f"stage {name}: {windows.clips} of {len(mouths)} clips are long enough, {len(late)} moved in time")
     best = train(task, stage.schedule, out, device, config, report)

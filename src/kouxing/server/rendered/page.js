@@ -60,7 +60,7 @@ function end(why) {
   if (!peer) return;
   hush();
   peer.close();
-  peer = undefined;
+  peer = viewer = undefined;
   for (const name of ["say", "microphone", "file", "stop"]) $(name).disabled = true;
   $("start").hidden = false;
   tell(why);

@@ -1,0 +1,34 @@
+"""What a run is made of, by content: a resume with anything else would be another run under its name."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from kouxing.data.mouths import Mouths
+from kouxing.train.loop import BEST
+
+
+def origin(data: Path, **parents: Path | None) -> dict[str, str]:
+    """For a run's configuration (``train.loop.train``): checksums, so that nothing depends on where things lie.
+
+    Args:
+        data: data folder; its manifest counts.
+        parents: run folders or weight files that the training starts from, hears with or is judged by; None: there is
+            none.
+    """
+    found = {"data": _checksum(data / "manifest.csv")}
+    for name, place in parents.items():
+        if place is not None:
+            found[name] = _checksum(place / BEST if place.is_dir() else place)
+    return found
+
+
+def of_clips(clips: Sequence[Mouths]) -> str:
+    """Checksum of which clips there are, and how long each is."""
+    return f"{zlib.crc32(repr([(one.clip.id, len(one.found)) for one in clips]).encode()):08x}"
+
+
+def _checksum(path: Path) -> str:
+    return f"{zlib.crc32(path.read_bytes()):08x}" if path.is_file() else path.name
