@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from dataclasses import dataclass
@@ -211,6 +212,18 @@ def test_a_wide_table_in_a_file_is_not_cut(
     with pytest.raises(OutputError, match="no checkout"):
         evaluate._tell(found, {}, [], "dub", as_json=False)
     assert "x.json" in capsys.readouterr().out
+
+
+def test_letters_that_the_output_lacks_are_written_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.BytesIO()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="cp1252"))
+        assert cli.run(["score", "口型.mp4"]) == 2
+        output.print_fields({"out": Path("口型.csv")})
+        output.print_json({"out": Path("é口.csv")})
+        sys.stdout.flush()
+        plain, told = shown.getvalue().decode("ascii").splitlines()
+    assert plain == r"out: \u53e3\u578b.csv" and json.loads(told) == {"out": "é口.csv"}
 
 
 def test_plain_values() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import struct
 import tracemalloc
@@ -16,12 +17,13 @@ from kouxing.cli import app as cli
 from kouxing.errors import MediaError, OptionError, OutputError
 from kouxing.export import files
 from kouxing.export.glb import read_glb, write_glb
+from kouxing.export.json import to_json
 from kouxing.face.closure import CLOSED_DISTANCE, lip_distance
 from kouxing.infer import animate as module
 from kouxing.infer.animate import animate
 from kouxing.infer.animator import Animator
 from kouxing.infer.mouth import Mouth
-from kouxing.types import Float
+from kouxing.types import CoefficientTrack, Float
 from kouxing.units import SAMPLE_HZ
 
 HEAD = Path(module.__file__).parents[1] / "assets" / "head.glb"
@@ -85,6 +87,24 @@ def spoiled(name: str, folder: Path) -> list[str]:
         if name == "no glb":
             (folder / "bare.glb").write_bytes(b"solid head")
         return [sound, "-o", str(folder / "out.glb"), "--method", "mouth", "--avatar", str(folder / "bare.glb")]
+    elif name == "over style":
+        (folder / "style.csv").write_text("the only take", "utf-8")
+        return [sound, "-o", str(folder / "style.csv"), "--style", str(folder / "style.csv"), "--force"]
+    elif name in ("no frames", "ages"):
+        take = json.loads(b"".join(to_json(CoefficientTrack(np.zeros((3, 52), np.float32)))))
+        if name == "no frames":
+            take["frames"] = []
+        else:
+            take["rate"] = "1/1000000000"
+        (folder / "style.json").write_text(json.dumps(take), "utf-8")
+        return [sound, "-o", out, "--style", str(folder / "style.json")]
+    elif name == "subtitles":
+        (folder / "words.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:01.000\nhello\n", "utf-8")
+        return ["--text", str(folder / "words.vtt"), "-o", out]
+    elif name == "long name":
+        return [sound, "-o", str(folder / "out.glb"), "--avatar", str(folder / f"{'a' * 300}.glb")]
+    elif name == "twice":
+        return [sound, "-o", out, "-o", str(folder / "b.csv"), "-o", str(folder / "b.csv")]
     elif name == "port":
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
             taken.bind(("127.0.0.1", 0))
@@ -106,6 +126,12 @@ BAD = {
     "strength": "happy:nan",
     "bare glb": "no mesh with ARKit's morph targets",
     "no glb": "is no GLB file",
+    "over style": "style.csv: is one of the inputs",
+    "no frames": "holds not a single frame",
+    "ages": "longer than 3 hours",
+    "subtitles": "words.vtt: transcripts are read from",
+    "long name": "the name is too long",
+    "twice": "b.csv: the same file is named twice",
     "port": "nobody listened there",
 }
 

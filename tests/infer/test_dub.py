@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.io.wavfile
 
 from fake_media import make_picture, make_sound, make_video, stripes
 from infer.fake_parts import SHORT, FixedTracker, FlatLips, Loudness, black_between, fake_parts
@@ -26,6 +27,7 @@ from kouxing.infer import scan as scan_module
 from kouxing.infer.dub import dub
 from kouxing.media.metadata import read_mark
 from kouxing.media.reader import load_sound, probe, read_video
+from kouxing.units import SAMPLE_HZ
 
 SIZE = (160, 120)
 
@@ -404,6 +406,21 @@ def test_a_truncated_video_gives_what_decodes_or_one_line(media, tmp_path):
     assert not (tmp_path / "out2.mp4").exists() and not (tmp_path / "out2.mp4.job").exists()
 
 
+@pytest.mark.parametrize("mouth", [1.0, "auto"])
+def test_sound_that_is_none_is_told_before_the_face_is_looked_at(media, tmp_path, mouth):
+    path = tmp_path / "holed.wav"
+    holed = np.zeros(SAMPLE_HZ, np.float32)
+    holed[9000] = np.nan
+    scipy.io.wavfile.write(path, SAMPLE_HZ, holed)
+    stages = []
+    with pytest.raises(MediaError, match=r"damaged at 0\.56 s"):
+        dub(
+            media / "face.mp4", path, tmp_path / "out.mp4", parts=fake_parts(), mouth=mouth,
+            progress=lambda stage, done, total: stages.append(stage),
+        )  # fmt: skip
+    assert "scan" not in stages and left(tmp_path) == ["holed.wav"]
+
+
 def test_the_second_face_of_one_is_told(media, tmp_path):
     with pytest.raises(NoFaceError, match="no face 1"):
         dub(media / "face.mp4", media / "speech1.wav", tmp_path / "out.mp4", face_index=1, parts=fake_parts())
@@ -449,6 +466,9 @@ def test_outputs_that_cannot_be_are_refused_before_any_work(media, tmp_path):
     (tmp_path / "folder.mp4").mkdir()
     refused(tmp_path / "folder.mp4", "is a folder", overwrite=True)
     refused(media / "face.mp4", "one of the inputs", overwrite=True)
+    (tmp_path / "lips.mp4").write_bytes(b"the only copy")
+    refused(tmp_path / "lips.mp4", "one of the inputs", overwrite=True, mouth_video=tmp_path / "lips.mp4")
+    (tmp_path / "lips.mp4").unlink()
     assert (tmp_path / "old.mp4").read_bytes() == b"mine"
     assert left(tmp_path) == ["folder.mp4", "old.mp4"]
     dub(media / "face.mp4", media / "speech1.wav", tmp_path / "old.mp4", overwrite=True, parts=fake_parts())

@@ -12,6 +12,8 @@ exit  meaning
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
 import traceback
@@ -102,6 +104,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit code; see the table above.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a log whose encoding lacks a letter of a file's name must not turn what was made into a fault.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = typer.main.get_command(app).main(args=words, prog_name="kouxing", standalone_mode=False)
     except Stopped as stop:
@@ -114,6 +120,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output went away (`kouxing … | head`): nothing is left to say, also not at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return FAULT
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return _say(f"error: {error.filename}: the name is too long for a file; choose a shorter one", MISTAKE)
+        return _fault(error)
     except Exception as error:  # noqa: BLE001 - the last stop: a fault must not show as a page of traceback
         if hasattr(error, "format_message"):
             return _usage(error)

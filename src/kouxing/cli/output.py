@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -43,7 +44,9 @@ WARNINGS = "warnings"
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output, and nothing else."""
-    typer.echo(json.dumps(plain(value), ensure_ascii=False, allow_nan=False))
+    # Where the encoding lacks letters, JSON has its own way to write them.
+    all_letters = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    typer.echo(json.dumps(plain(value), ensure_ascii=not all_letters, allow_nan=False))
 
 
 def print_fields(value: Any) -> None:

@@ -15,7 +15,8 @@ import cv2
 import numpy as np
 
 from kouxing.arkit import COEFFICIENTS
-from kouxing.errors import MediaError, NoSoundError, OptionError, OutputError
+from kouxing.audio import sane
+from kouxing.errors import DataError, MediaError, NoSoundError, OptionError, OutputError
 from kouxing.export import files as tracks
 from kouxing.export import gltf
 from kouxing.export.send import Sender, send_track, target
@@ -37,8 +38,6 @@ JOINED = "multimodal"
 ENDINGS = (".csv", ".json", ".glb", ".mp4")
 LONGEST_S = 3 * 60 * 60
 """Coefficients of longer speech would not fit into a reasonable file or memory (3 hours are 135 MB of rows)."""
-MOST = 100.0
-"""Sound goes from -1 to 1, and some above it is only clipped; a sample beyond this is in another unit, or damaged."""
 BLINKS = 0
 """Seed of the blinks: the same speech blinks at the same moments."""
 HEAD = "head.glb"
@@ -177,8 +176,9 @@ def animate(
         raise OptionError("nothing to make: name a file with --out or an address with --send")
     moods = [read_mood(one) for one in ([emotion] if isinstance(emotion, str) else emotion)]
     place = target(send) if send is not None else None
+    chosen, read = (None if one is None else Path(one) for one in (avatar, style))
     _check(source, goals, Path(explain) if explain is not None else None, method, overwrite)
-    chosen = Path(avatar) if avatar is not None else None
+    _keep_inputs([*goals, *([Path(explain)] if explain is not None else [])], (source, chosen, read, given.mouth_video))
     with ExitStack() as stack:
         head = stack.enter_context(_head(chosen))
         # Before any work: a file without the named targets, or a host that nobody knows, is a mistake at once.
@@ -191,7 +191,7 @@ def animate(
             attention, speaker, method, wait_ms = None, None, JOINED, 1000 * len(track) / COEFFICIENT_HZ
         else:
             assert source is not None
-            speaker = voice(load(method), moods, tracks.read(Path(style)).at() if style is not None else None)
+            speaker = voice(load(method), moods, _manner(read) if read is not None else None)
             track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
             warnings, wait_ms = (), speaker.look_ahead_ms
         for goal in goals:
@@ -237,7 +237,7 @@ def _join(source: Path | None, given: Modalities, told: Progress) -> tuple[Coeff
     samples = None
     if source is not None:
         samples = load_samples(source)
-        _check_samples(source, samples, 0)
+        sane.check(source, samples)
     joined = join(samples, given, Multimodal(threads=1), told)
     return joined.track(), joined.spent_s, joined.warnings
 
@@ -252,15 +252,13 @@ def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, met
             raise OptionError(
                 f"--explain shows the attention of the model mouth, and {method} has none; --method mouth"
             )
-    for goal in (*goals, *((explain,) if explain else ())):
-        if source is not None and goal.exists() and source.exists() and goal.samefile(source):
-            raise OutputError(f"{goal}: is the input; choose another output")
     if any(goal.suffix.lower() == ".mp4" for goal in goals):
         from kouxing.infer.render import check
 
         check()
-    if len(set(goals)) < len(goals):
-        raise OptionError(f"--out {goals[0]}: the same file is named twice")
+    for place, goal in enumerate(goals):
+        if goal in goals[:place]:
+            raise OptionError(f"--out {goal}: the same file is named twice")
     if source is None:
         if any(goal.suffix.lower() == ".mp4" for goal in goals):
             raise OptionError("--out .mp4 is a preview with its sound; give SPEECH, or write .csv, .json or .glb")
@@ -270,6 +268,23 @@ def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, met
         raise NoSoundError(f"{source}: has no sound; give a file with speech")
     if found.sound_seconds is not None and found.sound_seconds > LONGEST_S:
         raise _too_long(source)
+
+
+def _keep_inputs(goals: Sequence[Path], given: Sequence[Path | None]) -> None:
+    """Refuse to write over what is read."""
+    for goal in goals:
+        if goal.exists() and any(one is not None and one.exists() and goal.samefile(one) for one in given):
+            raise OutputError(f"{goal}: is one of the inputs; choose another output")
+
+
+def _manner(path: Path) -> CoefficientTrack:
+    """The take of a person whose manner of speaking is wanted."""
+    take = tracks.read(path)
+    if not len(take):
+        raise DataError(f"{path}: holds not a single frame; --style wants a take, best of 10 s or more")
+    if take.time(len(take) - 1) - take.time(0) > LONGEST_S:
+        raise _too_long(path)
+    return take.at()
 
 
 def _too_long(source: Path) -> OptionError:
@@ -298,8 +313,7 @@ def _listen(
     stream = _Watched(speaker.rows, looked) if attention else speaker.rows
     animator = Animator(stream, speaker.rate)
     spent, heard = 0.0, 0
-    for chunk in read_sound(source, SAMPLE_HZ):
-        _check_samples(source, chunk, heard)
+    for chunk in sane.checked(source, read_sound(source, SAMPLE_HZ)):
         began = time.perf_counter()
         rows.append(animator.push(np.asarray(chunk, np.float32)))
         spent += time.perf_counter() - began
@@ -314,21 +328,6 @@ def _listen(
     spent += time.perf_counter() - began
     told("listen", heard, heard)
     return CoefficientTrack(np.concatenate(rows)), spent, np.concatenate(looked) if looked else None
-
-
-def _check_samples(source: Path, samples: Float, heard: int) -> None:
-    """``heard`` samples came before."""
-    # Written so that NaN fails too.
-    wrong = np.flatnonzero(~(np.abs(samples) <= MOST))
-    if not len(wrong):
-        return
-    value, where = float(samples[wrong[0]]), (heard + int(wrong[0])) / SAMPLE_HZ
-    if np.isfinite(value):
-        raise MediaError(
-            f"{source}: its sound is damaged at {where:.2f} s (a sample of {value:.3g}; sound goes from -1 to 1); "
-            "export it again"
-        )
-    raise MediaError(f"{source}: its sound is damaged at {where:.2f} s (values that are no numbers); export it again")
 
 
 class _Watched:

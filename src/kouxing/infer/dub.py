@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kouxing import __version__, config
+from kouxing.audio import sane
 from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
 from kouxing.infer import level, multimodal_dub, references, timeline
 from kouxing.infer import person as persons
@@ -108,9 +109,10 @@ def dub(
     """
     began = time.monotonic()
     order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)
-    order.check_out(overwrite or (resume and Job.made(order.out)))
     given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
-    parts = parts or _parts(None if person is None else Path(person), preset, voice)
+    kept = None if person is None else Path(person)
+    order.check_out(overwrite or (resume and Job.made(order.out)), given.mouth_video, kept)
+    parts = parts or _parts(kept, preset, voice)
     plan = {
         "face": fingerprint(order.face),
         "speech": fingerprint(order.speech),
@@ -209,13 +211,14 @@ class _Run:
         """Features of the speech, kept in the job."""
         path = self._order.speech
         if not self._job.has(SPEECH):
-            words = self._joined() if self._given else self._heard()
+            words, notes = self._joined() if self._given else (self._heard(), ())
             if not words.seconds:
                 raise NoSoundError(f"{path}: its sound is 0 s long; give a file with speech")
-            arrays = {"features": words.features, "silent": words.silent}
+            arrays = {"features": words.features, "silent": words.silent, "notes": np.array(notes, str)}
             self._job.save_arrays(SPEECH, {**arrays, "seconds": np.array(words.seconds.as_integer_ratio())})
         kept = self._job.load_arrays(SPEECH)
         seconds = Fraction(*(int(part) for part in kept["seconds"]))
+        self._warnings += kept["notes"].tolist()
         if kept["silent"].all():
             self._warnings.append(f"{path}: no speech is heard in it, the mouth stays closed")
         return Speech(kept["features"], kept["silent"], seconds)
@@ -225,16 +228,14 @@ class _Run:
         path = self._order.speech
         total = probe(path).sound_seconds
         samples = None if total is None else int(total * SAMPLE_HZ)
-        sound: Iterable[Float] = read_sound(path, SAMPLE_HZ)
+        sound: Iterable[Float] = sane.checked(path, read_sound(path, SAMPLE_HZ))
         if self._order.mouth == level.AUTO:
-            sound = level.raised(sound, level.gain(level.measured(read_sound(path, SAMPLE_HZ))))
+            sound = level.raised(sound, level.gain(level.measured(sane.checked(path, read_sound(path, SAMPLE_HZ)))))
         return hear(sound, self._parts.speech(), lambda done: self._told("listen", done, samples))
 
-    def _joined(self) -> Speech:
-        """With a text, a mouth video or both."""
-        words, warnings = multimodal_dub.listen(self._order.speech, self._given, self._told)
-        self._warnings += warnings
-        return words
+    def _joined(self) -> tuple[Speech, tuple[str, ...]]:
+        """With a text, a mouth video or both; and what the user should know."""
+        return multimodal_dub.listen(self._order.speech, self._given, self._told)
 
     def _scan(self, speech_seconds: Fraction) -> Scan:
         """Follow the face, in no more of the footage than the output can need."""

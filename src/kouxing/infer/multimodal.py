@@ -210,7 +210,7 @@ def place_text(
 
 def _timed(transcript: Transcript, pronouncer: Pronouncer) -> NDArray[np.int64]:
     """Cues whose times are known, without a sound: each said evenly within them."""
-    last = transcript.cues[-1].end_s or 0.0
+    last = max(cue.end_s or 0.0 for cue in transcript.cues)
     classes = np.full(max(1, round(last * MEL_HZ)), REST, np.int64)
     for cue in transcript.cues:
         assert cue.start_s is not None and cue.end_s is not None

@@ -76,8 +76,12 @@ class Order:
         if self.out.suffix.lower() != ".mp4":
             raise OptionError(f"{self.out}: the output is MP4, let its name end in .mp4")
 
-    def check_out(self, overwrite: bool) -> None:
+    def check_out(self, overwrite: bool, *others: Path | None) -> None:
         """Refuse an output that cannot be, or that would take something away.
+
+        Args:
+            overwrite: what is there may go.
+            others: inputs beside face and speech.
 
         Raises:
             OutputError: it is there already, is an input, or its folder is missing.
@@ -88,7 +92,7 @@ class Order:
             return
         if self.out.is_dir():
             raise OutputError(f"{self.out}: is a folder; give a file name")
-        if any(path.exists() and path.samefile(self.out) for path in (self.face, self.speech)):
+        if any(path and path.exists() and path.samefile(self.out) for path in (self.face, self.speech, *others)):
             raise OutputError(f"{self.out}: is one of the inputs; choose another output")
         if not overwrite:
             raise OutputError(f"{self.out}: is there already; remove it, overwrite it (--force) or choose another name")

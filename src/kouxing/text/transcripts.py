@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,7 @@ def read_transcript(given: str | Path) -> Transcript:
     """A transcript from a file, or the text itself.
 
     Args:
-        given: a path that ends in one of ``ENDINGS``, in capitals or not; anything else is the text.
+        given: a path that ends in one of ``ENDINGS``, in capitals or not; anything else that is no file is the text.
 
     Raises:
         OptionError: no word in it.
@@ -72,7 +73,7 @@ def read_transcript(given: str | Path) -> Transcript:
     """
     path = Path(given)
     ending = path.suffix.lower()
-    if isinstance(given, str) and (ending not in ENDINGS or "\n" in given):
+    if isinstance(given, str) and (ending not in ENDINGS or "\n" in given) and not os.path.isfile(given):
         return _checked((Cue(" ".join(given.split())),), "the text")
     readers = {".txt": _plain, ".srt": _subtitles, ".textgrid": _textgrid, ".align": _grid}
     if ending not in readers:
