@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import aioice.ice
+import av
 import numpy as np
 import pytest
 from aiortc.contrib.media import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
@@ -379,6 +381,28 @@ def test_speech_is_sent_as_a_file(tmp_path: Path) -> None:
         assert row["viewers"] == 1 and "stream" not in row
         assert client.delete(place).status_code == 204
         client.portal.call(hub.close)  # type: ignore[union-attr]
+
+
+def test_a_microphone_whose_codec_changes_is_heard_on() -> None:
+    class Changing:
+        """A second of Opus (48 kHz stereo), then one of PCMU (8 kHz mono)."""
+
+        def __init__(self) -> None:
+            self.frames = [(48_000, "stereo", 2)] * 50 + [(8_000, "mono", 1)] * 50
+
+        async def recv(self) -> av.AudioFrame:
+            if not self.frames:
+                raise MediaStreamError
+            rate, layout, channels = self.frames.pop(0)
+            frame = av.AudioFrame.from_ndarray(np.full((1, rate // 50 * channels), 8192, np.int16), "s16", layout)
+            frame.sample_rate = rate
+            return frame
+
+    async def heard() -> np.ndarray:
+        return np.concatenate([part async for part in rtc_peer.microphone(Changing())])
+
+    made = asyncio.run(heard())
+    assert abs(len(made) - 2 * SAMPLE_HZ) < 200 and made[1000:15_000].min() > 0.2 and made[17_000:31_000].min() > 0.2
 
 
 def test_sound_is_made_finer_alike_in_pieces_and_without_a_change_of_level() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -265,13 +265,9 @@ class Peer:
 
     async def _hear(self, track: Any) -> None:
         """The viewer's microphone."""
-        resampler = av.AudioResampler("flt", "mono", SAMPLE_HZ)
-        try:
-            while True:
-                for frame in resampler.resample(await track.recv()):
-                    self.stream.push_sound(np.asarray(frame.to_ndarray()[0], np.float32), live=True)
-        except MediaStreamError:
-            self.stream.end()
+        async for samples in microphone(track):
+            self.stream.push_sound(samples, live=True)
+        self.stream.end()
 
     def _channel(self, channel: RTCDataChannel) -> None:
         if channel.label != CHANNEL:
@@ -317,6 +313,22 @@ class Peer:
         else:
             return f"event {str(event)[:40]!r} is not known here"
         return None
+
+
+async def microphone(track: Any) -> AsyncIterator[Float]:
+    """``[N] float32`` samples of a viewer's track at ``SAMPLE_HZ``, until it ends."""
+    resampler, before = None, None
+    while True:
+        try:
+            frame = await track.recv()
+        except MediaStreamError:
+            return
+        # A browser may change the codec, and with it the form, at any time; a resampler takes one form.
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if resampler is None or form != before:
+            resampler, before = av.AudioResampler("flt", "mono", SAMPLE_HZ), form
+        for made in resampler.resample(frame):
+            yield np.asarray(made.to_ndarray()[0], np.float32)
 
 
 def pcm(data: bytes) -> Float:
