@@ -60,7 +60,7 @@ def test_every_frame_is_kept_or_refused(tmp_path: Path) -> None:
     made = divide(places, SETTINGS, chunk, seen)
     whole = chunk.first
     assert [(row["first"] - whole, row["frames"]) for row in made["pieces"]] == [(0, 125), (160, 50), (210, 90)]
-    assert made["pieces"][1]["id"] == f"talk-123456-{whole + 160:06d}"
+    assert made["pieces"][1]["id"] == f"{chunk.media.source.name}-{whole + 160:06d}"
     assert [(row["first"] - whole, row["frames"], row["reason"]) for row in made["rejects"]] == [
         (125, 5, "too short"),
         (130, 30, "no face"),

@@ -210,6 +210,24 @@ def test_done_work_is_not_done_again_and_lost_clips_are(made: Path, footage: Pat
     assert {one: one.stat().st_mtime_ns for one in others} == others
 
 
+def test_changed_footage_that_is_changed_back_has_its_own_clips(footage: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / "footage", tmp_path / "set"
+    folder.mkdir()
+    first, second = tmp_path / "anna.mp4", footage / "people" / "bert.mkv"
+    make_video(first, frames=51, size=SIZE, sound_rate=16000, kind="speechlike", picture=scene(anna(), 0.8))
+    seen = []
+    for one, other in ((first, second), (second, first), (first, second)):
+        shutil.copy(one, folder / "one.mp4")
+        shutil.copy(other, folder / "other.mp4")
+        prepare([folder], out, **OPTIONS)
+        rows = rows_of(out / "manifest.csv")
+        clips = [(out / "clips" / f"{row['id']}.mp4").read_bytes() for row in rows]
+        seen.append(((out / "manifest.csv").read_bytes(), clips, {row["source"]: row["split"] for row in rows}))
+    assert len(seen[0][1]) == 2 and seen[2] == seen[0] and sorted(seen[1][1]) == sorted(seen[0][1])
+    # Content moves nobody to another split.
+    assert seen[1][2] == seen[0][2]
+
+
 def test_more_footage_is_added(made: Path, footage: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     shutil.copytree(made, out)

@@ -63,7 +63,7 @@ def divide(places: Places, settings: Settings, chunk: Chunk, seen: Seen) -> dict
                 if refusal is not None:
                     rejects.append(_refused(chunk, a, b, "pieces", *refusal))
                 else:
-                    name = f"{chunk.media.source.id}-{chunk.first + a:06d}"
+                    name = f"{chunk.media.source.name}-{chunk.first + a:06d}"
                     pieces.append({"id": name, "first": chunk.first + a, "frames": b - a, **row})
     return {"shots": shots, "pieces": pieces, "rejects": rejects}
 

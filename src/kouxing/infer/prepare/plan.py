@@ -11,7 +11,7 @@ from typing import Any
 from kouxing.errors import OptionError
 from kouxing.units import FRAME_HZ
 
-VERSION = 1
+VERSION = 2
 """Raise it when what a step keeps, or how it decides, changes: unfinished data sets of other versions are refused."""
 
 CHUNK_S = 60
@@ -83,7 +83,7 @@ class Source:
     """One file of footage.
 
     Attributes:
-        id: part of its clips' names; from its label alone.
+        id: from its label alone, so that other content stays in its split.
         label: its path below (and with) the folder that was given, with ``/``.
         path: where it is.
         key: SHA-256 of its content's beginning, end and length.
@@ -96,7 +96,8 @@ class Source:
 
     @property
     def name(self) -> str:
-        """Name of what is kept of it: another content has another one."""
+        """Begins the name of what is made of it: other content has another one, so that footage that is changed, and
+        changed back, finds its own clips."""
         return f"{self.id}-{self.key[:8]}"
 
 
