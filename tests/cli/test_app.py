@@ -69,6 +69,14 @@ def only_line(capsys: pytest.CaptureFixture[str]) -> str:
     return lines[0]
 
 
+def test_names_that_are_not_utf_8_are_printed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    made = Made(Path("caf\udce9 ä.mp4"), Fraction(3, 2), 31.0)
+    output.print_report(made, as_json=False)
+    assert "out: caf\\udce9 ä.mp4" in capfdbinary.readouterr().out.decode().splitlines()
+    output.print_report(made, as_json=True)
+    assert json.loads(capfdbinary.readouterr().out)["out"] == str(made.out)
+
+
 def test_options_reach_the_library(tmp_path: Path, dub: Dub) -> None:
     more = ["--mouth", "1.4", "--face", "2", "--length", "loop", "--preset", "fine", "--resume"]
     assert cli.run(words(tmp_path, *more)) == 0

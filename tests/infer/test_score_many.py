@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +93,17 @@ def test_what_changed_is_looked_at_again(folder: Path, tmp_path: Path) -> None:
     assert (told.earlier, told.early) == (0, 1)
     assert score_many([video], goal, face=0, parts=parts).earlier == 0
     assert score_many([video], goal, parts=parts).earlier == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only here are file names any bytes")
+def test_a_name_that_is_not_utf_8_stops_nothing(folder: Path, tmp_path: Path) -> None:
+    odd, goal, parts = tmp_path / os.fsdecode(b"caf\xe9.mp4"), tmp_path / "r.jsonl", Parts(Place, Brightness())
+    shutil.copy(folder / "a.mp4", odd)
+    shutil.copy(folder / "b.mkv", tmp_path / "später.mkv")
+    assert score_many([tmp_path], goal, parts=parts).late == 1
+    assert [row["video"] for row in lines(goal)] == [str(odd), str(tmp_path / "später.mkv")]
+    assert "später" in goal.read_text("utf-8")
+    assert score_many([tmp_path], goal, parts=parts).earlier == 2
 
 
 def test_mistakes(folder: Path, tmp_path: Path) -> None:

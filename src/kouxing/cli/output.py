@@ -44,9 +44,9 @@ WARNINGS = "warnings"
 
 def print_json(value: Any) -> None:
     """One JSON object on standard output, and nothing else."""
-    # Where the encoding lacks letters, JSON has its own way to write them.
-    all_letters = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    typer.echo(json.dumps(plain(value), ensure_ascii=not all_letters, allow_nan=False))
+    told = json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
+    # Where the output lacks letters, JSON has its own way to write them.
+    typer.echo(told if _writable(told) == told else json.dumps(plain(value), allow_nan=False))
 
 
 def print_fields(value: Any) -> None:
@@ -59,7 +59,13 @@ def print_fields(value: Any) -> None:
                 print_fields(one)
             elif one is not None:
                 shown = f"{one:.4g}" if isinstance(one, float) else str(one)
-                typer.echo(f"{name.replace('_', ' ')}: {shown}")
+                typer.echo(f"{name.replace('_', ' ')}: {_writable(shown)}")
+
+
+def _writable(text: str) -> str:
+    """With escapes for letters that the output's encoding lacks, and for file names of another one."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def print_report(made: Any, as_json: bool) -> None:

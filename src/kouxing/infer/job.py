@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -71,7 +72,7 @@ def alone(out: Path) -> Iterator[None]:
     Raises:
         OutputError: somebody does.
     """
-    name = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
     place = Path(tempfile.gettempdir()) / f"kouxing-{name}.lock"
     lock = FileLock(place)
     with output_errors(place):

@@ -190,7 +190,9 @@ def _check_folder(goal: Path) -> None:
 
 def _add(goal: Path, line: Mapping[str, Any]) -> None:
     """Append one line, on the disk before anything else is done."""
+    # What UTF-8 cannot hold, a file name of another encoding, becomes an escape of JSON.
+    text = json.dumps(line, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
     with output_errors(goal), open(goal, "ab") as file:
-        file.write(json.dumps(line, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+        file.write(text + b"\n")
         file.flush()
         os.fsync(file.fileno())

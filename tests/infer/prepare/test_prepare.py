@@ -228,6 +228,18 @@ def test_changed_footage_that_is_changed_back_has_its_own_clips(footage: Path, t
     assert seen[1][2] == seen[0][2]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only here are file names any bytes")
+def test_names_that_are_not_utf_8_stop_nothing(footage: Path, tmp_path: Path) -> None:
+    folder, out = tmp_path / os.fsdecode(b"\xe9"), tmp_path / os.fsdecode(b"set \xe9")
+    folder.mkdir()
+    shutil.copy(footage / "people" / "bert.mkv", folder / os.fsdecode(b"caf\xe9.mkv"))
+    (folder / os.fsdecode(b"broken\xe9.mp4")).write_bytes(b"not a video at all")
+    assert prepare([folder], out, **OPTIONS).clips == 1
+    assert [row["source"] for row in rows_of(out / "manifest.csv")] == [r"\udce9/caf\udce9.mkv"]
+    assert [row["source"] for row in rows_of(out / "rejects.csv")] == [r"\udce9/broken\udce9.mp4"]
+    assert len(read_manifest(out)) == 1
+
+
 def test_more_footage_is_added(made: Path, footage: Path, tmp_path: Path) -> None:
     out = tmp_path / "set"
     shutil.copytree(made, out)

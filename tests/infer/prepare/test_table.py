@@ -61,6 +61,14 @@ def test_wrong_info_is_told_in_one_line(tmp_path: Path) -> None:
         read_about(tmp_path / "none.csv", {})
 
 
+def test_names_that_are_not_utf_8_are_kept(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"file": "caf\udce9 ä"})
+    assert read_json(tmp_path / "a.json") == {"file": "caf\udce9 ä"}
+    assert "ä" in (tmp_path / "a.json").read_text("utf-8")
+    write_table(tmp_path / "t.csv", ("file",), [{"file": "caf\udce9 ä"}])
+    assert (tmp_path / "t.csv").read_text("utf-8") == "file\ncaf\\udce9 ä\n"
+
+
 def test_files_come_whole(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"b": 1})
     assert read_json(tmp_path / "a.json") == {"b": 1}

@@ -204,5 +204,5 @@ def time_of(frame: int) -> Fraction:
 
 
 def digest(text: str) -> str:
-    """SHA-256 in hexadecimal."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    """SHA-256 in hexadecimal; of file names too that are not UTF-8."""
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -21,6 +21,9 @@ TOLD = ("speaker", "language", "licence", "corpus", "source", "split")
 
 SPLIT_NAMES = ("train", "val", "test")
 
+ODD_NAMES = "backslashreplace"
+"""How what UTF-8 cannot hold, a file name of another encoding, is written: in JSON it is read back as it was."""
+
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file that appears at once when it is whole.
@@ -34,7 +37,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON, the same bytes for the same value."""
-    write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(path, text.encode(errors=ODD_NAMES))
 
 
 def read_json(path: Path) -> Any:
@@ -51,7 +55,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
     Raises:
         OutputError: it cannot be written.
     """
-    with keeping(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    with keeping(path) as part, part.open("w", encoding="utf-8", errors=ODD_NAMES, newline="") as file:
         writer = csv.DictWriter(file, columns, restval="", extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: "" if value is None else value for name, value in row.items()} for row in rows)
