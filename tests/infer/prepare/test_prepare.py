@@ -25,7 +25,7 @@ from kouxing.data.manifest import read_manifest
 from kouxing.data.tracks import read_track, stored_track
 from kouxing.errors import DataError, KouxingError, MediaError, OptionError, OutputError
 from kouxing.face.track import track_video
-from kouxing.infer.prepare import plan, run
+from kouxing.infer.prepare import agree, plan, run
 from kouxing.infer.prepare.crew import Crew
 from kouxing.infer.prepare.plan import Settings
 from kouxing.infer.prepare.run import prepare
@@ -197,6 +197,31 @@ def test_stopped_at_the_end(
     (out / name).unlink()
     report = prepare([footage], out, **OPTIONS)
     assert results(out) == results(made) and report.speed_x is None
+
+
+@pytest.mark.parametrize("step", ["faces", "cut"])
+def test_what_failed_is_tried_again(step: str, made: Path, footage: Path, tmp_path: Path) -> None:
+    out = tmp_path / "set"
+    shutil.copytree(made, out)
+    for mark in (out / "prepare" / step).glob("bert-*.json"):
+        mark.write_text('{"failed": "the process that read it died 2 times (signal 9)"}')
+    prepare([footage], out, **OPTIONS)
+    assert results(out) == results(made)
+
+
+def test_an_offset_that_failed_is_tried_again(
+    made: Path, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "set"
+    shutil.copytree(made, out)
+    monkeypatch.setattr(agree, "judge", lambda task: {}["a fault"])
+    with pytest.raises(DataError, match="not one clip came out"):
+        prepare([footage], out, **{**OPTIONS, "sync": True})
+    told = {"offset_frames": 0.5, "confidence": 2.0, "distance": 1.0, "probability": 0.9}
+    monkeypatch.setattr(agree, "judge", lambda task: {"clips": [{"id": name, **told} for name in task.names]})
+    prepare([footage], out, **{**OPTIONS, "sync": True})
+    assert [row["offset_frames"] for row in rows_of(out / "manifest.csv")] == ["0.5", "0.5"]
+    assert not [row for row in rows_of(out / "rejects.csv") if row["step"] == "sync"]
 
 
 def test_done_work_is_not_done_again_and_lost_clips_are(made: Path, footage: Path, tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ class Steps:
         tasks = [
             Watching(self.places, self.settings, chunk, self.landmarker)
             for chunk in chunks
-            if not (self._mark("faces", chunk.name).is_file() and (self._has_faces(chunk) or self._is_cut(chunk)))
+            if not (self._has_faces(chunk) or self._is_cut(chunk))
         ]
         self._each("faces", watch, tasks)
         work = self.places.work
@@ -150,7 +150,7 @@ class Steps:
         tasks = []
         for chunk in self._all_chunks():
             names = tuple(row["id"] for row in self._made("cut", chunk, "clips"))
-            if names and not self._mark(self.sync_step, chunk.name).is_file():
+            if names and self._done(self.sync_step, chunk) is None:
                 tasks.append(Judging(self.places, chunk, names))
         self._each(self.sync_step, judge, tasks)
         table.write_table(self.places.work / "5-sync.csv", SYNC_COLUMNS, self._rows(self.sync_step, "clips"))
@@ -225,9 +225,13 @@ class Steps:
     def _mark(self, step: str, name: str) -> Path:
         return self.places.step(step) / f"{name}.json"
 
+    def _done(self, step: str, chunk: Chunk) -> Row | None:
+        """What a step made of a chunk; None where it has not, or failed: a process may have died of something else."""
+        made: Row | None = table.read_json(self._mark(step, chunk.name))
+        return None if made is None or "failed" in made else made
+
     def _made(self, step: str, chunk: Chunk, key: str) -> list[Row]:
-        made = table.read_json(self._mark(step, chunk.name)) or {}
-        return list(made.get(key, ()))
+        return list((self._done(step, chunk) or {}).get(key, ()))
 
     def _pieces(self, chunk: Chunk) -> list[Row]:
         return self._made("faces", chunk, "pieces")
@@ -236,18 +240,18 @@ class Steps:
         return str((table.read_json(self._mark(step, chunk.name)) or {}).get("failed", ""))
 
     def _has_faces(self, chunk: Chunk) -> bool:
-        made = table.read_json(self._mark("faces", chunk.name)) or {}
-        return not made.get("pieces") or self.places.faces(chunk).is_file()
+        made = self._done("faces", chunk)
+        return made is not None and (not made["pieces"] or self.places.faces(chunk).is_file())
 
     def _is_cut(self, chunk: Chunk) -> bool:
-        """Whether step 4 is done and what it made is still there."""
-        faces = table.read_json(self._mark("faces", chunk.name))
-        if faces is not None and not faces.get("pieces"):
-            return True
-        made = table.read_json(self._mark("cut", chunk.name))
-        names = [row["id"] for row in (made or {}).get("clips", ())]
+        """Whether steps 2 to 4 are done and what they made is still there."""
+        faces, made = self._done("faces", chunk), self._done("cut", chunk)
+        if faces is None or not faces["pieces"]:
+            return faces is not None
         return made is not None and all(
-            place.is_file() for name in names for place in (self.places.clip(name), self.places.track(name))
+            place.is_file()
+            for row in made["clips"]
+            for place in (self.places.clip(row["id"]), self.places.track(row["id"]))
         )
 
     def _each(self, step: str, work: Callable[[Any], Row], tasks: list[Any]) -> None:
