@@ -26,7 +26,8 @@ def command(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="CSV with column file and any of speaker, language, licence, corpus, source, split.",
+            help="CSV with column file (name or path of a video, or the end of its path) and any of speaker, language, "
+            "licence, corpus, source, split.",
         ),
     ] = None,
     speaker: Annotated[

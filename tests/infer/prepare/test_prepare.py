@@ -271,9 +271,10 @@ def test_more_footage_is_added(made: Path, footage: Path, tmp_path: Path) -> Non
     more = tmp_path / "more.mp4"
     make_video(more, frames=51, size=SIZE, sound_rate=16000, kind="speechlike", picture=scene(anna(), 0.8))
     info = tmp_path / "info.csv"
-    info.write_text("file,speaker,split,licence\nmore.mp4,Anna,test,open\n", "utf-8")
+    info.write_text(f"file,speaker,split,licence\n{more},Anna,test,open\nlost.mp4,Al,val,open\n", "utf-8")
     report = prepare([footage, more], out, **OPTIONS, info=info, language="en")
     assert report.clips == 3
+    assert "--info tells of 1 files that are not among the footage, e.g. lost.mp4" in report.warnings
     rows = {row["source"]: row for row in rows_of(out / "manifest.csv")}
     assert (rows["more.mp4"]["speaker"], rows["more.mp4"]["split"], rows["more.mp4"]["licence"]) == (
         "Anna",

@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 from kouxing.errors import DataError, OptionError
-from kouxing.infer.prepare.table import described, read_about, read_json, shares_of, split_of, write_json, write_table
+from kouxing.infer.prepare.plan import Source
+from kouxing.infer.prepare.table import (
+    About,
+    described,
+    read_about,
+    read_json,
+    shares_of,
+    split_of,
+    write_json,
+    write_table,
+)
 
 
 def test_splits_follow_the_shares_and_stay() -> None:
@@ -30,21 +40,46 @@ def test_other_shares_are_refused(text: str) -> None:
         shares_of(text)
 
 
+def footage(label: str, source_id: str) -> Source:
+    return Source(source_id, label, Path(label), "0")
+
+
 def test_what_is_told_and_what_is_not(tmp_path: Path) -> None:
     path = tmp_path / "info.csv"
     path.write_text("file,speaker,language,split\na/one.mp4,Ann,en,\none.mp4,Bob,,val\nlost.mp4,Cy,,\n", "utf-8-sig")
     about = read_about(path, {"language": "de", "licence": "open", "corpus": None})
     shares = (1.0, 0.0, 0.0)
-    told = described("films/a/one.mp4", "one-1", about, shares)
+    told = described(footage("films/a/one.mp4", "one-1"), about, shares)
     assert (told["speaker"], told["language"], told["licence"], told["split"]) == ("Ann", "en", "open", "train")
     assert (told["corpus"], told["source"]) == ("unknown", "films/a/one.mp4")
-    told = described("films/b/one.mp4", "one-2", about, shares)
+    told = described(footage("films/b/one.mp4", "one-2"), about, shares)
     assert (told["speaker"], told["language"], told["split"]) == ("Bob", "de", "val")
-    told = described("films/two.mp4", "two-1", about, shares)
+    told = described(footage("films/two.mp4", "two-1"), about, shares)
     assert told["speaker"] == "unknown-two-1"
-    assert about.unused(["films/a/one.mp4", "films/b/one.mp4"]) == ["lost.mp4"]
+    assert about.unused([(name, Path(name)) for name in ("films/a/one.mp4", "films/b/one.mp4")]) == ["lost.mp4"]
     # One person in two files is in one split.
     assert len({split_of("speaker Ann", shares_of("1/1/1")) for _ in range(3)}) == 1
+
+
+def test_files_are_known_by_the_path_that_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("link.mp4").symlink_to("store/1234")
+    rows = {
+        "sw/v.mp4": "in sw",
+        f"{tmp_path.as_posix()}/other/v.mp4": "whole path",
+        "link.mp4": "linked",
+        "v.mp4#2": "label",
+        "v.mp4": "any of the name",
+        "none/v.mp4": "",
+    }
+    about = About(rows={file: {"speaker": who} for file, who in rows.items()})
+    files = [
+        ("v.mp4", Path("sw/v.mp4")), ("v.mp4", Path("sw/../other/v.mp4")), ("link.mp4", Path("link.mp4")),
+        ("v.mp4#2", Path("third/v.mp4")), ("v.mp4", Path("third/v.mp4")),
+    ]  # fmt: skip
+    told = [about.of(*file)["speaker"] for file in files]
+    assert told == ["in sw", "whole path", "linked", "label", "any of the name"]
+    assert about.unused(files) == ["none/v.mp4"]
 
 
 def test_wrong_info_is_told_in_one_line(tmp_path: Path) -> None:

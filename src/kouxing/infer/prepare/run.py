@@ -76,8 +76,8 @@ def prepare(
         given: videos, and folders of videos.
         out: the data set's folder, made here or begun by an earlier call with the same settings.
         settings: lengths and qualities; the defaults where None.
-        info: CSV with column ``file`` and any of ``speaker``, ``language``, ``licence``, ``corpus``, ``source``,
-            ``split``.
+        info: CSV with column ``file`` (name or path of a video, or the end of its path) and any of ``speaker``,
+            ``language``, ``licence``, ``corpus``, ``source``, ``split``.
         speaker, language, licence, corpus: for files that ``info`` does not tell of.
         split: shares of train, val and test, ``"0.9/0.05/0.05"``; by speaker, or by file where nobody tells who it is.
         sync: measure offset and confidence of each clip with the sync discriminator.
@@ -117,7 +117,7 @@ def prepare(
         if sync:
             run.sync()
         statistics = run.finish(about, shares)
-    return _report(run, statistics, about.unused(label for label, _ in files), time.monotonic() - began)
+    return _report(run, statistics, about.unused(files), time.monotonic() - began)
 
 
 def _sync_key() -> str:
@@ -168,7 +168,7 @@ def _report(run: Steps, made: summary.Statistics, unused: list[str], took_s: flo
     if made.faults:
         warnings.append(f"{len(made.faults)} parts met a fault in the program, e.g. {made.faults[0]}")
     if unused:
-        warnings.append(f"--info tells of {len(unused)} files that are not there, e.g. {unused[0]}")
+        warnings.append(f"--info tells of {len(unused)} files that are not among the footage, e.g. {unused[0]}")
     root = run.places.root
     return PrepareReport(
         out=root,

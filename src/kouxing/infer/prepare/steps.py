@@ -112,7 +112,7 @@ class Steps:
         """
         where: dict[str, str] = {}
         for media in self.all:
-            told = table.described(media.source.label, media.source.id, about, shares)
+            told = table.described(media.source, about, shares)
             who = told["speaker"]
             if where.setdefault(who, told["split"]) != told["split"]:
                 raise DataError(f"--info: speaker {who!r} is in two splits; give all files of one person the same")
@@ -188,7 +188,7 @@ class Steps:
             sizes = {row["id"]: row for row in self._made("cut", chunk, "clips")}
             judged = {row["id"]: row for row in self._made(self.sync_step, chunk, "clips")} if self.sync_step else None
             source = chunk.media.source
-            told = table.described(source.label, source.id, about, shares)
+            told = table.described(source, about, shares)
             for piece in self._pieces(chunk):
                 name = piece["id"]
                 if name in sizes and (judged is None or name in judged):

@@ -12,7 +12,7 @@ from typing import Any
 
 from kouxing.data.manifest import SPLITS
 from kouxing.errors import DataError, OptionError
-from kouxing.infer.prepare.plan import Row, digest
+from kouxing.infer.prepare.plan import Row, Source, digest
 from kouxing.media.aside import keeping
 
 UNKNOWN, UNDETERMINED = "unknown", "und"
@@ -67,26 +67,29 @@ class About:
 
     Attributes:
         defaults: column -> value for every file that ``rows`` does not tell of.
-        rows: file (its label, or its name alone) -> column -> value.
+        rows: file (its label, its path, or the end of one of them) -> column -> value.
     """
 
     defaults: Mapping[str, str] = field(default_factory=dict)
     rows: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
-    def of(self, label: str) -> dict[str, str]:
+    def of(self, label: str, path: Path) -> dict[str, str]:
         """What is told of a file; only columns with a value."""
-        parts = label.split("/")
-        told = next((self.rows[name] for name in _names(parts) if name in self.rows), {})
+        told = next((self.rows[name] for name in _names(label, path) if name in self.rows), {})
         return {**self.defaults, **told}
 
-    def unused(self, labels: Iterable[str]) -> list[str]:
-        """Files that are told of and not among ``labels``."""
-        known = {name for label in labels for name in _names(label.split("/"))}
+    def unused(self, files: Iterable[tuple[str, Path]]) -> list[str]:
+        """Files that are told of and not among those with these labels and paths."""
+        known = {name for label, path in files for name in _names(label, path)}
         return [name for name in self.rows if name not in known]
 
 
-def _names(parts: list[str]) -> Iterable[str]:
-    return ("/".join(parts[start:]) for start in range(len(parts)))
+def _names(label: str, path: Path) -> list[str]:
+    """What a user may call a file, the longest first: it tells most surely which one is meant."""
+    # As the path was given, with its links and "..", and where it leads.
+    wholes = (label, path.absolute().as_posix(), path.resolve().as_posix())
+    ends = ["/".join(parts[start:]) for parts in (one.split("/") for one in wholes) for start in range(len(parts))]
+    return sorted(ends, key=lambda end: end.count("/"), reverse=True)
 
 
 def read_about(path: Path | None, defaults: Mapping[str, str | None]) -> About:
@@ -145,16 +148,16 @@ def split_of(group: str, shares: Sequence[float]) -> str:
     return next(name for name, share in reversed(list(zip(SPLIT_NAMES, shares, strict=True))) if share)
 
 
-def described(label: str, source_id: str, about: About, shares: Sequence[float]) -> Row:
+def described(source: Source, about: About, shares: Sequence[float]) -> Row:
     """The manifest's columns that do not come from the pictures."""
-    told = about.of(label)
+    told = about.of(source.label, source.path)
     speaker = told.get("speaker", "")
     return {
-        "split": told.get("split") or split_of(f"speaker {speaker}" if speaker else f"file {source_id}", shares),
+        "split": told.get("split") or split_of(f"speaker {speaker}" if speaker else f"file {source.id}", shares),
         # Nobody told who it is: a name of its own keeps different people apart, and says so.
-        "speaker": speaker or f"{UNKNOWN}-{source_id}",
+        "speaker": speaker or f"{UNKNOWN}-{source.id}",
         "language": told.get("language", UNDETERMINED),
         "licence": told.get("licence", UNKNOWN),
         "corpus": told.get("corpus", UNKNOWN),
-        "source": told.get("source", label),
+        "source": told.get("source", source.label),
     }
