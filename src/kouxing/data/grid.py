@@ -86,7 +86,7 @@ def transcripts(data: Path) -> dict[str, tuple[Word, ...]]:
     """
     path = data / "manifest.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             rows = [(row["id"], row.get("source") or "") for row in csv.DictReader(file)]
     except (OSError, KeyError) as error:
         raise DataError(f"{path}: cannot be read; give a folder with manifest.csv") from error

@@ -50,6 +50,10 @@ class Clip:
         return "words" if self.seconds < WORD_S else self.part
 
 
+NEEDED = tuple(field.name for field in fields(Clip))
+"""Columns; a manifest may have more."""
+
+
 def read_manifest(data: Path, split: str | None = None) -> list[Clip]:
     """Read ``manifest.csv`` of a data folder.
 
@@ -62,12 +66,21 @@ def read_manifest(data: Path, split: str | None = None) -> list[Clip]:
     """
     path = data / "manifest.csv"
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            rows = list(reader)
+            columns = reader.fieldnames or ()
     except OSError as error:
         raise DataError(
             f"{path}: cannot be read ({error.strerror}); --data wants a folder with manifest.csv"
         ) from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: is not CSV in UTF-8 ({error}); save it as that") from error
+    missing = [name for name in NEEDED if name not in columns]
+    if missing:
+        raise DataError(
+            f"{path}: has no column {', '.join(missing)}; its first line names the columns, with commas between them"
+        )
     clips = [_clip(row, path, line) for line, row in enumerate(rows, 2)]
     if len({clip.id for clip in clips}) != len(clips):
         raise DataError(f"{path}: an id occurs twice")
@@ -79,8 +92,7 @@ def read_manifest(data: Path, split: str | None = None) -> list[Clip]:
 
 
 def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
-    names = [field.name for field in fields(Clip)]
-    missing = [name for name in names if not row.get(name)]
+    missing = [name for name in NEEDED if not row[name]]
     if missing:
         raise DataError(f"{path}, line {line}: no value for {', '.join(missing)}")
     if row["split"] not in SPLITS:
@@ -91,4 +103,4 @@ def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
         seconds = float(row["seconds"])
     except ValueError:
         raise DataError(f"{path}, line {line}: seconds {row['seconds']!r} is not a number") from None
-    return Clip(**{**{name: row[name] for name in names}, "seconds": seconds})  # type: ignore[arg-type]
+    return Clip(**{**{name: row[name] for name in NEEDED}, "seconds": seconds})  # type: ignore[arg-type]

@@ -36,7 +36,7 @@ def classes_of(data: Path, takes: Sequence[Take]) -> dict[str, NDArray[np.int64]
     Raises:
         OptionError: espeak-ng is not installed.
     """
-    with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
+    with (data / "manifest.csv").open(newline="", encoding="utf-8-sig") as file:
         sources = {row["id"]: row.get("source") or "" for row in csv.DictReader(file)}
     said = {take.name: words for take in takes if (words := sentence(sources.get(take.name, ""))) is not None}
     if not said:

@@ -93,7 +93,7 @@ def _text(words: Sequence[Cue]) -> Transcript:
 def grid(data: Path) -> list[Labelled]:
     """Held-out sentences of GRID's s1."""
     try:
-        with (data / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        with (data / "manifest.csv").open(newline="", encoding="utf-8-sig") as file:
             names = [row["id"] for row in csv.DictReader(file) if row["split"] in SPLITS]
     except (OSError, KeyError) as error:
         raise DataError(f"{data / 'manifest.csv'}: cannot be read") from error
