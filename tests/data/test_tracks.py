@@ -49,3 +49,24 @@ def test_a_damaged_track_is_one_line(
     with pytest.raises(DataError, match="readable") as caught:
         read(tmp_path, CLIP)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("lips", (25, 39, 2)), ("anchors", (24, 8, 2)), ("jaw", (25, 3, 2)), ("jaw", (24, 21, 2)), ("found", (25, 2))],
+)
+def test_points_of_other_shapes_are_one_line(tmp_path: Path, name: str, shape: tuple[int, ...]) -> None:
+    rows = {"lips": np.zeros((25, 40, 2)), "anchors": np.zeros((25, 8, 2)), "jaw": np.zeros((25, 21, 2))}
+    (tmp_path / "tracks").mkdir()
+    np.savez(tmp_path / "tracks" / "a.npz", **{**rows, "found": np.ones(25, bool), name: np.zeros(shape)})
+    with pytest.raises(DataError, match="do not fit 25 frames") as caught:
+        read_track(tmp_path, CLIP)
+    assert f"{name} {shape}" in str(caught.value)
+
+
+def test_a_track_without_frames_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tracks").mkdir()
+    rows = {"lips": np.zeros((25, 40, 2)), "anchors": np.zeros((25, 8, 2)), "jaw": np.zeros((25, 21, 2))}
+    np.savez(tmp_path / "tracks" / "a.npz", **rows, found=np.array(True))
+    with pytest.raises(DataError, match="readable"):
+        read_track(tmp_path, CLIP)

@@ -51,9 +51,12 @@ def read_track(data: Path, clip: Clip) -> FaceTrack:
         with np.load(path, allow_pickle=False) as file:
             lips, anchors = file["lips"].astype(np.float32), file["anchors"].astype(np.float32)
             found = file["found"].astype(bool)
-            jaw = file["jaw"].astype(np.float32) if "jaw" in file else np.full((len(found), JAW, 2), np.nan, np.float32)
+            frames = len(found)
+            jaw = file["jaw"].astype(np.float32) if "jaw" in file else np.full((frames, JAW, 2), np.nan, np.float32)
     except NO_ARRAYS as error:
         raise DataError(f"{path}: not a readable face track ({error})") from error
-    if lips.shape != (len(found), LIPS, 2) or anchors.shape != (len(found), ANCHORS, 2):
-        raise DataError(f"{path}: lips {lips.shape} and anchors {anchors.shape} do not fit {len(found)} frames")
-    return FaceTrack(lips, anchors, jaw, found, np.zeros(len(found), bool))
+    shapes = (lips.shape, anchors.shape, jaw.shape, found.shape)
+    if shapes != ((frames, LIPS, 2), (frames, ANCHORS, 2), (frames, JAW, 2), (frames,)):
+        told = f"lips {lips.shape}, anchors {anchors.shape}, jaw {jaw.shape} and found {found.shape}"
+        raise DataError(f"{path}: {told} do not fit {frames} frames")
+    return FaceTrack(lips, anchors, jaw, found, np.zeros(frames, bool))
