@@ -195,11 +195,11 @@ def _too_little(seen: Looked) -> str:
     frames = len(seen.spoken)
     most = max((int(one.seen.sum()) for one in seen.faces.values()), default=0)
     if frames < LEAST_S * FRAME_HZ:
-        return f"lasts {frames / FRAME_HZ:.1f} s, about {LEAST_S:.0f} s are needed"
+        return f"lasts {frames / FRAME_HZ:.2f} s, about {LEAST_S:.1f} s are needed"
     if not seen.spoken.any():
         return "nobody speaks, its sound is silent"
     if most < LEAST_S * FRAME_HZ:
-        return f"shows a face for {most / FRAME_HZ:.1f} s, about {LEAST_S:.0f} s are needed"
+        return f"shows a face for {most / FRAME_HZ:.2f} s, about {LEAST_S:.1f} s are needed"
     return "has no second in which a face is seen while somebody speaks"
 
 
