@@ -1,6 +1,7 @@
 """The job folder: whole files only, another job is never mixed in, disk trouble is one clear line."""
 
 import errno
+import gc
 import os
 import subprocess
 import sys
@@ -62,6 +63,18 @@ def test_a_refusal_of_the_system_is_one_line(tmp_path, number, words):
     with pytest.raises(OutputError) as caught, job.aside("segment.mp4"):
         raise OSError(number, os.strerror(number))
     assert words in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_arrays_on_a_full_disk_are_one_line(tmp_path, monkeypatch):
+    job = Job.open(tmp_path / "out.mp4", {}, resume=False)
+    job.place("a.part.npz").symlink_to("/dev/full")
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with pytest.raises(OutputError, match="disk is full"):
+        job.save_arrays("a.npz", {"x": np.zeros(100_000)})
+    gc.collect()
+    assert not said and not job.has("a.npz")
 
 
 def test_arrays_come_back(tmp_path):

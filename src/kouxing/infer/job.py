@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from kouxing.errors import MediaError, OptionError, OutputError
-from kouxing.media.aside import keeping, output_errors
+from kouxing.media.aside import keeping, output_errors, write_arrays
 
 PLAN = "plan.json"
 MADE = "made.json"
@@ -164,8 +164,8 @@ class Job:
 
     def save_arrays(self, name: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Write named arrays (``.npz``)."""
-        with self.aside(name) as part, part.open("wb") as file:
-            np.savez(file, **dict(arrays))
+        with self.aside(name) as part:
+            write_arrays(part, arrays)
 
     def load_arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """Read what ``save_arrays`` wrote."""

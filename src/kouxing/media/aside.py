@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from av.error import FFmpegError
+from numpy.typing import NDArray
 
 from kouxing.errors import OutputError
 
@@ -100,6 +104,16 @@ def keeping(path: Path, shared: bool = False) -> Iterator[Path]:
             os.replace(part, path)
     finally:
         remove(part)
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write named arrays (``.npz``).
+
+    In memory first: an archive that could not write to a full disk prints a traceback when Python lets go of it.
+    """
+    made = io.BytesIO()
+    np.savez(made, **dict(arrays))
+    path.write_bytes(made.getbuffer())
 
 
 @contextmanager

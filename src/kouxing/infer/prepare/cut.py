@@ -19,7 +19,7 @@ from kouxing.infer.prepare.find import sound_of
 from kouxing.infer.prepare.frames import chunk_frames
 from kouxing.infer.prepare.plan import LARGEST_PX, Chunk, Places, Row
 from kouxing.infer.prepare.watch import Seen, load
-from kouxing.media.aside import keeping, output_errors
+from kouxing.media.aside import keeping, output_errors, write_arrays
 from kouxing.media.colour import planes_from_rgb, to_rgb
 from kouxing.media.join import join
 from kouxing.media.reader import RGB_COLOUR
@@ -159,7 +159,7 @@ def _write_track(place: Path, seen: Seen, rows: slice, piece: Row, size_px: int)
         ),
     }
     with keeping(place) as part:
-        np.savez(part, **arrays)
+        write_arrays(part, arrays)
 
 
 def camera_pose(rotation: Float, scale: Float, middle: Float, zoom: float, size_px: int) -> NDArray[np.float16]:

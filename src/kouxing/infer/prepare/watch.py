@@ -25,7 +25,7 @@ from kouxing.face.square import FACE_POINTS
 from kouxing.infer.prepare.frames import chunk_frames
 from kouxing.infer.prepare.pieces import divide
 from kouxing.infer.prepare.plan import Chunk, Places, Row, Settings
-from kouxing.media.aside import keeping
+from kouxing.media.aside import keeping, write_arrays
 from kouxing.types import Float, VideoFrame
 from kouxing.units import CROP_PX, FRAME_HZ, HALF_PX
 
@@ -97,7 +97,7 @@ def watch(task: Watching) -> Row:
     seen = notes.seen()
     place = task.places.faces(chunk)
     with keeping(place) as part:
-        np.savez(part, **vars(seen))
+        write_arrays(part, vars(seen))
     return {"frames": len(seen), **divide(task.places, task.settings, chunk, seen)}
 
 
