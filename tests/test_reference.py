@@ -32,3 +32,17 @@ def test_check_fails_on_a_difference(
 @pytest.mark.parametrize("command", ["dub", "demo", "train speech", "train lips", "evaluate lips"])
 def test_every_command_has_its_section(command: str) -> None:
     assert f"## `kouxing {command}`" in reference.reference()
+
+
+@pytest.mark.parametrize(
+    ("command", "row"),
+    [
+        ("prepare", "| `--sync`, `--no-sync` | `--sync` | "),
+        ("animate", "| `[SPEECH]` |  | "),
+        ("dub", "| `SPEECH` | required | "),
+        ("dub", "| `--force` |  | "),
+    ],
+)
+def test_what_is_on_off_or_needed_is_told(command: str, row: str) -> None:
+    section = reference.reference().split(f"## `kouxing {command}`")[1].split("\n## ")[0]
+    assert any(line.startswith(row) for line in section.splitlines())

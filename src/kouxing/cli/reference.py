@@ -51,7 +51,7 @@ def _pages(command: Any, path: str) -> Iterator[str]:
     yield f"```\n{' '.join(part for part in (path, words, needed, '[OPTIONS]') if part)}\n```\n"
     yield "| | default | |\n|---|---|---|"
     for param in arguments:
-        yield f"| `{_metavar(param)}` | required | {param.help or ''} |"
+        yield f"| `{_metavar(param)}` | {_default(param)} | {param.help or ''} |"
     for param in options:
         yield f"| {_names(param)} | {_default(param)} | {param.help or ''} |"
     yield ""
@@ -67,7 +67,8 @@ def _longest(param: Any) -> str:
 
 def _names(param: Any) -> str:
     value = "" if param.is_flag else f" {_value(param)}"
-    return ", ".join(f"`{name}{value if name == _longest(param) else ''}`" for name in param.opts).replace("|", "\\|")
+    names = [f"`{name}{value if name == _longest(param) else ''}`" for name in (*param.opts, *param.secondary_opts)]
+    return ", ".join(names).replace("|", "\\|")
 
 
 def _value(param: Any) -> str:
@@ -78,7 +79,11 @@ def _default(param: Any) -> str:
     if param.required:
         return "required"
     value = param.default
-    if param.is_flag or value is None:
+    if value is None:
+        return ""
+    if param.secondary_opts:  # on or off, by a name each
+        return f"`{(param.opts if value else param.secondary_opts)[0]}`"
+    if getattr(param, "is_flag", False):
         return ""
     return f"`{value.value if isinstance(value, Enum) else value}`"
 
