@@ -77,7 +77,8 @@ format: $(VENV)/.test
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.test check
-	for one in benchmarks/bench_*.py; do $(BIN)/python $$one; done
+	$(BIN)/python benchmarks/bench_dub.py
+	$(BIN)/python benchmarks/bench_net.py --threads 1
 	$(BIN)/python -m kouxing.eval.figures
 
 bench-live: $(VENV)/.test check

@@ -42,6 +42,19 @@ def test_rows_with_a_goal_bring_what_they_speak_of(tmp_path: Path, monkeypatch: 
     assert "unnamed" in figures.table("some", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("row", "met", "missed"),
+    [
+        (Row("lag", "±", 20), (-20, 0, 20), (-480, 21)),
+        (Row("sharpness", "≥", 0.8, most=1.25), (0.8, 1.25), (0.7, 3.0)),
+        (Row("error", "≤", 1), (1, -5), (1.1,)),
+    ],
+)
+def test_goals_are_judged_on_both_sides(row: Row, met: tuple[float, ...], missed: tuple[float, ...]) -> None:
+    assert {figures._met(value, row) for value in met} == {"yes"}
+    assert {figures._met(value, row) for value in missed} == {"no"}
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "figures").glob("*.json")), ids=lambda path: path.stem)
 def test_figure_files_tell_where_they_come_from(path: Path) -> None:
     told = figures.load(path.stem)

@@ -74,6 +74,14 @@ def test_cues_keep_words_within_their_times() -> None:
     assert (found.classes[119:] == REST).all() and len(found.classes) == len(heard(SOUND))
 
 
+def test_subtitles_that_touch_or_overlap_do_not_push_each_other_back() -> None:
+    """The end of a subtitle is not where its last word ends, and the next one's sounds are not its own."""
+    whole = align(heard(SOUND), Transcript((Cue("bee foo a so"),), "t"), Book())  # type: ignore[arg-type]
+    for end_s, begin_s in ((0.6, 0.6), (0.75, 0.5), (0.45, 0.7)):
+        cues = (Cue("bee foo", 0.1, end_s), Cue("a so", begin_s, 1.25))
+        assert align(heard(SOUND), Transcript(cues, "t"), Book()).words == whole.words  # type: ignore[arg-type]
+
+
 def test_what_is_said_in_a_hole_is_told_from_what_is_missing_and_pauses_stay() -> None:
     log_probs, lost = heard(SOUND), np.zeros(130, bool)
     lost[:20], lost[40:95], lost[120:] = True, True, True

@@ -67,6 +67,11 @@ def test_every_language_has_known_phones(speaker: Speaker) -> None:
         assert len(spoken.samples) > 1000 and all(classes(phone.symbol) is not None for phone in spoken.phones)
 
 
+def test_languages_that_are_no_voices_name_are_spoken(speaker: Speaker) -> None:
+    for language in ("en-gb", "fr-fr", "pt-pt"):
+        assert speaker.speak("a b", Voice(language)).phones
+
+
 def test_an_unknown_voice_is_refused_and_the_worker_goes_on(speaker: Speaker) -> None:
     with pytest.raises(OptionError, match="no voice 'xx-none'"):
         speaker.speak("a", Voice("xx-none"))

@@ -91,6 +91,11 @@ def test_diphthongs_go_from_one_shape_to_the_other() -> None:
     assert jaw[6] > 3 * jaw[18] and pucker[18] > 0.6 and pucker[6] < 0.05
 
 
+def test_every_azure_vowel_that_is_no_diphthong_is_one_shape() -> None:
+    """Azure's 4 stands for one of "ey, eh, uh", not for a glide between them."""
+    assert {number for number, shapes in ALPHABETS["azure"].items() if len(shapes) > 1} == {"9", "10", "11"}
+
+
 def test_averaging_is_what_adding_up_gives() -> None:
     chance = np.random.default_rng(0)
     starts = np.sort(chance.random(9)) + 0.1

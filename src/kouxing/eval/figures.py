@@ -256,7 +256,7 @@ def _shown(value: float | None, row: Row) -> str:
 def _met(value: float | None, row: Row) -> str:
     if value is None or row.sign not in SIGNS:
         return ""
-    return "yes" if SIGNS[row.sign](value, row.goal) else "no"
+    return "yes" if SIGNS[row.sign](value, row.goal) and value <= row.most else "no"
 
 
 def refresh_all() -> dict[str, bool]:

@@ -62,7 +62,7 @@ def samples(clips: Sequence[Embedded], calibration: Calibration, seed: int = 0, 
                 for late, found in inner_windows(
                     mouth, speech, spoken, at, rng, number, clip.reach, calibration, seconds
                 ):
-                    rows.append(features(found.evidence, found.curve, found.rows))
+                    rows.append(features(found.evidence, found.curve, found.heard))
                     right.append(true and is_right(late, found, at))
     return np.array(rows, np.float32).reshape(len(rows), -1), np.array(right, bool)
 

@@ -56,6 +56,7 @@ class Offset:
         probability: chance that the offset is right within a frame; NaN without calibration, 0 where abstained.
         rows: mouths that were compared.
         abstained: why no offset is told; empty where one is.
+        heard: those of ``rows`` in which somebody speaks, which the chance goes by.
     """
 
     frames: float
@@ -66,6 +67,7 @@ class Offset:
     probability: float
     rows: int
     abstained: str = ""
+    heard: int = 0
 
     @property
     def ms(self) -> float:
@@ -158,7 +160,7 @@ def find_offset(sims: Float, spoken: Bool | None = None, calibration: Calibratio
     if heard < FEWEST:
         return Offset(math.nan, confidence, distance, curve, evidence, 0.0, rows, "hardly anybody speaks")
     chance = _chance(features(evidence, curve, heard), calibration.weights)
-    return Offset(float(frames), confidence, distance, curve, evidence, chance, rows)
+    return Offset(float(frames), confidence, distance, curve, evidence, chance, rows, heard=heard)
 
 
 def lag_evidence(sims: Float, steepness: float) -> Float:

@@ -248,7 +248,11 @@ def _row(name: Any, told: Any) -> tuple[int, int, str, str, tuple[int, ...]]:
         whole = [first, last, *shape]
     except (TypeError, KeyError, ValueError) as error:
         raise ValueError(f"tensor {name!r} is not described") from error
-    if dtype not in DTYPES or not all(type(one) is int and 0 <= one <= LARGEST[TENSORS] for one in whole):
+    if (
+        not isinstance(dtype, str)
+        or dtype not in DTYPES
+        or not all(type(one) is int and 0 <= one <= LARGEST[TENSORS] for one in whole)
+    ):
         raise ValueError(f"tensor {name!r} has a type or shape that is not used")
     if len(shape) > 8:
         raise ValueError(f"tensor {name!r} has too many sides")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 from kouxing.errors import OptionError
 from kouxing.infer import morphs
 from kouxing.infer.render import SIDE_PX, Renderer, check
+from kouxing.media.aside import output_error
 from kouxing.media.colour import planes_from_rgb
 from kouxing.media.join import join
 from kouxing.media.metadata import ALL_MADE
@@ -53,7 +56,12 @@ def preview(
     shown = track.at(rate)
     parts = morphs.load(head)
     # The pictures go into a file of their own first: sound is joined to whole videos.
-    silent = out.with_name(out.name + ".pictures.mp4")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{out.stem[:40]}-", suffix=".mp4", dir=out.parent)
+    except OSError as error:
+        raise output_error(out, error) from error
+    os.close(handle)
+    silent = Path(name)
     try:
         with Renderer(parts, side_px) as renderer:
             writer: VideoWriter | None = None

@@ -7,6 +7,7 @@ that a phone network hears (``audio.phone_ear``). Where little is heard, or noth
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from kouxing.text.loudness import against_pause
 from kouxing.text.phones import MOUTHS, REST
 from kouxing.text.placements import chain_of, draw
 from kouxing.text.pronounce import Pronouncer, Said
-from kouxing.text.transcripts import Transcript
+from kouxing.text.transcripts import Cue, Transcript
 from kouxing.types import Bool, Float
 from kouxing.units import MEL_HZ
 
@@ -133,7 +134,7 @@ def align(
     whole, several = np.full(total, REST, np.int64), np.full((max(1, placements), total), REST, np.int64)
     words: list[AlignedWord] = []
     judged: list[tuple[float, float, int]] = []
-    for cue in transcript.cues:
+    for cue in _joined(transcript.cues):
         assert cue.start_s is not None and cue.end_s is not None
         margin = 0.0 if cue.exact else MARGIN_S
         floor = round(words[-1].end_s * MEL_HZ) if words else 0
@@ -158,6 +159,22 @@ def align(
         judged.append((part.lead, part.misfit, int((part.classes != REST).sum())))
     lead, misfit = np.average([row[:2] for row in judged], axis=0, weights=[max(1, row[2]) for row in judged])
     return Alignment(tuple(words), whole, several, float(lead), float(misfit))
+
+
+def _joined(cues: Sequence[Cue]) -> list[Cue]:
+    """Cues that touch, or overlap, as one: within its margin each would hear what the next one says as its own end."""
+    made: list[Cue] = []
+    for cue in cues:
+        before = made[-1] if made else None
+        if before is None or before.exact or cue.exact or before.end_s is None or cue.start_s is None:
+            made.append(cue)
+            continue
+        end_s = max(before.end_s, cue.end_s or 0.0)
+        if cue.start_s - before.end_s >= 2 * MARGIN_S or end_s - (before.start_s or 0.0) > LONGEST_S:
+            made.append(cue)
+        else:
+            made[-1] = Cue(f"{before.text} {cue.text}", before.start_s, end_s)
+    return made
 
 
 def _weighed(log_probs: Float, lost: Bool, speaks: Float) -> Float:

@@ -39,6 +39,22 @@ class _Event(ctypes.Structure):
     )
 
 
+class Voice(ctypes.Structure):
+    """What a voice is looked for by (``espeak_VOICE``)."""
+
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("unused", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
 _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
@@ -82,7 +98,13 @@ class Espeak:
     def speak(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         """Answer one request ``{text, voice, rate, pitch, range}`` (words per minute, 0..100, 0..100)."""
         self._samples, self._marks, self._words = bytearray(), [], []
-        if self._library.espeak_SetVoiceByName(str(request["voice"]).encode()) != 0:
+        voice = str(request["voice"]).encode()
+        # Some languages (fr-fr, en-gb) are no voice's name, but what a voice says of itself.
+        wanted = Voice(languages=voice)
+        if (
+            self._library.espeak_SetVoiceByName(voice) != 0
+            and self._library.espeak_SetVoiceByProperties(ctypes.byref(wanted)) != 0
+        ):
             return {"error": f"espeak-ng has no voice {request['voice']!r}"}, b""
         for number, name in ((RATE, "rate"), (PITCH, "pitch"), (RANGE, "range")):
             self._library.espeak_SetParameter(number, int(request[name]), 0)

@@ -61,7 +61,7 @@ TIGHT = ("PP", "FF")
 
 _SAME = {name: (name,) for name in OCULUS}
 _AZURE = (
-    "sil", "aa", "aa", "oh", "E ou", "RR", "ih", "ou", "oh", "aa ou", "oh ih", "aa ih", "E", "RR", "nn", "SS", "CH",
+    "sil", "aa", "aa", "oh", "E", "RR", "ih", "ou", "oh", "aa ou", "oh ih", "aa ih", "E", "RR", "nn", "SS", "CH",
     "TH", "FF", "DD", "kk", "PP",
 )  # fmt: skip
 AZURE: dict[str, tuple[str, ...]] = {str(number): tuple(shapes.split()) for number, shapes in enumerate(_AZURE)}

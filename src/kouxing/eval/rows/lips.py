@@ -32,7 +32,7 @@ ROWS = {
     **both("lsed_self", "LSE-D, ours, own speech"),
     **both("lsed_copy", "LSE-D, a copied mouth"),
     **both("lsed_chance", "LSE-D, real mouths with unrelated speech"),
-    "sharpness_ratio": Row("Sharpness of the mouth against the real one (0.8 to 1.25)", "≥", 0.8),
+    "sharpness_ratio": Row("Sharpness of the mouth against the real one (0.8 to 1.25)", "≥", 0.8, most=1.25),
     **both("sharpness_ratio", "Sharpness of the mouth against the real one"),
     **both("sharpness_fine", "Energy of detail under 2 px against the real"),
     **both("sharpness_middle", "Energy of detail of 2 to 4 px against the real"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +14,12 @@ class Row:
 
     Attributes:
         label: what was measured.
-        sign: how the figure compares with the goal (``≥ ≤ > < =``), or ``≈`` where nobody judges.
+        sign: how the figure compares with the goal (``≥ ≤ > < =``; ``±``: at most so far from 0), or ``≈`` where nobody
+            judges.
         goal: in ``unit``.
         unit: printed behind figure and goal.
         digits: decimals.
+        most: a goal beside ``≥``: what is more is as bad.
     """
 
     label: str
@@ -24,6 +27,7 @@ class Row:
     goal: float
     unit: str = ""
     digits: int = 2
+    most: float = math.inf
 
 
 SIGNS: dict[str, Callable[[float, float], bool]] = {
@@ -32,6 +36,7 @@ SIGNS: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
     "=": operator.eq,
+    "±": lambda value, goal: abs(value) <= goal,
 }
 
 
