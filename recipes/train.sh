@@ -30,8 +30,8 @@ kouxing train expression --data "$data" --speech runs/live --out runs/expression
 # Text, speech and mouth pictures together; needs kouxing[text]. Its aligner starts from the phone stage of one encoder.
 kouxing train multimodal --data "$data" --speech runs/speech --phones runs/speech-0 --expression runs/expression --out runs/multimodal
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
-# Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 six times (15 minutes on one core),
-# the rest takes 8 minutes a run; further runs may take the first one's decisions. (What ships averages two.)
+# Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 nine times (25 to 60 minutes on one core),
+# the rest takes 8 minutes a run; further runs may take the first one's decisions. (What ships averages three, two of them of an older filter.)
 kouxing train sync --data "$data" --speech runs/speech-0 --baseline --spoiled --out runs/sync-0
 for seed in 1 2; do
     kouxing train sync --data "$data" --speech "runs/speech-$seed" --seed "$seed" --set2 runs/sync-0/set2.csv --out "runs/sync-$seed"

@@ -16,7 +16,7 @@ from sync_world import Brightness, Two, talk
 def known_world(monkeypatch: pytest.MonkeyPatch) -> None:
     """The tracker and judge of the fake world, in the place where the shipped ones are made."""
     monkeypatch.setattr(score_look, "FaceTracker", Two)
-    monkeypatch.setattr(score_look, "Discriminator", Brightness)
+    monkeypatch.setattr(score_look, "Discriminator", lambda threads: Brightness())
 
 
 def test_lines_for_people_and_json_for_machines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

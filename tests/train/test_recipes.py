@@ -44,7 +44,8 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     speech.main(data, tmp_path / "speech", schedule=TINY, report=quiet)
     told = weights.card("speech", tmp_path / "speech")
     sources = [source["source"] for source in told["data"]]
-    assert told["recipe"] == "kouxing train speech --data DATA --steps 3 --out runs/speech"
+    changes = "--steps 3 --batch 4 --precision 32-true"
+    assert told["recipe"] == f"kouxing train speech --data DATA {changes} --out runs/speech"
     assert sources[0] == "made" and told["data"][0]["seconds"] == 3 and told["licence"] == "Apache-2.0"
     monkeypatch.setattr(mbrola, "voices", lambda: {"us1": "en-us"})
     assert "non-commercial" in about(data, "", {}, {}, further_sources(data))["licence"]
@@ -59,7 +60,7 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     lips.main(data, tmp_path / "judged", **judged, report=told_lines.append)
     assert any("lips/sync" in line for line in told_lines)
     recipe = weights.card("lips_fast_frame", tmp_path / "judged")["recipe"]
-    assert recipe.endswith("--speech runs/speech --judge runs/judge --steps 1 --out runs/judged")
+    assert recipe.endswith("--speech runs/speech --judge runs/judge --steps 1 --batch 5 --precision 32-true --out runs/judged")
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50

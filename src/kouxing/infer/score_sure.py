@@ -25,7 +25,7 @@ SURE = 0.7
 WEIGHTS = (1.46, 0.94, -0.64, -0.53)
 """Of the discriminator's ``features``, the constant last; from ``recipes/sync_sure.py``: validation clips, a fifth with
 another's sound. Fitted on three windows of each length and clip; the recipe draws nine now and would say others.
-Both were fitted with a discriminator that heard 5 frames and kept for today's, with which the second is off by .017 on
+Both were fitted with a discriminator that heard 5 frames and kept for today's, with which the second is off by .022 on
 validation clips and a fit anew by .023 (docs/log.md)."""
 
 SECONDED = (0.72, 1.06, -1.03, 0.89, -0.34)

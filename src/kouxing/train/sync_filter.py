@@ -28,7 +28,7 @@ from kouxing.types import Float
 STEEPNESS = 8.0
 """Logits per unit of cosine by which lags are weighed (docs/log.md)."""
 SET_TWO, SPOILED = "set2.csv", "spoiled.json"
-FOLDS, MEMBERS = 3, 2
+FOLDS, MEMBERS = 3, 3
 """Parts of the clips that a discriminator of the filter does not see, one at a time; and how many judge each clip."""
 DRAWS = 5
 """Other fifths of the clips that are spoiled to see what the filter finds: one draw alone may be a kind one."""
