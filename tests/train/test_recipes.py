@@ -60,7 +60,7 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     lips.main(data, tmp_path / "judged", **judged, report=told_lines.append)
     assert any("lips/sync" in line for line in told_lines)
     recipe = weights.card("lips_fast_frame", tmp_path / "judged")["recipe"]
-    assert recipe.endswith("--speech runs/speech --judge runs/judge --steps 1 --batch 5 --precision 32-true --out runs/judged")
+    assert recipe.endswith(f"--judge runs/judge {changes.replace('3 --batch 4', '1 --batch 5')} --out runs/judged")
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50
