@@ -104,10 +104,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit code; see the table above.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal or a log whose encoding lacks a letter of a file's name must not turn what was made into a fault.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As standard error does: letters that an encoding lacks must not turn what was made into a fault.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = typer.main.get_command(app).main(args=words, prog_name="kouxing", standalone_mode=False)
     except Stopped as stop:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from kouxing.arkit import COEFFICIENTS
-from kouxing.audio import sane
+from kouxing.audio import damage
 from kouxing.errors import DataError, MediaError, NoSoundError, OptionError, OutputError
 from kouxing.export import files as tracks
 from kouxing.export import gltf
@@ -26,7 +26,7 @@ from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
 from kouxing.infer.multimodal import Multimodal
 from kouxing.infer.multimodal_animate import Modalities, join, load_samples
-from kouxing.media.aside import aside
+from kouxing.media.aside import aside, keep_inputs
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
 from kouxing.media.reader import probe, read_sound
 from kouxing.types import CoefficientTrack, Float
@@ -176,9 +176,10 @@ def animate(
         raise OptionError("nothing to make: name a file with --out or an address with --send")
     moods = [read_mood(one) for one in ([emotion] if isinstance(emotion, str) else emotion)]
     place = target(send) if send is not None else None
-    chosen, read = (None if one is None else Path(one) for one in (avatar, style))
+    chosen, manner = (None if one is None else Path(one) for one in (avatar, style))
     _check(source, goals, Path(explain) if explain is not None else None, method, overwrite)
-    _keep_inputs([*goals, *([Path(explain)] if explain is not None else [])], (source, chosen, read, given.mouth_video))
+    for goal in (*goals, *([Path(explain)] if explain is not None else [])):
+        keep_inputs(goal, source, chosen, manner, given.mouth_video)
     with ExitStack() as stack:
         head = stack.enter_context(_head(chosen))
         # Before any work: a file without the named targets, or a host that nobody knows, is a mistake at once.
@@ -191,7 +192,7 @@ def animate(
             attention, speaker, method, wait_ms = None, None, JOINED, 1000 * len(track) / COEFFICIENT_HZ
         else:
             assert source is not None
-            speaker = voice(load(method), moods, _manner(read) if read is not None else None)
+            speaker = voice(load(method), moods, _manner(manner) if manner is not None else None)
             track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
             warnings, wait_ms = (), speaker.look_ahead_ms
         for goal in goals:
@@ -237,7 +238,7 @@ def _join(source: Path | None, given: Modalities, told: Progress) -> tuple[Coeff
     samples = None
     if source is not None:
         samples = load_samples(source)
-        sane.check(source, samples)
+        damage.check(source, samples)
     joined = join(samples, given, Multimodal(threads=1), told)
     return joined.track(), joined.spent_s, joined.warnings
 
@@ -268,13 +269,6 @@ def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, met
         raise NoSoundError(f"{source}: has no sound; give a file with speech")
     if found.sound_seconds is not None and found.sound_seconds > LONGEST_S:
         raise _too_long(source)
-
-
-def _keep_inputs(goals: Sequence[Path], given: Sequence[Path | None]) -> None:
-    """Refuse to write over what is read."""
-    for goal in goals:
-        if goal.exists() and any(one is not None and one.exists() and goal.samefile(one) for one in given):
-            raise OutputError(f"{goal}: is one of the inputs; choose another output")
 
 
 def _manner(path: Path) -> CoefficientTrack:
@@ -313,7 +307,7 @@ def _listen(
     stream = _Watched(speaker.rows, looked) if attention else speaker.rows
     animator = Animator(stream, speaker.rate)
     spent, heard = 0.0, 0
-    for chunk in sane.checked(source, read_sound(source, SAMPLE_HZ)):
+    for chunk in damage.checked(source, read_sound(source, SAMPLE_HZ)):
         began = time.perf_counter()
         rows.append(animator.push(np.asarray(chunk, np.float32)))
         spent += time.perf_counter() - began

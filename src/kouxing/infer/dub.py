@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from kouxing import __version__, config
-from kouxing.audio import sane
+from kouxing.audio import damage
 from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
 from kouxing.infer import level, multimodal_dub, references, timeline
 from kouxing.infer import person as persons
@@ -110,9 +110,9 @@ def dub(
     began = time.monotonic()
     order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)
     given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
-    kept = None if person is None else Path(person)
-    order.check_out(overwrite or (resume and Job.made(order.out)), given.mouth_video, kept)
-    parts = parts or _parts(kept, preset, voice)
+    fitted = None if person is None else Path(person)
+    order.check_out(overwrite or (resume and Job.made(order.out)), given.mouth_video, fitted)
+    parts = parts or _parts(fitted, preset, voice)
     plan = {
         "face": fingerprint(order.face),
         "speech": fingerprint(order.speech),
@@ -228,9 +228,9 @@ class _Run:
         path = self._order.speech
         total = probe(path).sound_seconds
         samples = None if total is None else int(total * SAMPLE_HZ)
-        sound: Iterable[Float] = sane.checked(path, read_sound(path, SAMPLE_HZ))
+        sound: Iterable[Float] = damage.checked(path, read_sound(path, SAMPLE_HZ))
         if self._order.mouth == level.AUTO:
-            sound = level.raised(sound, level.gain(level.measured(sane.checked(path, read_sound(path, SAMPLE_HZ)))))
+            sound = level.raised(sound, level.gain(level.measured(damage.checked(path, read_sound(path, SAMPLE_HZ)))))
         return hear(sound, self._parts.speech(), lambda done: self._told("listen", done, samples))
 
     def _joined(self) -> tuple[Speech, tuple[str, ...]]:

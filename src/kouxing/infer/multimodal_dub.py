@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kouxing import weights
-from kouxing.audio import sane
+from kouxing.audio import damage
 from kouxing.audio.phone_ear import NAME as EAR_NAME
 from kouxing.audio.silence import silent_frames
 from kouxing.infer.job import fingerprint
@@ -31,7 +31,7 @@ def listen(path: Path, given: Modalities, told: Progress) -> tuple[Speech, tuple
         As ``multimodal_animate.join`` and ``load_samples``.
     """
     samples = load_samples(path)
-    sane.check(path, samples)
+    damage.check(path, samples)
     joined = join(samples, given, Multimodal(threads=1), told)
     silent = silent_frames(samples, SAMPLE_HZ)
     frames = len(silent)

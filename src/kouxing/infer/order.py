@@ -9,6 +9,7 @@ from typing import Any
 from kouxing.errors import OptionError, OutputError
 from kouxing.infer.level import AUTO
 from kouxing.infer.timeline import LENGTHS
+from kouxing.media.aside import keep_inputs
 
 PRESETS = ("fast", "fine")
 
@@ -92,7 +93,6 @@ class Order:
             return
         if self.out.is_dir():
             raise OutputError(f"{self.out}: is a folder; give a file name")
-        if any(path and path.exists() and path.samefile(self.out) for path in (self.face, self.speech, *others)):
-            raise OutputError(f"{self.out}: is one of the inputs; choose another output")
+        keep_inputs(self.out, self.face, self.speech, *others)
         if not overwrite:
             raise OutputError(f"{self.out}: is there already; remove it, overwrite it (--force) or choose another name")

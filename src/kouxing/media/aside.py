@@ -106,10 +106,23 @@ def keeping(path: Path, shared: bool = False) -> Iterator[Path]:
         remove(part)
 
 
+def keep_inputs(out: Path, *given: Path | None) -> None:
+    """Refuse to write over what is read, whatever it is called there.
+
+    Raises:
+        OutputError: ``out`` is one of the inputs.
+    """
+    if out.exists() and any(one is not None and one.exists() and out.samefile(one) for one in given):
+        raise OutputError(f"{out}: is one of the inputs; choose another output")
+
+
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write named arrays (``.npz``).
 
     In memory first: an archive that could not write to a full disk prints a traceback when Python lets go of it.
+
+    Raises:
+        OSError: it cannot be written; see ``keeping``.
     """
     made = io.BytesIO()
     np.savez(made, **dict(arrays))

@@ -39,7 +39,7 @@ class _Event(ctypes.Structure):
     )
 
 
-class Voice(ctypes.Structure):
+class _Voice(ctypes.Structure):
     """What a voice is looked for by (``espeak_VOICE``)."""
 
     _fields_ = (
@@ -100,7 +100,7 @@ class Espeak:
         self._samples, self._marks, self._words = bytearray(), [], []
         voice = str(request["voice"]).encode()
         # Some languages (fr-fr, en-gb) are no voice's name, but what a voice says of itself.
-        wanted = Voice(languages=voice)
+        wanted = _Voice(languages=voice)
         if (
             self._library.espeak_SetVoiceByName(voice) != 0
             and self._library.espeak_SetVoiceByProperties(ctypes.byref(wanted)) != 0

@@ -31,10 +31,8 @@ ROWS = {
     "auc25_seconded_wild": Row("the same, in the wild", "", 0),
     "stage1_score": Row("Mean AUC, clean and spoiled in six ways: discriminator 1", "", 0, "", 3),
     "stage2_score": Row("discriminator 2 (filter, growing margin)", "", 0, "", 3),
-    "stage3_score": Row(
-        "discriminator 3 (near misses, spoiled pairs), the mean of three runs that ships", "", 0, "", 3
-    ),
-    "judged_score": Row("the mean of discriminator 3 of two runs, which ships", "", 0, "", 3),
+    "stage3_score": Row("discriminator 3 (near misses, spoiled pairs)", "", 0, "", 3),
+    "judged_score": Row("the mean of discriminator 3 of three runs, which ships", "", 0, "", 3),
     "baseline_onestage_score": Row("Baseline: one stage, fixed margin, as many steps", "", 0, "", 3),
     "filter_dropped": Row("Filter: clips with wrong sound that are dropped, mean of five draws", "≥", 0.9),
     "filter_dropped_grid": Row("the same, studio", "", 0),

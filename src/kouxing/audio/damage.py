@@ -1,4 +1,4 @@
-"""Sound that can be heard: numbers, and in the usual unit."""
+"""Damaged sound is refused: samples that are no numbers, or in another unit."""
 
 from __future__ import annotations
 
