@@ -101,6 +101,12 @@ def test_long_textgrid(tmp_path: Path) -> None:
     assert alphabet == "arpabet"
 
 
+def test_praat_writes_sixteen_bits_where_it_needs_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.TextGrid"
+    path.write_text(SHORT.replace('"a"', '"ɑ"'), encoding="utf-16")
+    assert read_phones(path)[0][-1] == Phone("ɑ", 0.75, 1.5)
+
+
 def test_words_only_give_no_phones(tmp_path: Path) -> None:
     assert told(tmp_path, "a.TextGrid", SHORT.replace('"phones"', '"letters"'))[0] == []
 

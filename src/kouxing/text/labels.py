@@ -34,10 +34,16 @@ def read_phones(path: Path) -> tuple[list[Phone], str]:
     if reader is None:
         raise DataError(f"{path}: labels are read from {', '.join(readers)}")
     try:
-        phones, alphabet = reader(path.read_text(encoding="utf-8-sig"))
+        phones, alphabet = reader(path.read_text(encoding=encoding(path)))
     except (OSError, UnicodeDecodeError, ValueError, KeyError, IndexError, ElementTree.ParseError) as error:
         raise DataError(f"{path}: not a label file that can be read ({error})") from error
     return [phone for phone in phones if not _NOISE.match(phone.symbol)], alphabet
+
+
+def encoding(path: Path) -> str:
+    """Of a text file: Praat also writes UTF-16, with a mark at the beginning."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 def _textgrid(text: str) -> tuple[list[Phone], str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kouxing.errors import DataError, OptionError
-from kouxing.text.labels import textgrid_tiers
+from kouxing.text.labels import encoding, textgrid_tiers
 
 ENDINGS = (".txt", ".srt", ".textgrid", ".align")
 ALIGN_HZ = 25_000
@@ -81,18 +81,12 @@ def read_transcript(given: str | Path) -> Transcript:
     try:
         if path.stat().st_size > LARGEST:
             raise DataError(f"{path}: larger than {LARGEST // 1_000_000} MB; is it a transcript?")
-        cues = readers[ending](path.read_text(encoding=_encoding(path)))
+        cues = readers[ending](path.read_text(encoding=encoding(path)))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); give a transcript") from error
     except (ValueError, IndexError, TypeError) as error:
         raise DataError(f"{path}: is no {ending} transcript ({' '.join(str(error).split())})") from error
     return _checked(tuple(cues), str(path))
-
-
-def _encoding(path: Path) -> str:
-    """Praat also writes UTF-16, with a mark at the beginning."""
-    with path.open("rb") as file:
-        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
 
 
 def _checked(cues: tuple[Cue, ...], source: str) -> Transcript:

@@ -240,9 +240,18 @@ def write_aside(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]
 
 
 def load_tensors(model: nn.Module, path: Path) -> None:
-    """Strictly load a state dict of safetensors into ``model``."""
+    """Strictly load a state dict of safetensors into ``model``.
+
+    Raises:
+        DataError: the file holds another network.
+    """
     with safe_open(path, "pt") as file:
-        model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 (no dict)
+        given = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    try:
+        model.load_state_dict(given)
+    except RuntimeError as error:
+        what = f"holds another network than {type(model).__name__}"
+        raise DataError(f"{path}: {what}; give the run folder of a training of that one") from error
 
 
 def best_figures(folder: Path) -> dict[str, float]:
