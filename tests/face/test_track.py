@@ -76,6 +76,27 @@ def test_a_face_that_moves_grows_and_turns(anna_points: Float) -> None:
     assert anchors < 0.025 * FACE_PX
 
 
+def test_pictures_read_ahead_tell_the_same() -> None:
+    scenes = []
+    for step in range(24):
+        scene = wall()
+        # It stands still, wanders off, and jumps.
+        x = 200 if step < 8 else 200 + 12 * (step - 8) if step < 18 else 480
+        if step != 12:
+            put(scene, anna(), x, 180)
+        scenes.append(scene)
+    plain = follow(scenes)
+    with FaceTracker() as tracker:
+        for scene, following in zip(scenes, [*scenes[1:], None], strict=True):
+            if following is not None:
+                tracker.expect(following)
+            tracker.push(scene)
+        ahead = tracker.track()
+    for name in ("lips", "anchors", "jaw", "found", "cut"):
+        np.testing.assert_array_equal(getattr(ahead, name), getattr(plain, name))
+    assert 20 < plain.found.sum() < 24
+
+
 def test_a_still_face_stays_still() -> None:
     scene = wall()
     put(scene, anna(), 300, 180)

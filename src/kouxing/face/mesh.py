@@ -29,7 +29,7 @@ class MeshTracker(FaceTracker):
 
     def _face(self, picture: Picture, now: int) -> Float | None:
         flat = super()._face(picture, now)
-        self.points = None if flat is None else with_depth(flat, self._mesh.solid)
+        self.points = None if flat is None else with_depth(flat, self._reader.solid)
         return flat
 
 

@@ -24,13 +24,13 @@ class Picture:
     """An RGB image or a video frame behind one face.
 
     Args:
-        source: ``[H, W, 3] uint8`` RGB, or a frame with its planes.
+        source: ``[H, W, 3] uint8`` RGB, or a frame with its planes; left as it is.
     """
 
     def __init__(self, source: Bytes | VideoFrame) -> None:
         if isinstance(source, np.ndarray) and (source.ndim != 3 or source.shape[2] != 3 or source.dtype != np.uint8):
             raise ValueError(f"image must be [H, W, 3] uint8, got {source.shape} {source.dtype}")
-        self._source = source
+        self.source = source
         self._kept: dict[tuple[int, int], Bytes] = {}
         self.height, self.width = source.shape[:2] if isinstance(source, np.ndarray) else (source.height, source.width)
 
@@ -69,23 +69,23 @@ class Picture:
         """``[height, width, 3] float32``, 0..1: brightness and two colour differences, for telling shots apart."""
         step = max(min(self.width // (4 * width), self.height // (4 * height)), 1)
         # Four by four samples for each of so few pixels are plenty, and far quicker than their whole area.
-        if isinstance(self._source, np.ndarray):
-            small = _shrunk(np.ascontiguousarray(self._source[::step, ::step]), width, height)
+        if isinstance(self.source, np.ndarray):
+            small = _shrunk(np.ascontiguousarray(self.source[::step, ::step]), width, height)
             return np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2YUV), np.float32) / 255
-        full = 255.0 if self._source.planes[0].dtype == np.uint8 else 1023.0
+        full = 255.0 if self.source.planes[0].dtype == np.uint8 else 1023.0
         views = []
-        for plane in self._source.planes:
+        for plane in self.source.planes:
             finer = max(step * plane.shape[1] // self.width, 1)
             views.append(_shrunk(np.ascontiguousarray(plane[::finer, ::finer]), width, height))
         return np.stack(views, 2).astype(np.float32) / full
 
     def _scaled(self, box: Box, width: int, height: int) -> Bytes:
         x0, y0, x1, y1 = box
-        if isinstance(self._source, np.ndarray):
-            return np.ascontiguousarray(_shrunk(self._source[y0:y1, x0:x1], width, height))
+        if isinstance(self.source, np.ndarray):
+            return np.ascontiguousarray(_shrunk(self.source[y0:y1, x0:x1], width, height))
         from kouxing.media.colour import to_rgb
 
-        frame = self._source
+        frame = self.source
         if (x1 - x0, y1 - y0) == (width, height):
             return to_rgb(frame, box)
         planes = [frame.planes[0][y0:y1, x0:x1]]

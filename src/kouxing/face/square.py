@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -32,6 +33,10 @@ STALE = 0.12
 
 LEAST_PX = 16.0
 """Smaller squares hold no face that can be read."""
+
+
+Look = Callable[[Picture, "Square"], "Float | None"]
+"""Points ``[478, 2]`` of the face in a square of a picture, in its pixels."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +114,24 @@ def read(network: MeshNetwork, picture: Picture, square: Square) -> Float | None
     return np.asarray(points @ back[:, :2].T + back[:, 2], np.float32)
 
 
-def locate(network: MeshNetwork, picture: Picture, square: Square) -> tuple[Float, Square] | None:
+def locate(look: Look, picture: Picture, square: Square) -> tuple[Float, Square] | None:
     """Read a face near a square that may be a little off.
+
+    Args:
+        look: ``read`` of a network.
+        picture: where the face is.
+        square: about where.
 
     Returns:
         ``[478, 2] float32`` points in picture pixels and the square to start from in the next picture, or None where no
         face is.
     """
-    points = read(network, picture, square)
+    points = look(picture, square)
     if points is None:
         return None
     new = around_mesh(points)
     if square.moved(new) > STALE or square.grown(new) > 2 * STALE:
-        points = read(network, picture, new)
+        points = look(picture, new)
         if points is None:
             return None
         square, new = new, around_mesh(points)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kouxing.errors import NoVideoError
 from kouxing.face.crop import crop_matrices
 from kouxing.infer.job import Job
-from kouxing.infer.pipeline import ahead
+from kouxing.infer.pipeline import ahead, side_by_side
 from kouxing.infer.references import sharpness
 from kouxing.infer.source import Footage, frame_bytes
 from kouxing.infer.timeline import Ticks
@@ -26,6 +26,9 @@ CHUNK = 500
 
 QUEUE_BYTES = 64 << 20
 """Pictures waiting between two stages together take at most so much, but there are at least two."""
+
+BESIDE = 2
+"""Frames whose detail is being measured while the tracker looks at the next."""
 
 FOOTAGE = "footage.json"
 DONE = "scan.json"
@@ -77,6 +80,15 @@ class Resumable(Protocol):
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Go on from there."""
+        ...
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A tracker that can look at pictures before their turn."""
+
+    def expect(self, image: VideoFrame) -> None:
+        """Told before each push which picture follows that one."""
         ...
 
 
@@ -203,11 +215,13 @@ def _tracked(
     seen: list[Seen] = []
     pts: list[int] = []
     sharp: list[Float] = []
-    for frame in frames:
-        seen.append(tracker.push(frame))
-        pts.append(frame.pts)
-        sharp.append(_sharp(frame, seen[-1]))
-        told(done + len(pts))
+    # The detail of one frame is measured while the tracker looks at the next.
+    with closing(side_by_side(_followed(tracker, frames), _looked_at, 1, BESIDE)) as looked_at:
+        for when, row, detail in looked_at:
+            seen.append(row)
+            pts.append(when)
+            sharp.append(detail)
+            told(done + len(pts))
     if not pts:
         return {}
     return {
@@ -221,11 +235,25 @@ def _tracked(
     }
 
 
-def _sharp(frame: VideoFrame, seen: Seen) -> Float:
+def _followed(tracker: Tracker, frames: Iterable[VideoFrame]) -> Generator[tuple[VideoFrame, Seen], None, None]:
+    """Frames with the face in them; the tracker may look at each while the one before is under way."""
+    waiting = iter(frames)
+    frame = next(waiting, None)
+    while frame is not None:
+        following = next(waiting, None)
+        if following is not None and isinstance(tracker, Expecting):
+            tracker.expect(following)
+        yield frame, tracker.push(frame)
+        frame = following
+
+
+def _looked_at(followed: tuple[VideoFrame, Seen]) -> tuple[int, Seen, Float]:
+    """A frame's pts, the face in it, and its detail."""
+    frame, seen = followed
     if not seen.found:
-        return np.zeros(2, np.float32)
+        return frame.pts, seen, np.zeros(2, np.float32)
     one = np.ones(1, bool)
-    return sharpness(frame.planes[0], crop_matrices(seen.anchors[None], one, one, 1.0)[0])
+    return frame.pts, seen, sharpness(frame.planes[0], crop_matrices(seen.anchors[None], one, one, 1.0)[0])
 
 
 def _name(number: int) -> str:
