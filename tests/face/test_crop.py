@@ -110,3 +110,12 @@ def test_tiny_pictures_are_cropped_all_the_same(side: int) -> None:
     crop = crop_face(image, np.array([[0.01, 0, 0], [0, 0.01, 0]], np.float32))
     assert crop.image.shape == (CROP_PX, CROP_PX, 3)
     assert (crop.image == 90).all()
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.7])
+def test_the_upper_rows_can_be_cut_alone(scale: float) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (400, 500, 3), np.uint8)
+    matrix = np.array([[scale, -0.1, 20], [0.1, scale, -40]], np.float32)
+    whole, upper = crop_face(picture, matrix).image, crop_face(picture, matrix, 100).image
+    np.testing.assert_array_equal(upper[:100], whole[:100])
+    assert upper.shape == whole.shape and not upper[100:].any()

@@ -91,17 +91,17 @@ def _shot(anchors: Float, seen: np.ndarray, rate_hz: float) -> Float:
     return matrix
 
 
-def crop_face(image: Bytes, matrix: Float) -> FaceCrop:
+def crop_face(image: Bytes, matrix: Float, rows: int = CROP_PX) -> FaceCrop:
     """Cut the upright face out of an RGB picture.
 
     Args:
         image: ``[H, W, 3] uint8``.
         matrix: ``[2, 3]``: frame pixels -> crop pixels.
+        rows: how many of the crop's rows are wanted; those below are 0.
 
     Returns:
         The crop; what lies outside the picture repeats its edge.
     """
-    size = (CROP_PX, CROP_PX)
     shrink = float(np.hypot(matrix[0, 0], matrix[1, 0]))
     # Cubic: cut out and laid back linearly, a small face loses up to 40 % of its finest detail (docs/log.md).
     # Far too large faces alias under it: INTER_AREA does not exist for warps, so halve first.
@@ -111,8 +111,10 @@ def crop_face(image: Bytes, matrix: Float) -> FaceCrop:
         scaled = scaled.copy()
         scaled[:, :2] *= 2
         shrink *= 2
-    warped = cv2.warpAffine(reduced, scaled, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return FaceCrop(np.asarray(warped, np.uint8), matrix.astype(np.float32))
+    crop = np.zeros((CROP_PX, CROP_PX, 3), np.uint8)
+    size = (CROP_PX, rows)
+    crop[:rows] = cv2.warpAffine(reduced, scaled, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return FaceCrop(crop, matrix.astype(np.float32))
 
 
 def invert(matrix: Float) -> Float:

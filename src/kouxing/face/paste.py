@@ -163,9 +163,14 @@ def _basis(x: Float, y: Float) -> Float:
 
 def _matched(image: Bytes, plane: Float) -> Float:
     """The crop's lower half with the colour shift added, ``[128, 256, 3] float32``."""
-    across = (np.arange(CROP_PX, dtype=np.float32) / HALF_PX - 1)[None, :, None]
-    down = (np.arange(HALF_PX, dtype=np.float32) / (HALF_PX / 2) - 1)[:, None, None]
-    return np.asarray(image[HALF_PX:] + (plane[0] + across * plane[1] + down * plane[2]), np.float32)
+    return np.asarray(image[HALF_PX:] + (_PLACES @ plane).reshape(HALF_PX, CROP_PX, 3), np.float32)
+
+
+_PLACES = _basis(
+    np.tile(np.arange(CROP_PX, dtype=np.float32), HALF_PX),
+    np.repeat(np.arange(HALF_PX, CROP_PX, dtype=np.float32), CROP_PX),
+)
+"""Of every pixel of the lower crop half."""
 
 
 def _laid_over(frame: VideoFrame, painted: Float, matrix: Float, box: Box, mouth: Float) -> Float:

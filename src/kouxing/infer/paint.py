@@ -14,7 +14,7 @@ from kouxing.infer.references import References
 from kouxing.infer.timeline import Timeline, feature_window
 from kouxing.media.colour import to_rgb
 from kouxing.types import Bool, Bytes, FaceTrack, Float, VideoFrame
-from kouxing.units import CROP_PX
+from kouxing.units import CROP_PX, HALF_PX
 
 GAP_S = Fraction(1, 5)
 """A face lost for no longer than this inside one shot is taken to have moved straight on."""
@@ -88,18 +88,24 @@ def fill_gaps(track: FaceTrack, longest: int) -> FaceTrack:
     return FaceTrack(lips, anchors, jaw, found, track.cut)
 
 
-def crop_of(frame: VideoFrame, matrix: Float) -> Bytes:
-    """The face crop ``[256, 256, 3]`` of a frame; only the pixels under it are turned into RGB."""
-    box = _box(frame, matrix)
+def crop_of(frame: VideoFrame, matrix: Float, rows: int = CROP_PX) -> Bytes:
+    """The face crop ``[256, 256, 3]`` of a frame; only the pixels under it are turned into RGB.
+
+    Args:
+        frame: where the face is.
+        matrix: ``[2, 3]``: frame pixels -> crop pixels.
+        rows: how many of the crop's rows are wanted; those below are 0.
+    """
+    box = _box(frame, matrix, rows)
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ np.array(box[:2], np.float32)
-    return crop_face(to_rgb(frame, box), shifted).image
+    return crop_face(to_rgb(frame, box), shifted, rows).image
 
 
-def _box(frame: VideoFrame, matrix: Float) -> tuple[int, int, int, int]:
+def _box(frame: VideoFrame, matrix: Float, rows: int) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 of the crop's outline in the frame, at even places, at least 2 px each way inside the frame."""
     side = float(CROP_PX)
-    outline = apply(invert(matrix), np.array([[0, 0], [side, 0], [0, side], [side, side]], np.float32))
+    outline = apply(invert(matrix), np.array([[0, 0], [side, 0], [0, rows], [side, rows]], np.float32))
     margin = MARGIN_PX + int(4 * side / max(float(np.hypot(*matrix[0, :2])) * CROP_PX, 1e-6))
     x0, y0 = np.floor(outline.min(0)).astype(int) - margin
     x1, y1 = np.ceil(outline.max(0)).astype(int) + margin
@@ -160,7 +166,9 @@ class Painter:
         window = feature_window(self._features, self._timeline.time(number))
         matrix = self._cast.matrices[row]
         anchors = apply(matrix, self._cast.track.anchors[row])
-        return Painted(number, frame, self._model.paint(crop_of(frame, matrix), anchors, window, self._mouth))
+        # The network looks at the upper half alone, and gives the lower one.
+        crop = crop_of(frame, matrix, HALF_PX)
+        return Painted(number, frame, self._model.paint(crop, anchors, window, self._mouth))
 
     def put_back(self, made: Painted) -> VideoFrame:
         """The second half: the painted crop into its frame; in order, for the seam's colour follows the light."""

@@ -360,7 +360,7 @@ def _close(
     with (folder / CLOSED).open("wb") as closed, (folder / TOPS).open("wb") as tops:
         for number in range(piece[1] - piece[0]):
             frame, matrix = pictures[piece[0] + number], rows["matrices"][number]
-            crop = crop_of(frame, matrix)
+            crop = crop_of(frame, matrix, HALF_PX)
             tops.write(crop[:HALF_PX].tobytes())
             image = model.paint(crop, rows["anchors"][number], silence, 1.0)
             parts.paste(frame, image, matrix, rows["jaw"][number], rows["lips"][number], colour)
