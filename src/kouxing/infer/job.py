@@ -22,7 +22,7 @@ from kouxing.media.aside import keeping, output_errors, write_arrays
 PLAN = "plan.json"
 MADE = "made.json"
 """Size and hash of the output, written just before it gets its name."""
-FORMAT = 3
+FORMAT = 4
 """Layout of the folder; a job of another version is not resumed."""
 
 SAMPLED_BYTES = 1 << 20
