@@ -65,7 +65,7 @@ dist: web | $(VENV)/bin/python
 	@ls -1 dist/*.whl
 
 test: $(VENV)/.test check lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

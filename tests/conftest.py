@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, settings
 
 # Many tests run side by side with other work: networks and linear algebra shall not each take all cores.
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(name, "2")
+    os.environ.setdefault(name, "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
