@@ -17,7 +17,9 @@ from kouxing.models.lips import (
     Lips,
     LipsDimensions,
     lower,
+    mixed_neighbours,
     mouth_hue,
+    neighbours,
     upsample,
     warp,
 )
@@ -108,6 +110,18 @@ def test_warp_looks_where_the_flow_points() -> None:
     flow = torch.zeros(1, 2, 32, 64)
     flow[:, 0] = 4 / 32  # four pixels to the right
     assert warp(picture, flow, 0.5)[0, 0].argmax() == (40 - 32) * 64 + 16
+
+
+def test_neighbours_tell_what_warps_take() -> None:
+    torch.manual_seed(0)
+    pictures = torch.randint(0, 256, (3, 3, CROP_PX, CROP_PX)).to(torch.uint8)
+    # Up to far beyond every edge.
+    flow = upsample(torch.randn(1, 6, 8, 16), 16)
+    flow[:, :, :, :4] -= 2
+    flow[:, :, -4:] += 2
+    trust = upsample(torch.randn(1, 3, 8, 16), 16).softmax(1)
+    wanted = Lips._mix(pictures.float() / 255, flow, trust, 3)
+    torch.testing.assert_close(mixed_neighbours(neighbours(pictures), flow, trust), wanted, atol=2e-4, rtol=0)
 
 
 def test_paint_is_red_to_grey_unless_references_are_not() -> None:

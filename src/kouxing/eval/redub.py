@@ -26,7 +26,7 @@ from kouxing.infer.timeline import Timeline
 from kouxing.media.aside import keeping
 from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bytes, FaceTrack, Float, VideoFrame
-from kouxing.units import FRAME_HZ, HALF_PX, SAMPLE_HZ
+from kouxing.units import CROP_PX, FRAME_HZ, HALF_PX, SAMPLE_HZ
 
 RATE_TOLERANCE = 0.02
 
@@ -146,7 +146,8 @@ class Studio:
         pts = np.array([frame.pts for frame in frames], np.int64)
         seconds = Fraction(len(frames), FRAME_HZ)
         timeline = Timeline(np.arange(len(frames)), pts, scene.frames[0].time_base, seconds)
-        painter = Painter(model, self._parts.paste, scene.cast, timeline, features, mouth)
+        # The ground truth shows the real lower half.
+        painter = Painter(model, self._parts.paste, scene.cast, timeline, features, mouth, CROP_PX)
         return [painter((at, frame)) for at, frame in enumerate(frames)]
 
     def load(self, data: Path, clip: Clip, stored: Path | None = None) -> Scene:

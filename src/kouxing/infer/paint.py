@@ -139,10 +139,18 @@ class Painter:
         timeline: which source frame each output frame shows, and when.
         features: ``[L, 16]`` of the speech.
         mouth: opening coefficient, 1 = as spoken.
+        rows: of the crop that the model looks at; networks see the upper half and give the lower one.
     """
 
     def __init__(
-        self, model: LipsModel, paste: Paste, cast: Cast, timeline: Timeline, features: Float, mouth: float
+        self,
+        model: LipsModel,
+        paste: Paste,
+        cast: Cast,
+        timeline: Timeline,
+        features: Float,
+        mouth: float,
+        rows: int = HALF_PX,
     ) -> None:
         self._model = model
         self._paste = paste
@@ -150,6 +158,7 @@ class Painter:
         self._timeline = timeline
         self._features = features
         self._mouth = mouth
+        self._rows = rows
         self._shots = np.cumsum(cast.track.cut)
         self.seam = SeamColour()
 
@@ -166,8 +175,7 @@ class Painter:
         window = feature_window(self._features, self._timeline.time(number))
         matrix = self._cast.matrices[row]
         anchors = apply(matrix, self._cast.track.anchors[row])
-        # The network looks at the upper half alone, and gives the lower one.
-        crop = crop_of(frame, matrix, HALF_PX)
+        crop = crop_of(frame, matrix, self._rows)
         return Painted(number, frame, self._model.paint(crop, anchors, window, self._mouth))
 
     def put_back(self, made: Painted) -> VideoFrame:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from kouxing import weights
 from kouxing.errors import WeightError
 from kouxing.models.coefficients import CoefficientReader
-from kouxing.models.lips import Lips
+from kouxing.models.lips import Lips, neighbours
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.units import CROP_PX, HALF_PX, MELS_PER_FRAME
 
@@ -36,8 +36,8 @@ class _References(nn.Module):
         self.model = model
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
-        pictures = crops.permute(0, 3, 1, 2).float() / 255.0
-        return (pictures, *self.model.encode(pictures))
+        pictures = crops.permute(0, 3, 1, 2)
+        return (neighbours(pictures), *self.model.encode(pictures.float() / 255.0))
 
 
 class _Frame(nn.Module):
