@@ -27,6 +27,7 @@ from compare_shapes import Copy, Graph, MelSamples, Rival, export, mel_rows, ult
 from torch import nn
 
 from kouxing import weights
+from kouxing.audio.encoder import SpeechEncoder
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.lips import LipsSamples
 from kouxing.data.references import APART
@@ -37,7 +38,7 @@ from kouxing.face.geometry import opening
 from kouxing.face.mask import mask as jaw_mask
 from kouxing.face.track import FaceTracker
 from kouxing.models.lips import PRESETS, Lips
-from kouxing.train import restore, shape, speech
+from kouxing.train import restore, shape
 from kouxing.train.lips_held_out import GIVEN, held_out_sample
 from kouxing.train.lips_task import WEIGHTS, LipsTask
 from kouxing.train.loop import BEST, Schedule, load_tensors, train
@@ -104,7 +105,7 @@ ENTRIES = {
 class Heard(Sequence[Float]):
     """What the speech encoder hears in each clip; listens when asked, for few clips of many are drawn."""
 
-    def __init__(self, footage: list[Footage], encoder: nn.Module) -> None:
+    def __init__(self, footage: list[Footage], encoder: SpeechEncoder) -> None:
         self._footage, self._encoder, self._kept = footage, encoder, dict[int, Float]()
 
     def __len__(self) -> int:
@@ -112,8 +113,7 @@ class Heard(Sequence[Float]):
 
     def __getitem__(self, place: int) -> Float:
         if place not in self._kept:
-            with torch.no_grad():
-                self._kept[place] = speech.predict(self._encoder, self._footage[place])
+            self._kept[place] = self._encoder.hear(self._footage[place].mel)
         return self._kept[place]
 
 
@@ -136,7 +136,7 @@ class World:
         return self.once(f"footage {split}", partial(load_footage, self.data, split))
 
     def heard(self, split: str) -> Heard:
-        return self.once(f"heard {split}", lambda: Heard(self.footage(split), speech.load(self.speech)))
+        return self.once(f"heard {split}", lambda: Heard(self.footage(split), SpeechEncoder(folder=self.speech)))
 
     def reader(self) -> nn.Module:
         def make() -> nn.Module:
@@ -346,7 +346,7 @@ def compare(world: World, names: Sequence[str], schedule: Schedule, images: Path
     (world.out / "comparison.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
     compare_draw.quality_cost(rows, images / "lips-quality-cost.png")
     photo = compare_draw.astronaut(LEFT)
-    heard = Heard([photo], speech.load(world.speech))[0]
+    heard = Heard([photo], SpeechEncoder(folder=world.speech))[0]
     order = np.argsort(opening(heard[: len(photo) - LEFT - APART]))
     moments = order[np.linspace(0, len(order) - 1, MOMENTS).astype(int)]
     shown = [

@@ -18,7 +18,8 @@ from kouxing.eval.rows.grids import SHAPES
 from kouxing.models import rivals
 from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.train import shape
-from kouxing.train.loop import BEST, Schedule, write_aside
+from kouxing.train.export import export_speech
+from kouxing.train.loop import Schedule
 from kouxing.units import HALF_PX, MEL_BANDS
 from scripts import script
 
@@ -55,8 +56,8 @@ def test_train_judge_draw_and_go_on(
     monkeypatch.setattr(recipe, "MOMENTS", 1)
     monkeypatch.setattr(recipe, "costs", lambda folder: {"wav2lip": {"gmac": 1.0}, "ultralight": {"gmac": 2.0}})
     data = make_data(tmp_path / "set", frames=52)
-    (tmp_path / "speech").mkdir()
-    write_aside(tmp_path / "speech" / BEST, SpeechEncoder(SpeechDimensions()).state_dict(), {})
+    about = {"units": {}, "recipe": "test", "commit": "none", "data": [], "licence": "none", "figures": {}}
+    export_speech(SpeechEncoder(SpeechDimensions()), about, tmp_path / "speech")
     said: list[str] = []
     world = recipe.World(data, tmp_path / "run", tmp_path / "speech", said.append)
     names = ("wav2lip", "ultralight", "copy")

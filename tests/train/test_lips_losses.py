@@ -57,7 +57,7 @@ def stepped(one: LipsTask, progress: float = 0.0) -> dict[str, float]:
 def test_each_term_can_be_switched_off(footage: list[Footage]) -> None:
     told = stepped(task(footage))
     present = [name for name in WEIGHTS if name in told]
-    assert set(WEIGHTS) - set(present) == {"sync", "lipread", "gan"}
+    assert set(WEIGHTS) - set(present) == {"sync", "lipread", "gan", "teacher"}
     assert told["loss"] == pytest.approx(sum(WEIGHTS[name] * told[name] for name in present), rel=1e-4)
     for name in ("texture", "perceptual", "warp"):
         less = stepped(task(footage, weights=loss_table({name: 0.0})))

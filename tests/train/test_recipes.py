@@ -60,7 +60,14 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     lips.main(data, tmp_path / "judged", **judged, report=told_lines.append)
     assert any("lips/sync" in line for line in told_lines)
     recipe = weights.card("lips_fast_frame", tmp_path / "judged")["recipe"]
-    assert recipe.endswith(f"--judge runs/judge {changes.replace('3 --batch 4', '1 --batch 5')} --out runs/judged")
+    changes = "--steps 1 --batch 5 --rate 0.0001 --precision 32-true"
+    assert recipe.endswith(f"--judge runs/judge {changes} --out runs/judged")
+    # Another network may teach; its files are enough.
+    taught = {"speech": tmp_path / "speech", "teacher": tmp_path / "lips", "schedule": replace(TINY, steps=1)}
+    told_lines.clear()
+    lips.main(data, tmp_path / "taught", **taught, report=told_lines.append)
+    assert any("lips/teacher" in line for line in told_lines)
+    assert " --teacher runs/lips " in weights.card("lips_fast_frame", tmp_path / "taught")["recipe"]
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50

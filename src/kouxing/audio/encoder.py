@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from kouxing import weights
@@ -23,13 +25,14 @@ class SpeechEncoder:
 
     Args:
         threads: CPU threads of the network; by default those of ``weights.session``.
+        folder: where the weights lie, as for ``weights.session``.
 
     Raises:
         WeightError: the weights are missing or damaged.
     """
 
-    def __init__(self, threads: int | None = None) -> None:
-        self.session, self.card = weights.session(NAME, threads=threads)
+    def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
+        self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
         self.dimensions: dict[str, int] = self.card["dimensions"]
 
     def stream(self) -> SpeechStream:

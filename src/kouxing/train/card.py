@@ -70,9 +70,9 @@ def _free(licence: str) -> bool:
     return (told in OURS or told.startswith(FREE)) and not LIMITS.search(told)
 
 
-def changed(schedule: Schedule, preset: Schedule) -> list[str]:
-    """Options of a recipe that say how ``schedule`` differs from the preset's."""
-    names = ("steps", "batch", "precision", "seed")
+def changed(schedule: Schedule, preset: Schedule, *more: str) -> list[str]:
+    """Options of a recipe that say how ``schedule`` differs from the preset's: those of every network, and ``more``."""
+    names = ("steps", "batch", *more, "precision", "seed")
     told = {name: (getattr(schedule, name), getattr(preset, name)) for name in names}
     return [f"--{name} {own}" for name, (own, usual) in told.items() if own != usual]
 

@@ -9,6 +9,8 @@ from typing import cast
 
 from safetensors.torch import load_file
 
+from kouxing.audio.encoder import NAME as SPEECH
+from kouxing.audio.encoder import SpeechEncoder
 from kouxing.data.footage import load_footage
 from kouxing.data.grid import Word, transcripts
 from kouxing.data.lips import REST_SHARE, LipsSamples
@@ -31,9 +33,8 @@ from kouxing.train.lips_task import (
 )
 from kouxing.train.loop import Schedule, best_figures, counting, train
 from kouxing.train.origin import origin
-from kouxing.train.speech import load as load_speech
-from kouxing.train.speech import predict
 from kouxing.train.sync import load as load_judge
+from kouxing.train.teacher import Teacher
 
 PRESETS = {
     "fast": Schedule(
@@ -56,6 +57,7 @@ def main(
     vgg19: Path | None = None,
     judge: Path | None = None,
     lipreader: Path | None = None,
+    teacher: Path | None = None,
     weights: Mapping[str, float] | None = None,
     gan_from: float = GAN_FROM,
     device: str = "cpu",
@@ -68,11 +70,13 @@ def main(
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their cards; the same command resumes.
         preset: ``fast`` or ``fine``.
-        speech: run folder of ``train speech``.
+        speech: folder with the ONNX file of ``train speech``: its run, or the shipped weights.
         start: best weights of another preset; every tensor whose name and shape agree is taken over.
         vgg19: safetensors of VGG-19 for the perceptual loss; else the shape reader's features serve.
         judge: run folder of ``train sync``; its discriminator, frozen, is a further loss.
         lipreader: run folder of ``train lipreader``; its reader, frozen, is a further loss where words are known.
+        teacher: folder with the ONNX files of the same preset, e.g. an earlier run's: what they paint is a further
+            loss, also where the speech is another clip's and nobody knows what the face would really look like.
         weights: rows of the loss table ``WEIGHTS`` that shall be others; 0 switches a term off.
         gan_from: share of the steps after which critics come in, where ``gan`` has a weight.
         device: see ``train.loop.train``.
@@ -83,20 +87,22 @@ def main(
         The best averaged model.
 
     Raises:
-        DataError: ``speech``, ``judge`` or ``lipreader`` holds no trained network.
+        DataError: ``judge`` or ``lipreader`` holds no trained network.
+        WeightError: ``speech`` holds no speech encoder, or ``teacher`` not the preset.
         OptionError: ``weights`` names an unknown term, or a weight below 0.
     """
     schedule = schedule or PRESETS[preset]
     table = loss_table(weights or {})
+    encoder = SpeechEncoder(folder=speech)
+    taught_by = None if teacher is None else Teacher(teacher, preset)
     run = READ_RUN if lipreader is not None else RUN if judge is None else JUDGED_RUN
     words = None if lipreader is None else transcripts(data)
     footage, held_out = load_footage(data, "train", counting(report, "clips made ready")), load_footage(data, "val")
     report(f"the shape reader, by which painted mouths are read, is trained once for all runs: {out.parent / 'shape'}")
     reader = shape.main(footage, held_out, out.parent / "shape", of=origin(data), device=device, report=report)
     reader = reader.eval().requires_grad_(False)
-    encoder = load_speech(speech)
     report("speech features of all clips")
-    heard = [predict(encoder, clip) for clip in footage]
+    heard = [encoder.hear(clip.mel) for clip in footage]
 
     def batches(run: int, words: Mapping[str, Sequence[Word]] | None = None, unpaired: float = 0.0) -> LipsSamples:
         return LipsSamples(
@@ -124,25 +130,31 @@ def main(
     if start is not None:
         report(f"{_take_over(model, start)} tensors taken over from {start}")
     frozen_judge = None if judge is None else load_judge(judge).requires_grad_(False)
+    # A teacher knows what a face looks like that says another's words.
+    own_batches = batches(RUN, unpaired=0.0 if taught_by is None else UNPAIRED_SHARE)
     task = LipsTask(
-        model, batches(RUN), reader, pairs, _vgg(vgg19) if vgg19 else None, frozen_judge, table,
+        model, own_batches, reader, pairs, _vgg(vgg19) if vgg19 else None, frozen_judge, table,
         None if lipreader is None else load_reader(lipreader).requires_grad_(False), gan_from,
-        None if run == RUN else batches(run, words, UNPAIRED_SHARE),
+        None if run == RUN else batches(run, words, UNPAIRED_SHARE), taught_by,
     )  # fmt: skip
     config = {
         "model": "lips", "preset": preset, "dimensions": asdict(SIZES[preset]), "weights": table, "run": run,
         "gan_from": gan_from,
-        "origin": origin(data, speech=speech, start=start, judge=judge, lipreader=lipreader, vgg19=vgg19),
+        "origin": origin(
+            data, speech=speech / f"{SPEECH}.onnx", start=start, judge=judge, lipreader=lipreader, vgg19=vgg19,
+            teacher=None if teacher is None else teacher / f"lips_{preset}_frame.onnx",
+        ),
     }  # fmt: skip
     best = cast(Lips, train(task, schedule, out, device, config, report))
     told = [f"--start {_named(start)}"] if start is not None else []
     told += [f"--vgg19 {vgg19.name}"] if vgg19 is not None else []
     told += [f"--judge {_named(judge)}"] if judge is not None else []
     told += [f"--lipreader {_named(lipreader)}"] if lipreader is not None else []
+    told += [f"--teacher {_named(teacher)}"] if teacher is not None else []
     told += [f"--weight {name}={value:g}" for name, value in table.items() if value != WEIGHTS[name]]
     told += [f"--gan-from {gan_from:g}"] if table["gan"] else []
-    told += changed(schedule, PRESETS[preset])
-    save(best, preset, data, out, told, inherited(speech, start, judge, lipreader))
+    told += changed(schedule, PRESETS[preset], "rate")
+    save(best, preset, data, out, told, inherited(speech, start, judge, lipreader, teacher))
     return best
 
 

@@ -25,6 +25,7 @@ from kouxing.models.shape import ShapeReader, opening
 from kouxing.models.sync import Discriminator, Judges
 from kouxing.train.lips_held_out import held_out_sample, judged, likeness, painted, sheet, some
 from kouxing.train.loop import Batch, Figures, optimiser_memory, remind
+from kouxing.train.teacher import Teacher
 from kouxing.types import Float
 from kouxing.units import HALF_PX
 
@@ -41,8 +42,10 @@ WEIGHTS = {
     "sync": 0.3,
     "lipread": 0.1,
     "gan": 0.0,
+    "teacher": 8.0,
 }
-"""The loss table; 0 switches a term off. ``sync`` and ``lipread`` count where a frozen expert is given."""
+"""The loss table; 0 switches a term off. ``sync`` and ``lipread`` count where a frozen expert is given, ``teacher``
+where a teacher is."""
 RUN, JUDGED_RUN, READ_RUN = 2, 5, 14
 """S: frames in a row; the frame difference needs 2, a discriminator of 5-frame windows the second, a word the third."""
 EXPERT_EVERY = 3
@@ -77,6 +80,7 @@ class LipsTask:
     lipreader: LipReader | None = None
     gan_from: float = GAN_FROM
     expert_samples: LipsSamples | None = None
+    teacher: Teacher | None = None
     critics: Critics = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +94,8 @@ class LipsTask:
     def batch(self, number: int) -> Batch:
         own_turn = self.expert_samples is not None and number % EXPERT_EVERY == 0
         batch = self.expert_samples(number) if self.expert_samples is not None and own_turn else self.samples(number)
+        if self.teacher is not None:
+            batch["taught"] = self.teacher(batch)
         return {
             name: x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x for name, x in batch.items()
         }
@@ -108,6 +114,10 @@ class LipsTask:
                 "difference": image.frame_difference(made, real, weight, len(made) // len(batch["mel"])),
                 "warp": image.misplaced(flow, batch["places"]),
             }
+        if self.teacher is not None and self._counts("teacher"):
+            taught = batch["taught"]
+            slopes = image.gradient(made, taught, weight) + image.finest(made, taught, weight)
+            terms["teacher"] = image.reconstruction(made, taught, weight) + slopes / 2
         # Everything outside the face is never pasted: readers see the real thing there.
         inside = (weight / weight.amax((1, 2, 3), keepdim=True) * 4).clamp(max=1.0)
         seen = real + (made - real) * inside
@@ -137,7 +147,8 @@ class LipsTask:
     def _read(self, seen: Tensor, real: Tensor, batch: Batch) -> dict[str, Tensor]:
         """What other networks say of the painted lower halves ``seen``."""
         terms: dict[str, Tensor] = {}
-        if self.reader is not None and bool(batch["paired"]):
+        wanted = self._counts("landmarks") or self._counts("perceptual")
+        if self.reader is not None and wanted and bool(batch["paired"]):
             maps = self.reader.maps(seen)
             landmarks = self.reader.landmarks(maps[-1])
             gaps = [opening(points, GAP_LOWER, GAP_UPPER) for points in (landmarks, batch["lips"])]
@@ -206,11 +217,17 @@ class LipsTask:
         rows, sheets = [], []
         for clip, heard in self.held_out:
             frames = some(clip)
-            made, real = painted(model, self.sample(clip, heard, frames))
+            sample = self.sample(clip, heard, frames)
+            made, real = painted(model, sample)
             rows.append(likeness(self.reader, made, real, clip, frames))
+            if self.teacher is not None:
+                taught = self.teacher({name: torch.from_numpy(value) for name, value in sample.items()})
+                rows[-1]["teacher"] = float((made.cpu() - taught).abs().mean())
             sheets.append(sheet(real, made))
         cv2.imwrite(str(folder / f"samples-{step:06d}.png"), cv2.cvtColor(np.vstack(sheets[:10]), cv2.COLOR_RGB2BGR))
-        return judged(rows)
+        told = judged(rows)
+        # Whoever has a teacher is to paint as it does.
+        return told if self.teacher is None else told | {"score": -told["val/teacher"]}
 
 
 def loss_table(changes: Mapping[str, float]) -> dict[str, float]:

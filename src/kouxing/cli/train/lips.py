@@ -15,7 +15,11 @@ from kouxing.errors import OptionError
 def lips(
     data: options.Data,
     speech: Annotated[
-        Path, typer.Option(metavar="DIR", help="Run folder of `kouxing train speech`, whose features drive the mouth.")
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Folder with speech.onnx, whose features drive the mouth: a run of `kouxing train speech`.",
+        ),
     ] = Path("runs/speech"),
     out: options.Out = None,
     preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="Which network.")] = Preset.fast,
@@ -34,6 +38,10 @@ def lips(
         Path | None,
         typer.Option(metavar="DIR", help="Run folder of `kouxing train lipreader`: its reader, frozen, as a loss."),
     ] = None,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with the preset's ONNX files, whose painting this one is to repeat."),
+    ] = None,
     weight: Annotated[
         list[str] | None,
         typer.Option(metavar="LOSS=X", help="Weight of one loss instead of the table's, 0 leaves it out; repeatable."),
@@ -44,6 +52,7 @@ def lips(
     device: options.Device = "cpu",
     steps: options.Steps = None,
     batch: options.Batch = None,
+    rate: options.Rate = None,
     precision: options.Precision = None,
     seed: options.Seed = None,
     dry_run: options.DryRun = False,
@@ -53,17 +62,20 @@ def lips(
     from kouxing.train import lips as recipe
     from kouxing.train.lips_task import loss_table
 
-    schedule = options.changed(recipe.PRESETS[preset.value], steps=steps, batch=batch, precision=precision, seed=seed)
+    given = {"steps": steps, "batch": batch, "rate": rate, "precision": precision, "seed": seed}
+    schedule = options.changed(recipe.PRESETS[preset.value], **given)
     folder = out or options.RUNS / f"lips-{preset.value}"
     weights = loss_table(_weights(weight or []))
-    losses = {"vgg19": vgg19, "judge": judge, "lipreader": lipreader}
+    losses = {"vgg19": vgg19, "judge": judge, "lipreader": lipreader, "teacher": teacher}
     more: dict[str, Any]
     if dry_run:
         more = {"preset": preset.value, "speech": speech, "start": start, **losses, "weights": weights}
         options.show("lips", data, folder, device, schedule, more)
         return
     options.check_data(data)
-    options.check_file(speech / "best.safetensors", "--speech", speech)
+    options.check_file(speech / "speech.onnx", "--speech", speech)
+    if teacher is not None:
+        options.check_file(teacher / f"lips_{preset.value}_frame.onnx", "--teacher", teacher)
     for option, path in (("--start", start), ("--vgg19", vgg19)):
         if path is not None and not path.is_file():
             raise OptionError(f"{option} {path}: no such file")

@@ -24,6 +24,7 @@ Out = Annotated[
 Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, mps or auto.")]
 Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimiser steps in all, instead of the preset's.")]
 Batch = Annotated[int | None, typer.Option(min=1, metavar="N", help="Samples a step, instead of the preset's.")]
+Rate = Annotated[float | None, typer.Option(min=1e-7, metavar="X", help="Peak learning rate, instead of the preset's.")]
 Precision = Annotated[
     str | None, typer.Option(metavar="NAME", help="32-true, 16-mixed or bf16-mixed, instead of the preset's.")
 ]
