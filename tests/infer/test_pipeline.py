@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kouxing.infer.pipeline import ahead, side_by_side
+from kouxing.infer.pipeline import ahead, side_by_side, with_next
 
 
 def test_order_is_kept_by_many_workers():
@@ -14,6 +14,12 @@ def test_order_is_kept_by_many_workers():
         return number * 2
 
     assert list(side_by_side(ahead(iter(range(40))), slow, workers=4)) == [2 * n for n in range(40)]
+
+
+def test_every_item_with_the_next() -> None:
+    assert list(with_next([])) == []
+    assert list(with_next(iter("a"))) == [("a", None)]
+    assert list(with_next("abc")) == [("a", "b"), ("b", "c"), ("c", None)]
 
 
 def test_the_reader_is_never_far_behind():

@@ -169,7 +169,7 @@ def _matched(image: Bytes, plane: Float) -> Float:
 _PLACES = _basis(
     np.tile(np.arange(CROP_PX, dtype=np.float32), HALF_PX),
     np.repeat(np.arange(HALF_PX, CROP_PX, dtype=np.float32), CROP_PX),
-)
+).astype(np.float32)
 """Of every pixel of the lower crop half."""
 
 

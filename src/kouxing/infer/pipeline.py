@@ -72,6 +72,17 @@ def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, No
         thread.join()
 
 
+def with_next(items: Iterable[Item]) -> Generator[tuple[Item, Item | None], None, None]:
+    """Every item with the one that follows it; None behind the last."""
+    before: list[Item] = []
+    for item in items:
+        if before:
+            yield before.pop(), item
+        before.append(item)
+    for item in before:
+        yield item, None
+
+
 def side_by_side(
     items: Iterable[Item], make: Callable[[Item], Made], workers: int, depth: int = DEPTH
 ) -> Generator[Made, None, None]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from kouxing.errors import NoVideoError
 from kouxing.face.crop import crop_matrices
 from kouxing.infer.job import Job
-from kouxing.infer.pipeline import ahead, side_by_side
+from kouxing.infer.pipeline import ahead, side_by_side, with_next
 from kouxing.infer.references import sharpness
 from kouxing.infer.source import Footage, frame_bytes
 from kouxing.infer.timeline import Ticks
@@ -237,14 +237,10 @@ def _tracked(
 
 def _followed(tracker: Tracker, frames: Iterable[VideoFrame]) -> Generator[tuple[VideoFrame, Seen], None, None]:
     """Frames with the face in them; the tracker may look at each while the one before is under way."""
-    waiting = iter(frames)
-    frame = next(waiting, None)
-    while frame is not None:
-        following = next(waiting, None)
+    for frame, following in with_next(frames):
         if following is not None and isinstance(tracker, Expecting):
             tracker.expect(following)
         yield frame, tracker.push(frame)
-        frame = following
 
 
 def _looked_at(followed: tuple[VideoFrame, Seen]) -> tuple[int, Seen, Float]:

@@ -20,7 +20,7 @@ from kouxing.face.coefficients import Regressor, rotations
 from kouxing.face.landmarker import Landmarker, chosen
 from kouxing.face.mesh import MeshTracker
 from kouxing.face.picture import Picture
-from kouxing.infer.pipeline import ahead
+from kouxing.infer.pipeline import ahead, with_next
 from kouxing.infer.scan import queue_depth
 from kouxing.media.reader import MediaInfo, probe, read_video
 from kouxing.types import Bool, CoefficientTrack, Float, VideoFrame
@@ -153,7 +153,9 @@ def coefficients(
         frames = stack.enter_context(closing(ahead(read_video(video), queue_depth(_bytes(info)))))
         total = _total(info)
         time_base = Fraction(1)
-        for done, frame in enumerate(frames, 1):
+        for done, (frame, following) in enumerate(with_next(frames), 1):
+            if following is not None:
+                follower.expect(following)
             follower.push(frame)
             time_base = frame.time_base
             rows.add(frame, follower.points)

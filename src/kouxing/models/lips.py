@@ -214,10 +214,10 @@ def mixed_neighbours(table: Tensor, flow: Tensor, trust: Tensor) -> Tensor:
     first = CROP_PX * CROP_PX * torch.arange(count, dtype=flow.dtype)[:, None, None]
     # Exact: places are whole numbers below 2^24.
     taken = table[(first + CROP_PX * top + left).to(torch.int32)].permute(3, 0, 1, 2).float()
-    lower = trust[0] * (y - top)
-    upper = trust[0] - lower
+    below = trust[0] * (y - top)
+    above = trust[0] - below
     across = x - left
-    shares = torch.stack([upper - upper * across, upper * across, lower - lower * across, lower * across])
+    shares = torch.stack([above - above * across, above * across, below - below * across, below * across])
     parts = taken.reshape(4, 3, count, height, width) * shares[:, None]
     # One after the other: a sum over an axis is the slower operator.
     mixed = parts[0] + parts[1] + parts[2] + parts[3]
