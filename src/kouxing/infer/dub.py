@@ -45,8 +45,8 @@ MOST_WORKERS = 4
 """Frames painted at the same time, where there are as many cores: beyond that decoding and encoding hold things up."""
 
 ENCODING = {"fast": ("superfast", 20), "fine": ("veryfast", 18)}
-"""x264's speed and quality of each preset. The faster way takes two thirds of the time and a third more bytes for the
-same quality (48.4 dB on talking heads)."""
+"""x264's speed and quality of each preset. The faster way takes two thirds of the time and a third more bytes, within
+half a decibel of the other (docs/log.md)."""
 
 SMALL_FACE_PX = 64
 """Faces narrower than this show little of a mouth."""

@@ -237,9 +237,10 @@ def _tracked(
 
 def _followed(tracker: Tracker, frames: Iterable[VideoFrame]) -> Generator[tuple[VideoFrame, Seen], None, None]:
     """Frames with the face in them; the tracker may look at each while the one before is under way."""
+    expect = tracker.expect if isinstance(tracker, Expecting) else None
     for frame, following in with_next(frames):
-        if following is not None and isinstance(tracker, Expecting):
-            tracker.expect(following)
+        if expect is not None and following is not None:
+            expect(following)
         yield frame, tracker.push(frame)
 
 
