@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import pytest
 pytest.importorskip("fastapi")
 
 import httpx
+from fastapi import Request
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kouxing.errors import OptionError
 from kouxing.server import limits
 from kouxing.server.app import create_app
+from kouxing.server.body import bounds_of
 from kouxing.server.limits import Addresses, Bucket, Limits
 from kouxing.server.live import Live
 from kouxing.server.protocol import Refused
@@ -187,3 +190,69 @@ def test_the_model_of_pages(tmp_path: Path) -> None:
 def test_a_model_that_is_not_there_is_told_at_the_start(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match=r"--face-landmarker .*no such file"):
         build(Order(landmarker=tmp_path / "none.task"))
+
+
+def sent(given: Limits, pieces: list[bytes], pause_s: float = 0.0, **headers: str) -> httpx.Response:
+    """What ``POST /v1/sessions`` answers to a body that comes in pieces."""
+    app = create_app(Live(PoolAtHand(), Guard("127.0.0.1"), given), [], Path("nowhere"))  # type: ignore[arg-type]
+
+    async def body() -> AsyncIterator[bytes]:
+        for piece in pieces:
+            yield piece
+            await asyncio.sleep(pause_s)
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.post(
+                "/v1/sessions", content=body(), headers={"content-type": "application/json"} | headers
+            )
+
+    return asyncio.run(ask())
+
+
+def test_a_body_is_bounded_whether_or_not_it_tells_its_length() -> None:
+    small = Limits(body_bytes=2048)
+    for told in ({}, {"content-length": "4096"}):
+        answer = sent(small, [HELLO.encode(), b" " * 2048, b" " * 2048], **told)
+        assert answer.status_code == 413 and answer.json()["error"]["code"] == "large"
+        assert answer.json()["error"]["message"] == "at most 2 KB are taken"
+    assert sent(small, [HELLO.encode()]).status_code == 201
+
+
+def test_a_body_that_drips_is_refused_in_time() -> None:
+    answer = sent(Limits(body_s=0.2), [HELLO.encode(), *[b" "] * 100], 0.05)
+    assert answer.status_code == 400 and answer.json()["error"]["code"] == "timeout"
+    assert "not complete after 0.2 s" in answer.json()["error"]["message"]
+
+
+def test_who_hangs_up_in_the_middle_of_a_body_leaves_no_traceback() -> None:
+    app = create_app(Live(PoolAtHand(), Guard("127.0.0.1"), Limits()), [], Path("nowhere"))  # type: ignore[arg-type]
+
+    @app.post("/v1/jobs/any")
+    async def any_(request: Request) -> int:
+        return len([piece async for piece in request.stream()])
+
+    told: list[Any] = []
+    scope = {
+        "type": "http", "method": "POST", "path": "/v1/jobs/any", "raw_path": b"/v1/jobs/any", "query_string": b"",
+        "root_path": "", "scheme": "http", "http_version": "1.1", "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 5), "server": ("localhost", 80), "asgi": {"version": "3.0"},
+    }  # fmt: skip
+    messages = iter([{"type": "http.request", "body": b"half", "more_body": True}, {"type": "http.disconnect"}])
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(message: Any) -> None:
+        told.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    assert told == []
+
+
+def test_each_kind_of_body_has_its_own_bounds() -> None:
+    limits = Limits()
+    assert bounds_of("/v1/sessions", limits).size == bounds_of("/v1/rtc", limits).size == limits.body_bytes
+    assert bounds_of("/v1/rtc/7f/speech", limits).size == bounds_of("/v1/sessions/7f/sound", limits).size
+    assert bounds_of("/v1/jobs/dub", limits).size == limits.upload_bytes > bounds_of("/v1/rtc/7f/speech", limits).size

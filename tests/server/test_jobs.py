@@ -171,7 +171,7 @@ def test_results_that_nobody_fetches_are_removed(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("pause_s", "limits", "told"),
     [
-        (0.01, {"upload_whole_s": 0.3}, "was not complete after 0.005 minutes"),
+        (0.01, {"upload_whole_s": 0.3}, "was not complete after 0.3 s"),
         (60.0, {"upload_idle_s": 0.1}, "stood still for 0.1 s"),
     ],
     ids=["drips", "stands"],

@@ -460,6 +460,31 @@ def test_half_open_sockets_are_cut_off(server: Running, monkeypatch: pytest.Monk
     assert httpx.get(f"{server.http}/v1/health").status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n", b"200"),
+        (b"POST /v1/sessions HTTP/1.1\r\nHost: elsewhere\r\nContent-Length: 100\r\n\r\n", b"403"),
+    ],
+    ids=["answered", "refused unread"],
+)
+def test_a_byte_after_an_answer_holds_no_socket(
+    server: Running, monkeypatch: pytest.MonkeyPatch, request_: bytes, status: bytes
+) -> None:
+    monkeypatch.setattr(sockets, "FIRST_S", 0.3)
+    with socket.create_connection(("127.0.0.1", server.port)) as one:
+        one.settimeout(10)
+        one.sendall(request_)
+        assert one.recv(4096).split()[1] == status
+        one.sendall(b"G")
+        began, last = time.monotonic(), b"?"
+        with suppress(ConnectionResetError):
+            # The answer's body may still be on its way.
+            while last:
+                last = one.recv(4096)
+        assert time.monotonic() - began < 5
+
+
 def write_wav(path: Path, sound: protocol.Sound) -> None:
     with wave.open(str(path), "wb") as file:
         file.setparams((1, 2, SAMPLE_HZ, 0, "NONE", ""))

@@ -6,12 +6,14 @@ picture or follows them by itself, while the tracker here knows where its face i
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,35 @@ MESH_POINTS = 478
 
 _quiet = threading.RLock()
 
+DRAWING = ("matplotlib", "matplotlib.pyplot")
+"""What MediaPipe imports to draw with, which nobody here has it do; that takes longer than all else it imports."""
+
+
+class _Later(ModuleType):
+    """In place of a module until somebody asks it for something."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """What is imported inside and imports ``DRAWING`` gets it when it first draws."""
+    if any(name in sys.modules for name in DRAWING):
+        yield
+        return
+    package, plots = (_Later(name) for name in DRAWING)
+    package.__dict__["pyplot"] = plots
+    sys.modules |= zip(DRAWING, (package, plots), strict=True)
+    try:
+        yield
+    finally:
+        for name in DRAWING:
+            if isinstance(sys.modules.get(name), _Later):
+                del sys.modules[name]
+
 
 @contextmanager
 def quiet() -> Iterator[None]:
@@ -33,7 +64,7 @@ def quiet() -> Iterator[None]:
     MediaPipe's log lines ignore its own level settings before its logger is set up, so the file descriptor itself is
     pointed elsewhere for the moment that loading takes. The lock keeps two loading threads from restoring each other's.
     """
-    with _quiet, warnings.catch_warnings():
+    with _quiet, warnings.catch_warnings(), undrawn():
         warnings.simplefilter("ignore")
         try:
             sys.stderr.flush()

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,13 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kouxing import __version__
 from kouxing.errors import KouxingError
+from kouxing.server.body import Body, bounds_of
 from kouxing.server.limits import Addresses
 from kouxing.server.live import Live
 from kouxing.server.protocol import Refused
@@ -56,7 +58,7 @@ UNCOUNTED = ("/v1/health", "/metrics")
 
 
 class Door:
-    """Checks every HTTP request before anything reads it; pages and their parts need no token.
+    """Checks every HTTP request before anything reads it, and bounds its body; pages and their parts need no token.
 
     Args:
         app: what stands behind. live: whose guard decides.
@@ -76,25 +78,38 @@ class Door:
                 await self._too_many(wait_s)(scope, receive, send)
                 return
         headers = Headers(scope=scope)
+        body = Body(receive, bounds_of(scope["path"], self._live.limits))
         try:
             if scope["path"].startswith(("/v1/", "/metrics")) and scope["path"] != "/v1/health":
                 self._live.guard.check_request(headers)
             else:
                 self._live.guard.check_host(headers)
+            body.check(int(headers.get("content-length") or 0))
         except Refused as refused:
             self._live.counts.refused[refused.code] += 1
             await refusal(refused)(scope, receive, send)
             return
+        refused_late = False
 
         async def guarded(message: Message) -> None:
+            nonlocal refused_late
+            if refused_late:
+                return
             if message["type"] == "http.response.start":
+                if body.refused is not None:
+                    # Whatever was made of it, the client is told what it was.
+                    refused_late = True
+                    await refusal(body.refused)(scope, receive, send)
+                    return
                 added = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
                 if not scope["path"].startswith(("/v1/", "/metrics", "/docs")):
                     added.append((b"content-security-policy", PAGE_POLICY.encode()))
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        # Who goes away in the middle of an upload is nobody's fault, and no page of traceback.
+        with suppress(ClientDisconnect):
+            await self._app(scope, body.receive, guarded)
 
     def _too_many(self, wait_s: float) -> JSONResponse:
         self._live.counts.refused["busy"] += 1

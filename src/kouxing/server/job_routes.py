@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,6 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kouxing.server.hello import reason
 from kouxing.server.jobs import FILES, Job, Jobs
-from kouxing.server.limits import Limits
 from kouxing.server.protocol import Refused
 from kouxing.server.routes import REFUSALS
 
@@ -126,7 +125,7 @@ def _add_start(router: APIRouter, jobs: Jobs, kind: str) -> None:
     async def start(request: Request) -> JobState:
         job = jobs.make(kind)
         try:
-            await _receive(request, job, jobs.limits)
+            await _receive(request, job)
         except BaseException:
             await jobs.remove(job)
             raise
@@ -134,19 +133,17 @@ def _add_start(router: APIRouter, jobs: Jobs, kind: str) -> None:
         return JobState(**job.told())
 
 
-async def _receive(request: Request, job: Job, limits: Limits) -> None:
+async def _receive(request: Request, job: Job) -> None:
     """Store the files under names of our own, and check the options.
 
     Raises:
-        Refused: too large, too slow, no form, other files than are needed, or options that may not be.
+        Refused: too large or too slow (``server.body``), no form, other files than are needed, or options that may
+            not be.
     """
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise Refused("malformed", "send the files as multipart/form-data")
-    if int(request.headers.get("content-length") or 0) > limits.upload_bytes:
-        raise _too_large(limits)
     try:
-        pieces = _bounded(request, limits)
-        form = await MultiPartParser(request.headers, pieces, max_files=4, max_fields=MOST_FIELDS).parse()
+        form = await MultiPartParser(request.headers, request.stream(), max_files=4, max_fields=MOST_FIELDS).parse()
     except (MultiPartException, FormParserError, KeyError, ValueError):
         raise Refused("malformed", "the form cannot be read") from None
     try:
@@ -171,34 +168,6 @@ async def _receive(request: Request, job: Job, limits: Limits) -> None:
             await asyncio.to_thread(_store, upload, job.folder / job.files[name])
     finally:
         await form.close()
-
-
-async def _bounded(request: Request, limits: Limits) -> AsyncGenerator[bytes, None]:
-    """The body, as long as it comes, is not too large and does not take too long."""
-    now = asyncio.get_running_loop().time
-    end_s = now() + limits.upload_whole_s
-    size = 0
-    pieces = request.stream()
-    while True:
-        left_s = end_s - now()
-        try:
-            piece = await asyncio.wait_for(anext(pieces), min(limits.upload_idle_s, left_s))
-        except StopAsyncIteration:
-            return
-        except (asyncio.TimeoutError, TimeoutError):
-            if left_s < limits.upload_idle_s:
-                told = f"the upload was not complete after {limits.upload_whole_s / 60:g} minutes; send a smaller file"
-            else:
-                told = f"the upload stood still for {limits.upload_idle_s:g} s"
-            raise Refused("timeout", told) from None
-        size += len(piece)
-        if size > limits.upload_bytes:
-            raise _too_large(limits)
-        yield piece
-
-
-def _too_large(limits: Limits) -> Refused:
-    return Refused("large", f"at most {limits.upload_bytes >> 20} MB are taken")
 
 
 def _ending(name: str | None) -> str:

@@ -40,9 +40,11 @@ class Limits:
         texts: texts that wait for their turn.
         terminal_frames: that wait for a slow terminal.
         ping_s: between pings of a WebSocket. pong_s: for their answers; a machine that is busy may take some.
+        body_bytes: a request that brings neither files nor sound. body_s: in which all of it must come.
+        sound_bytes: a request that brings sound.
         upload_bytes: all files of a job together.
         upload_s: length of a job's video or sound.
-        upload_idle_s: in which the next piece of an upload must come.
+        upload_idle_s: in which the next piece of an upload, or of sound, must come.
         upload_whole_s: in which all of it must; ``upload_bytes`` come in time at 2.3 Mbit/s.
         jobs: file jobs that wait or run.
         jobs_running: at the same time.
@@ -70,6 +72,9 @@ class Limits:
     terminal_frames: int = 512
     ping_s: float = 5.0
     pong_s: float = 10.0
+    body_bytes: int = 262_144
+    body_s: float = 10.0
+    sound_bytes: int = 33_554_432
     upload_bytes: int = 500_000_000
     upload_s: float = 1_200.0
     upload_idle_s: float = 20.0

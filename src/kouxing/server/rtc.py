@@ -23,7 +23,6 @@ from kouxing.server.rtc_peer import Ice, read_ice
 
 PAGE = Path(__file__).with_name("rendered")
 SDP_BYTES = 65_536
-SPEECH_BYTES = 32 << 20
 
 
 class Offer(BaseModel):
@@ -99,11 +98,7 @@ def rtc_router(hub: RenderHub) -> APIRouter:
         with _refusing():
             hub.stream_of(viewer)
             with tempfile.NamedTemporaryFile(prefix="kouxing-speech-") as file:
-                size = 0
                 async for part in request.stream():
-                    size += len(part)
-                    if size > SPEECH_BYTES:
-                        raise HTTPException(413, f"speech: more than {SPEECH_BYTES >> 20} MB; send it in parts")
                     file.write(part)
                 file.flush()
                 try:

@@ -8,7 +8,8 @@ from typing import Any
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 FIRST_S = 10.0
-"""In which a connection must send a whole request's head; also between two requests' heads, by uvicorn's keep-alive."""
+"""In which a connection must send a whole request's head: from its beginning, and again from each answer on. (Uvicorn's
+own clock between two requests stops for good at the first byte of the next.)"""
 
 
 class ImpatientProtocol(H11Protocol):
@@ -19,7 +20,7 @@ class ImpatientProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Start the clock."""
         super().connection_made(transport)
-        self._first = self.loop.call_later(FIRST_S, self._give_up)
+        self._start()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -27,15 +28,25 @@ class ImpatientProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def handle_events(self) -> None:
-        """Stop the clock at the first whole request."""
+        """Stop the clock while a request is at work."""
         super().handle_events()
-        if self.cycle is not None:
+        if self.cycle is not None and not self.cycle.response_complete:
             self._stop()
+
+    def on_response_complete(self) -> None:
+        """Start it again, whether or not the request's own body has come to its end."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._start()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
         """From here on the WebSocket's own limits hold."""
         self._stop()
         super().handle_websocket_upgrade(event)
+
+    def _start(self) -> None:
+        self._stop()
+        self._first = self.loop.call_later(FIRST_S, self._give_up)
 
     def _stop(self) -> None:
         if self._first is not None:
