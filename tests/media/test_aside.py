@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from kouxing.errors import OutputError
-from kouxing.media.aside import keeping, output_errors
+from kouxing.media import aside as module
+from kouxing.media.aside import aside, keeping, output_errors, part_of
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -39,3 +40,50 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 def test_refusals_say_what_to_do(tmp_path: Path, number: int, said: str) -> None:
     with pytest.raises(OutputError, match=said), output_errors(tmp_path):
         raise OSError(number, os.strerror(number))
+
+
+def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
+    out = tmp_path / "rows.csv"
+    part_of(out).write_bytes(b"what a killed run left, longer than what follows")
+    with aside(out) as first:
+        first.write_bytes(b"first")
+        with pytest.raises(OutputError, match="another run is writing it"), aside(out):
+            pass
+        assert first.read_bytes() == b"first"
+    with aside(out) as second:
+        assert second.read_bytes() == b"" and out.read_bytes() == b"first"
+        second.write_bytes(b"second")
+    assert out.read_bytes() == b"second" and [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
+    with pytest.raises(KeyError), aside(out):
+        raise KeyError
+    assert out.read_bytes() == b"second" and [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_where_files_have_no_locks_it_is_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOCKS", None)
+    out = tmp_path / "rows.csv"
+    part_of(out).write_bytes(b"what a killed run left")
+    with aside(out) as part:
+        assert part.read_bytes() == b""
+        part.write_bytes(b"whole")
+    assert out.read_bytes() == b"whole" and not part.exists()
+
+
+def test_a_part_that_became_an_output_while_it_was_waited_for_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "rows.csv"
+    part_of(out).write_bytes(b"finished")
+    locked, calls = module._locked, []
+
+    def renamed_meanwhile(file: int) -> bool:
+        if not calls:
+            part_of(out).rename(out)
+        calls.append(file)
+        return locked(file)
+
+    monkeypatch.setattr(module, "_locked", renamed_meanwhile)
+    part = module.Part(out)
+    assert len(calls) == 2 and out.read_bytes() == b"finished"
+    part.remove()
+    assert [one.name for one in tmp_path.iterdir()] == ["rows.csv"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import io
 import os
 import shutil
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from kouxing.errors import OutputError
 
+LOCKS: Any = importlib.import_module("fcntl") if os.name == "posix" else None
 REASONS = {
     errno.ENOSPC: "the disk is full; free some space or choose another folder",
     errno.EDQUOT: "the disk quota is used up; free some space or choose another folder",
@@ -35,31 +37,96 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def open_part(path: Path) -> Path:
-    """Create the empty ``.part`` file of an output.
+class Part:
+    """An output that is being written, in its ``.part`` file. Nobody else writes the same output meanwhile.
+
+    Args:
+        out: the output.
+
+    Attributes:
+        path: where to write.
 
     Raises:
-        OutputError: ``path`` is a folder, its folder does not exist, or may not be written to.
+        OutputError: ``out`` is a folder, its folder does not exist or may not be written to, or another run writes it.
     """
-    part = part_of(path)
-    try:
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder; give a file name")
-        if not path.parent.is_dir():
-            raise OutputError(f"{path} cannot be written: folder {path.parent} does not exist; make it first")
-        part.write_bytes(b"")
-    except (OSError, ValueError) as error:
-        raise output_error(path, error) from error
-    return part
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.path = out, part_of(out)
+        try:
+            if out.is_dir():
+                raise OutputError(f"{out} is a folder; give a file name")
+            if not out.parent.is_dir():
+                raise OutputError(f"{out} cannot be written: folder {out.parent} does not exist; make it first")
+            self._held: int | None = _held(self.path)
+        except BlockingIOError:
+            raise OutputError(f"{out}: another run is writing it; wait for that one or choose another output") from None
+        except (OSError, ValueError) as error:
+            raise output_error(out, error) from error
+
+    def finish(self) -> None:
+        """Rename it, whole, to the output's name.
+
+        Raises:
+            OutputError: that is not possible.
+        """
+        try:
+            os.replace(self.path, self.out)
+        except OSError as error:
+            self.remove()
+            raise output_error(self.out, error) from error
+        self._let_go()
+
+    def remove(self) -> None:
+        """Remove it, unless it is finished."""
+        if self._held is not None:
+            remove(self.path)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held is not None and self._held >= 0:
+            os.close(self._held)
+        self._held = None
 
 
-def finish(part: Path, path: Path) -> None:
-    """Rename a whole ``.part`` to its name."""
+def _held(part: Path) -> int:
+    """The emptied file, locked; what a killed run left goes. Negative: open no more, where files have no locks.
+
+    Raises:
+        BlockingIOError: another run holds it.
+    """
+    while True:
+        file = os.open(part, os.O_RDWR | os.O_CREAT, 0o666)
+        keep = False
+        try:
+            if not _locked(file):
+                os.truncate(part, 0)
+                return -1
+            with suppress(FileNotFoundError):
+                # Whoever held it may have renamed it in between: then it is a finished output.
+                keep = os.path.samestat(os.fstat(file), part.stat())
+            if keep:
+                os.truncate(part, 0)
+                return file
+        finally:
+            if not keep:
+                os.close(file)
+
+
+def _locked(file: int) -> bool:
+    """Whether it is locked now; False where files have no locks.
+
+    Raises:
+        BlockingIOError: another run holds it.
+    """
+    if LOCKS is None:
+        return False
     try:
-        os.replace(part, path)
-    except OSError as error:
-        remove(part)
-        raise output_error(path, error) from error
+        LOCKS.flock(file, LOCKS.LOCK_EX | LOCKS.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:
+        return False
+    return True
 
 
 def remove(part: Path) -> None:
@@ -73,17 +140,17 @@ def aside(path: Path) -> Iterator[Path]:
     """The ``.part`` file to write to; renamed to ``path`` at the end, removed on any error.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or another run is writing it.
     """
-    part = open_part(path)
+    part = Part(path)
     try:
-        yield part
+        yield part.path
     except (FFmpegError, OSError) as error:
         raise output_error(path, error) from error
     else:
-        finish(part, path)
+        part.finish()
     finally:
-        remove(part)
+        part.remove()
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from kouxing.errors import OutputError
-from kouxing.media.aside import finish, open_part, output_error, remove
+from kouxing.media.aside import Part, output_error
 from kouxing.media.boxes import is_whole, write_shown_size
 from kouxing.media.colour import bits_of, chroma_step
 from kouxing.media.join import join
@@ -83,11 +83,11 @@ class VideoWriter:
         self._frames = 0
         step_x, step_y = chroma_step(self.colour.pixel_format)
         self._stored = (self.size[0] + self.size[0] % step_x, self.size[1] + self.size[1] % step_y)
-        self._part = open_part(self.path)
+        self._part = Part(self.path)
         try:
             self._container, self._stream = self._open(like, crf, preset, threads)
         except (FFmpegError, OSError, ValueError) as error:
-            remove(self._part)
+            self._part.remove()
             raise output_error(self.path, error) from error
 
     def __enter__(self) -> VideoWriter:
@@ -132,16 +132,16 @@ class VideoWriter:
         self._mux(None)
         try:
             self._container.close()
-            if not is_whole(self._part):
+            if not is_whole(self._part.path):
                 raise OutputError(f"{self.path} cannot be written: the file came out cut off; is the disk full?")
             if self._stored != self.size:
-                write_shown_size(self._part, *self.size)
+                write_shown_size(self._part.path, *self.size)
         except (FFmpegError, OSError) as error:
             raise output_error(self.path, error) from error
         else:
-            finish(self._part, self.path)
+            self._part.finish()
         finally:
-            remove(self._part)
+            self._part.remove()
 
     def abort(self) -> None:
         """Give up: nothing is left behind."""
@@ -150,13 +150,13 @@ class VideoWriter:
         except (FFmpegError, OSError):
             pass  # the file goes away in any case
         finally:
-            remove(self._part)
+            self._part.remove()
 
     def _open(self, like: MediaInfo | VideoFrame, crf: int, preset: str, threads: int) -> tuple[OutputContainer, Any]:
         clock = str(self.time_base.denominator)
         # The movie clock must be as fine as the track's: a segment's start time is written in it.
         options = {"video_track_timescale": clock, "movie_timescale": clock}
-        container = av.open(f"file:{self._part}", "w", format="mp4", options=options)
+        container = av.open(f"file:{self._part.path}", "w", format="mp4", options=options)
         stream: Any = container.add_stream("libx264", rate=self.rate)
         context = stream.codec_context
         stream.width, stream.height = self._stored
