@@ -15,7 +15,7 @@ from kouxing.arkit import PLACE, ROTATIONS
 from kouxing.errors import DataError, OptionError
 from kouxing.export import files
 from kouxing.export.vmc import BONES
-from kouxing.server import mocap, mocap_decoders
+from kouxing.server import mocap, mocap_decoders, protocol
 from kouxing.server.mocap import Receiver, Source, open_captures, source
 from kouxing.server.mocap_decoders import Decoder, Facial, Foreign, LiveLink, Vmc, facial
 from kouxing.server.mocap_frames import Capture, Frame
@@ -39,6 +39,15 @@ def test_live_link_is_read_by_name() -> None:
     assert (value(frame, "jawOpen"), value(frame, "mouthLeft"), value(frame, "tongueOut")) == (0.5, 0.25, 1.0)
     assert frame.time_s == 7.0 and frame.values.sum() == 1.75
     assert dict(zip(ROTATIONS, frame.rotations.tolist(), strict=True))["headPitch"] == pytest.approx(0.2)
+
+
+def test_turns_that_were_counted_on_come_within_half_a_turn() -> None:
+    frame = LiveLink().take(livelink(face(JawOpen=0.5), (7.0, -7.0, 3.0, *[0.0] * 6)), 7.0)
+    assert frame is not None and frame.rotations is not None
+    assert frame.rotations[:3] == pytest.approx([7 - 2 * np.pi, 2 * np.pi - 7, 3.0], abs=1e-5)
+    rows = protocol.Rows(np.zeros(1, np.int64), frame.values[None], False, frame.rotations[None])
+    sent = protocol.encode(protocol.Frame(protocol.Kind.ROWS, protocol.rows_bytes(rows), 0, 1))
+    assert len(protocol.read_rows(protocol.decode(sent)).values) == 1
 
 
 def test_live_link_without_a_face_gives_no_frame_and_calibrated_values_are_cut() -> None:

@@ -57,6 +57,21 @@ def test_rows_come_when_they_are_due(tmp_path: Path) -> None:
     assert replay.late == 0
 
 
+@pytest.mark.parametrize(("angle", "played_as"), [(7.0, 7 - 2 * np.pi), (90.0, None)])
+def test_turns_beyond_the_wire(tmp_path: Path, angle: float, played_as: float | None) -> None:
+    track = any_track(3)
+    assert track.rotations is not None
+    track.rotations[1, 0] = angle
+    path = tmp_path / "take.csv"
+    files.write(track, path)
+    if played_as is None:
+        with pytest.raises(DataError, match="it turns by 90; give the angles in radians"):
+            Replay(path)
+        return
+    frame = played(path, Clock())[0][1][1]
+    assert frame.rotations is not None and frame.rotations[0] == pytest.approx(played_as, abs=1e-4)
+
+
 def test_a_stall_loses_its_rows_and_nothing_after(tmp_path: Path) -> None:
     path = tmp_path / "take.csv"
     files.write(any_track(90), path)

@@ -218,6 +218,18 @@ def test_a_wire_sends_again_what_was_missed() -> None:
     assert len(waiting) + lost == 200 and 55 <= len(waiting) <= 62
 
 
+def test_a_body_is_neither_sent_again_nor_counted() -> None:
+    wire = Wire(keep_s=1.0)
+    for k in range(100):
+        wire.frames(rows(k, 1), protocol.row_time(k))
+        (data,) = wire.frames(Event(0, {"event": "body", "bones": {}, "root": None}), protocol.row_time(k))
+        assert protocol.decode(data).sequence == wire.sequence == 2 * k + 2
+    waiting, lost = wire.since(180)
+    assert [protocol.decode(data).sequence for data in waiting] == list(range(181, 200, 2)) and lost == 0
+    waiting, lost = wire.since(0)
+    assert len(waiting) + lost == 100 and 55 <= len(waiting) <= 62
+
+
 def test_a_wire_says_what_an_item_is() -> None:
     wire = Wire(protocol.U16)
     (data,) = wire.frames(Rows(np.array([0, 266]), np.full((2, 52), 0.25, np.float32), True), 0)

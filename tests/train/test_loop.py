@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kouxing.errors import DataError, OptionError
@@ -139,6 +140,37 @@ def test_a_score_that_cannot_be_told_leaves_weights(tmp_path: Path) -> None:
     assert best_figures(tmp_path / "a")["step"] == 20
     train(Untold(nn.Linear(1, 1)), SCHEDULE, tmp_path / "b", report=quiet)
     assert best_figures(tmp_path / "b")["step"] == 60
+
+
+@dataclass
+class Broken(Line):
+    """Some batches hold what is no number."""
+
+    bad: range
+
+    def batch(self, number: int) -> dict[str, Tensor]:
+        made = super().batch(number)
+        return made | {"x": made["x"] * float("inf")} if number in self.bad else made
+
+
+def test_a_broken_batch_costs_its_step_alone(tmp_path: Path) -> None:
+    said: list[str] = []
+    best = train(Broken(task().model, range(5, 8)), SCHEDULE, tmp_path, report=said.append)
+    assert (best(torch.ones(1, 1)) - 4).abs() < 0.3
+    assert [line for line in said if "left out" in line] == [
+        f"step {step}/60 left out: its gradient is no finite number" for step in (6, 7, 8)
+    ]
+
+
+def test_a_run_without_gradients_ends_and_keeps_what_it_had(tmp_path: Path) -> None:
+    whole = replace(SCHEDULE, save_every_s=0.0)
+    with pytest.raises(DataError, match="10 steps in a row"):
+        train(Broken(task().model, range(30, 60)), whole, tmp_path, report=quiet)
+    again = nn.Linear(1, 1)
+    load_tensors(again, tmp_path / BEST)
+    assert all(torch.isfinite(value).all() for value in again.parameters())
+    kept = load_file(tmp_path / "checkpoint.safetensors")
+    assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
 
 
 def test_refuses_another_configuration(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from kouxing.arkit import EMOTIONS
 from kouxing.errors import OptionError
 from kouxing.infer.emotion import emotion_at, read_mood
 from kouxing.server.faces import Manner
-from kouxing.server.protocol import VERSION, Refused, read_object
+from kouxing.server.protocol import MOST_EVENT_BYTES, VERSION, Refused, read_object
 from kouxing.server.wish import Wish
 
 Method = Literal["mouth", "expression"]
@@ -105,6 +105,8 @@ def read_hello(text: str) -> Hello:
     Raises:
         Refused: no JSON object, another version, or a value that may not be.
     """
+    if len(text.encode(errors="replace")) > MOST_EVENT_BYTES:
+        raise Refused("malformed", f"the hello has at most {MOST_EVENT_BYTES} bytes")
     told = read_object(text, "the hello")
     version = told.get("kouxing")
     if version != VERSION or isinstance(version, bool):

@@ -13,7 +13,7 @@ import numpy as np
 
 from kouxing.arkit import COEFFICIENTS, PLACE, ROTATIONS
 from kouxing.export import livelink, osc, vmc
-from kouxing.server.mocap_frames import BODY_FRESH_S, NO_BODY, Body, Frame
+from kouxing.server.mocap_frames import BODY_FRESH_S, MOST_TURN, NO_BODY, Body, Frame, shortest
 from kouxing.text.visemes import OCULUS, VRM
 from kouxing.types import Bool, Float
 
@@ -242,11 +242,11 @@ def _within(values: Float) -> Float:
 
 
 def _turns(angles: Float) -> Float:
-    """Angles as they are.
+    """The same angles within half a turn each way: trackers that count turns tell more, which terminals refuse.
 
     Raises:
         ValueError: one is not finite, or several turns.
     """
-    if angles.shape != (len(ROTATIONS),) or not (np.abs(angles) <= 4 * np.pi).all():
+    if angles.shape != (len(ROTATIONS),) or not (np.abs(angles) <= MOST_TURN).all():
         raise ValueError("a rotation that is none")
-    return angles.astype(np.float32)
+    return shortest(angles)

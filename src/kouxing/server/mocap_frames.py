@@ -18,6 +18,8 @@ from kouxing.units import COEFFICIENT_HZ
 
 KEPT = 2 * COEFFICIENT_HZ
 """Frames of history: two seconds."""
+MOST_TURN = 4 * np.pi
+"""Radians: trackers may count turns; what tells more is told in degrees, or broken."""
 BODY_FRESH_S = 0.5
 """Bones that were not told again for so long are no longer passed on; the avatar's own pose is back."""
 
@@ -123,7 +125,7 @@ class Capture:
             share = np.float32((moment - low.time_s) / gap) if gap > 0 else np.float32(0)
             values[row] = low.values + share * (high.values - low.values)
             if told and low.rotations is not None and high.rotations is not None:
-                turns[row] = low.rotations + share * _shortest(high.rotations - low.rotations)
+                turns[row] = low.rotations + share * shortest(high.rotations - low.rotations)
             elif told:
                 turns[row] = frames[-1].rotations
         known = frames[-1].known
@@ -135,6 +137,7 @@ class Capture:
         )
 
 
-def _shortest(angles: Float) -> Float:
-    """The same turns the short way round."""
-    return np.asarray((angles + np.pi) % (2 * np.pi) - np.pi, np.float32)
+def shortest(angles: Float) -> Float:
+    """The same turns the short way round; those within half a turn as they are."""
+    there = np.where(np.abs(angles) <= np.pi, angles, (angles + np.pi) % (2 * np.pi) - np.pi)
+    return np.asarray(there, np.float32)

@@ -7,9 +7,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from kouxing.errors import DataError
 from kouxing.export import files
-from kouxing.server.mocap_frames import Capture, Frame
+from kouxing.server.mocap_frames import MOST_TURN, Capture, Frame, shortest
 from kouxing.types import CoefficientTrack
 
 BETWEEN_S = 1.5
@@ -44,6 +46,9 @@ class Replay:
         self._track = files.read(path)
         if not len(self._track):
             raise DataError(f"--capture {path}: the take has no rows; record it again")
+        turns = self._track.rotations
+        if turns is not None and np.abs(turns).max() > MOST_TURN:
+            raise DataError(f"--capture {path}: it turns by {np.abs(turns).max():.0f}; give the angles in radians")
         self._clock = clock
         self._ended = threading.Event()
         self._wait = wait or self._ended.wait
@@ -82,4 +87,4 @@ class Replay:
 
 
 def _frame(track: CoefficientTrack, row: int, time_s: float) -> Frame:
-    return Frame(time_s, track.values[row], None if track.rotations is None else track.rotations[row])
+    return Frame(time_s, track.values[row], None if track.rotations is None else shortest(track.rotations[row]))

@@ -132,14 +132,19 @@ def pieces(text: str, most: int = MOST_PIECE, first: int | None = None) -> list[
             cut = len(rest) if len(rest) <= limit else _cut(rest, limit)
             made.append(rest[:cut].strip())
             rest = rest[cut:].strip()
-    # A quote mark or a dash left by itself belongs to what was said before.
+    # A quote mark or a dash left by itself belongs to what was said before, dots at the very beginning to what follows:
+    # alone they are no speech, and a speaker that answers so has failed.
     joined: list[str] = []
+    begun = ""
     for piece in filter(None, made):
-        if joined and not any(letter.isalnum() for letter in piece):
+        if any(letter.isalnum() for letter in piece):
+            joined.append(f"{begun} {piece}".strip())
+            begun = ""
+        elif joined:
             joined[-1] += piece
         else:
-            joined.append(piece)
-    return joined
+            begun += piece
+    return joined if joined or not begun else [begun]
 
 
 def _sentences(text: str) -> list[str]:

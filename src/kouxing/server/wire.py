@@ -23,6 +23,8 @@ from kouxing.server.protocol import (
 from kouxing.units import SAMPLE_HZ
 
 MOST_FRAMES = 4096
+PASSING = ("body",)
+"""Events that come again and again by themselves: old ones are of no use to anybody."""
 
 
 class Wire:
@@ -39,21 +41,27 @@ class Wire:
         self._keep = round(keep_s * SAMPLE_HZ)
         self._rotations = rotations
         self._kept: deque[tuple[int, int, bytes]] = deque()
+        self._passing: deque[int] = deque(maxlen=MOST_FRAMES)
         self.sequence = 0
 
     def frames(self, item: Item, now: int) -> list[bytes]:
         """The messages of an item; ``now`` is the session's time."""
+        if isinstance(item, Event) and item.told["event"] in PASSING:
+            data = self.last(item)
+            self._passing.append(self.sequence)
+            return [data]
         return [self._numbered(kind, payload, time, flags, now) for kind, payload, time, flags in self._parts(item)]
 
     def last(self, event: Event) -> bytes:
-        """The last frame of a connection; it is numbered, but not kept."""
+        """The last frame of a connection, or one that only its moment needs: it is numbered, but not kept."""
         self.sequence += 1
         return encode(Frame(Kind.EVENT, event_bytes(event.told), max(0, event.time), self.sequence))
 
     def since(self, last: int) -> tuple[list[bytes], int]:
         """Kept messages behind number ``last``, and how many there are lost."""
         waiting = [data for number, _, data in self._kept if number > last]
-        return waiting, max(0, self.sequence - last - len(waiting))
+        passed = sum(number > last for number in self._passing)
+        return waiting, max(0, self.sequence - last - len(waiting) - passed)
 
     def _parts(self, item: Item) -> list[tuple[Kind, bytes, int, int]]:
         if isinstance(item, Rows):

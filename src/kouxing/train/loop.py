@@ -31,6 +31,8 @@ Figures = Mapping[str, float | Tensor]
 CHECKPOINT = "checkpoint.safetensors"
 BEST = "best.safetensors"
 """The averaged weights with the best validation score, its figures in the metadata."""
+MOST_LOST = 10
+"""Steps in a row without a finite gradient that a run endures."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def train(
         The averaged model with the best validation score.
 
     Raises:
-        DataError: the folder holds a run of another configuration.
+        DataError: the folder holds a run of another configuration; or no gradient is finite any more.
         OptionError: the device is not there.
     """
     # Its notes (the precision that is in use, a tip) would stand between the lines of progress.
@@ -164,7 +166,7 @@ def train(
     state = _resume(folder, task, average, optimiser, fabric.device)
     log = _writer(folder)
     saved = began = time.monotonic()
-    first = state["step"]
+    first, lost = state["step"], 0
     with ThreadPoolExecutor(1) as loader:
         waiting = loader.submit(task.batch, first)
         for step in range(first, schedule.steps):
@@ -178,10 +180,21 @@ def train(
             loss, figures = task.step(model, batch, step / schedule.steps)
             optimiser.zero_grad(set_to_none=True)
             fabric.backward(loss)
-            fabric.clip_gradients(model, optimiser, max_norm=schedule.clip, error_if_nonfinite=False)
-            optimiser.step()
-            _follow(average, task.model, min(schedule.ema, (step + 1) / (step + 10)))
+            norm = fabric.clip_gradients(model, optimiser, max_norm=schedule.clip, error_if_nonfinite=False)
             done = step + 1
+            if norm is None or torch.isfinite(norm):
+                optimiser.step()
+                _follow(average, task.model, min(schedule.ema, (step + 1) / (step + 10)))
+                lost = 0
+            else:
+                # One such step would make every weight no number, in the checkpoint too.
+                lost += 1
+                report(f"step {done}/{schedule.steps} left out: its gradient is no finite number")
+                if lost == MOST_LOST:
+                    raise DataError(
+                        f"{folder}: {lost} steps in a row have no finite gradient; look for broken clips in the data "
+                        f"({CHECKPOINT} is whole)"
+                    )
             if done % 25 == 0 or done == schedule.steps:
                 _log(log, report, figures, done, schedule.steps, (time.monotonic() - began) / (done - first))
             if done % schedule.validate_every == 0 or done == schedule.steps:
