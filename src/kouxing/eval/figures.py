@@ -142,8 +142,14 @@ def table(name: str, folder: Path | None = None, goals: bool = False) -> str:
         lines += _languages(figures)
     for command, run in told.get("commands", {}).items():
         notes = f" {run['notes']}" if run.get("notes") else ""
-        lines.append(f"\n`{command}`: {run['machine']}; commit {run['commit'][:10]}.{notes}")
+        lines.append(f"\n`{command}`: {run['machine']}; commit {_named(run['commit'])}.{notes}")
     return "\n".join(lines) + "\n"
+
+
+def _named(commit: str) -> str:
+    """Short, and with what makes it another program than the commit's."""
+    head, plus, _ = commit.partition("+")
+    return head[:10] + (" with changes" if plus else "")
 
 
 def _with_goals(rows: Mapping[str, Row]) -> dict[str, Row]:
