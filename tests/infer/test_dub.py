@@ -25,6 +25,7 @@ from kouxing.errors import (
 from kouxing.infer import dub as module
 from kouxing.infer import scan as scan_module
 from kouxing.infer.dub import dub
+from kouxing.infer.speech import Speech
 from kouxing.media.metadata import read_mark
 from kouxing.media.reader import load_sound, probe, read_video
 from kouxing.units import SAMPLE_HZ
@@ -573,3 +574,18 @@ def test_auto_opens_quiet_speech_and_tells_how_far(media, tmp_path):
     assert tones["auto"] > 1.5 * tones["one"]
     with pytest.raises(OptionError, match="or auto"):
         dub(media / "face.mp4", tmp_path / "quiet.wav", tmp_path / "x.mp4", mouth="wide", parts=fake_parts())
+
+
+def test_a_manner_that_is_left_out_is_told(media, tmp_path, monkeypatch):
+    features = np.zeros((25, 16), np.float32)
+    words = Speech(features, np.zeros(25, bool), Fraction(1))
+    monkeypatch.setattr(module.multimodal_dub, "listen", lambda *given: (words, ()))
+    monkeypatch.setattr(module.multimodal_dub, "plan_of", lambda given: {})
+    told = []
+    for number, voice in enumerate(("own", "other")):
+        report = dub(
+            media / "face.mp4", media / "speech1.wav", tmp_path / f"{number}.mp4", person=media / "face.mp4",
+            voice=voice, text="bin blue", parts=fake_parts(),
+        )  # fmt: skip
+        told.append(any("its manner of speaking is left out" in line for line in report.warnings))
+    assert told == [True, False]

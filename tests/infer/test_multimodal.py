@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io.wavfile
 
 torch = pytest.importorskip("torch")
 
@@ -14,10 +15,11 @@ from kouxing.audio.features import frame_mels, log_mel  # noqa: E402
 from kouxing.cli import app as cli  # noqa: E402
 from kouxing.errors import OptionError  # noqa: E402
 from kouxing.export import files  # noqa: E402
-from kouxing.infer import multimodal  # noqa: E402
-from kouxing.infer.multimodal import Multimodal, check_lengths  # noqa: E402
-from kouxing.infer.multimodal_animate import Modalities, speaking  # noqa: E402
-from kouxing.infer.multimodal_dub import listen, plan_of  # noqa: E402
+from kouxing.face.geometry import opening, opening_direction  # noqa: E402
+from kouxing.infer import multimodal, multimodal_dub  # noqa: E402
+from kouxing.infer.multimodal import Made, Multimodal, check_lengths  # noqa: E402
+from kouxing.infer.multimodal_animate import Joined, Modalities, speaking  # noqa: E402
+from kouxing.infer.multimodal_dub import listen, plan_of, shaped  # noqa: E402
 from kouxing.infer.multimodal_look import Looked, look  # noqa: E402
 from kouxing.text.phones import REST  # noqa: E402
 from kouxing.units import SAMPLE_HZ  # noqa: E402
@@ -186,6 +188,35 @@ def test_dub_paints_from_what_all_of_them_say(folder: Path, tmp_path: Path, monk
     assert np.isfinite(words.features).all()
     one, other = (plan_of(Modalities(text)) for text in ("bin blue", "bin red"))
     assert one != other and plan_of(Modalities()) == {}
+
+
+def test_near_lips_touch_and_rest_where_nobody_speaks() -> None:
+    samples = np.concatenate([sound(0.4), np.zeros(int(0.4 * SAMPLE_HZ), np.float32)])
+    geometry = np.zeros((20, 16), np.float32) + 3.0 * opening_direction()
+    features, silent = shaped(geometry, np.arange(20) == 15, samples)
+    assert silent.tolist() == [False] * 10 + [True] * 5 + [False] + [True] * 4
+    # 3 px apart count as closed; where only the text speaks they do not rest, but touch all the same.
+    assert np.abs(opening(features)[[0, 5, 15]]).max() < 3.0 and np.abs(features[12]).max() == 0 < features[15].max()
+
+
+def test_quiet_speech_is_raised_before_it_is_joined(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[float] = []
+
+    def joined(samples: np.ndarray, *rest: object) -> Joined:
+        heard.append(float(np.abs(samples).max()))
+        made = Made(np.zeros((25, 52), np.float32), np.zeros((25, 16), np.float32), np.zeros((25, 1), np.float32))
+        return Joined(made, np.zeros(25, bool), 1.0, 0.0, ())
+
+    monkeypatch.setenv("KOUXING_WEIGHTS", str(folder))
+    monkeypatch.setattr(multimodal_dub, "join", joined)
+    path = tmp_path / "quiet.wav"
+    loud = 0.002 * np.sin(np.arange(SAMPLE_HZ) * 0.2) * (np.arange(SAMPLE_HZ) > SAMPLE_HZ // 2)
+    scipy.io.wavfile.write(path, SAMPLE_HZ, loud.astype(np.float32))
+    for even in (False, True):
+        listen(path, Modalities("bin blue"), lambda stage, done, total: None, even)
+    assert heard[0] == pytest.approx(0.002, rel=0.1) and heard[1] > 10 * heard[0]
 
 
 def test_lengths_must_be_of_one_speech() -> None:

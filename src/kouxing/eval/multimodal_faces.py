@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kouxing.audio.silence import silent_frames
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.eval.judge import fit, own_rows
 from kouxing.eval.multimodal_sound import over
@@ -15,14 +14,13 @@ from kouxing.eval.redub import Scene, Studio
 from kouxing.eval.sync_corrupt import noise
 from kouxing.infer.multimodal import Multimodal
 from kouxing.infer.multimodal_animate import speaking
+from kouxing.infer.multimodal_dub import shaped
 from kouxing.infer.multimodal_look import Looked
 from kouxing.infer.parts import shipped
-from kouxing.infer.speech import calm
 from kouxing.text.align import PLACEMENTS, align, same
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.transcripts import Transcript
 from kouxing.types import Float
-from kouxing.units import SAMPLE_HZ
 
 MEASURES = ("r", "sharpness", "psnr_db", "lmd")
 NOISY_DB = 0.0
@@ -85,9 +83,7 @@ def _features(
     found = align(sound.phones.log_probs, words, pronouncer, sound.lost, PLACEMENTS, sound.phones.loud)
     classes = found.several if same(found) else None
     made = model.make(classes=classes, sound=sound, looked=looked)
-    silent = silent_frames(samples, SAMPLE_HZ)
-    silent &= ~speaking(classes, looked, len(made.geometry))[: len(silent)]
-    return calm(made.geometry[: len(silent)], silent)
+    return shaped(made.geometry, speaking(classes, looked, len(made.geometry)), samples)[0]
 
 
 def _figures(rows: Sequence[dict[str, float]]) -> dict[str, float]:

@@ -139,6 +139,8 @@ def dub(
         job = Job.open(order.out, plan, resume)
         try:
             run = _Run(order, info, job, parts, lips, progress or _silent, given)
+            if given and fitted is not None and voice == VOICES[0]:
+                run.warn(f"{fitted}: its manner of speaking is left out; text and mouth video tell how the mouth moves")
             return run(began)
         except OutputError as error:
             raise OutputError(f"{error}; the same command with --resume then goes on") from error
@@ -181,6 +183,10 @@ class _Run:
         self._given = given
         self._footage = Footage(order.face, info.is_picture)
         self._warnings: list[str] = []
+
+    def warn(self, line: str) -> None:
+        """What the user should know, in the report."""
+        self._warnings.append(line)
 
     def __call__(self, began: float) -> DubReport:
         words = self._listen()
@@ -240,7 +246,7 @@ class _Run:
 
     def _joined(self) -> tuple[Speech, tuple[str, ...]]:
         """With a text, a mouth video or both; and what the user should know."""
-        return multimodal_dub.listen(self._order.speech, self._given, self._told)
+        return multimodal_dub.listen(self._order.speech, self._given, self._told, self._order.mouth == level.AUTO)
 
     def _scan(self, speech_seconds: Fraction) -> Scan:
         """Follow the face, in no more of the footage than the output can need."""

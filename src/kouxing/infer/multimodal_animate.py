@@ -26,6 +26,8 @@ from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ
 
 LONGEST_S = 60 * 60
 """What is heard of an hour fills 150 MB."""
+AHEAD = 60 * FRAME_HZ
+"""Frames of sound (a minute) behind a row that tell what is loud and quiet around it."""
 BLINKS = 0
 LIKELY = 0.25
 """Share of a text's placements in which somebody speaks, from which on the mouth is not shut for want of sound."""
@@ -146,7 +148,7 @@ def speaking(classes: np.ndarray | None, looked: Looked | None, frames: int) -> 
 
 def rested(made: Made, samples: Float, speaking: Bool) -> Made:
     """Lips shut where the sound is silent and nothing else says otherwise."""
-    rest = Rest(len(made.coefficients))
+    rest = Rest(min(len(made.coefficients), AHEAD))
     rest.hear(samples)
     rest.finish()
     shut = rest.shut(made.coefficients)

@@ -10,15 +10,18 @@ from kouxing import weights
 from kouxing.audio import damage
 from kouxing.audio.phone_ear import NAME as EAR_NAME
 from kouxing.audio.silence import silent_frames
+from kouxing.infer import level
 from kouxing.infer.job import fingerprint
 from kouxing.infer.multimodal import MOUTH_NAME, NAME, Multimodal
 from kouxing.infer.multimodal_animate import Modalities, Progress, join, load_samples
+from kouxing.infer.nearness import touching
 from kouxing.infer.speech import Speech, calm
 from kouxing.text.transcripts import read_transcript
+from kouxing.types import Bool, Float
 from kouxing.units import SAMPLE_HZ
 
 
-def listen(path: Path, given: Modalities, told: Progress) -> tuple[Speech, tuple[str, ...]]:
+def listen(path: Path, given: Modalities, told: Progress, even: bool = False) -> tuple[Speech, tuple[str, ...]]:
     """What the mouth has to do, and warnings.
 
     The mouth feature reaches the painter as mouth geometry, in place of what the speech encoder alone hears; the face
@@ -26,18 +29,33 @@ def listen(path: Path, given: Modalities, told: Progress) -> tuple[Speech, tuple
 
     Args:
         path: the speech. given: text, mouth video. told: progress.
+        even: quiet sound is raised first (``infer.level``).
 
     Raises:
         As ``multimodal_animate.join`` and ``load_samples``.
     """
     samples = load_samples(path)
     damage.check(path, samples)
+    if even:
+        (samples,) = level.raised([samples], level.gain(level.measured([samples])))
     joined = join(samples, given, Multimodal(threads=1), told)
+    features, silent = shaped(joined.made.geometry, joined.speaking, samples)
+    return Speech(features, silent, Fraction(len(samples), SAMPLE_HZ)), joined.warnings
+
+
+def shaped(geometry: Float, speaking: Bool, samples: Float) -> tuple[Float, Bool]:
+    """What the painter is given, as of speech alone: lips that come near touch, and rest where nobody speaks.
+
+    Args:
+        geometry: ``[T, 16]`` as joined. speaking: ``[T]``: where text or pictures say what the mouth does.
+        samples: ``[N]`` the sound.
+
+    Returns:
+        Features ``[L, 16]`` and silence ``[L]``, as many frames as begin in the sound.
+    """
     silent = silent_frames(samples, SAMPLE_HZ)
-    frames = len(silent)
-    geometry, said = joined.made.geometry[:frames], joined.speaking[:frames]
-    silent &= ~said
-    return Speech(calm(geometry, silent), silent, Fraction(len(samples), SAMPLE_HZ)), joined.warnings
+    silent &= ~speaking[: len(silent)]
+    return calm(touching(geometry[: len(silent)]), silent), silent
 
 
 def plan_of(given: Modalities) -> dict[str, Any]:
