@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 from dataclasses import dataclass
 from fractions import Fraction
@@ -220,6 +221,22 @@ def test_a_wide_table_in_a_file_is_not_cut(
     with pytest.raises(OutputError, match="no checkout"):
         evaluate._tell(found, {}, [], "dub", as_json=False)
     assert "x.json" in capsys.readouterr().out
+
+
+def test_figures_without_a_table_are_refused_before_any_work(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["evaluate", "lips", "--data", "nowhere", "--figures", "bogus"]) == 2
+    line = only_line(capsys)
+    assert "--figures bogus: there is no such table; choose one of" in line and "dub" in line
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_standard_output_is_no_fault_of_the_program() -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "kouxing", "--version"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert done.stderr.startswith("kouxing: error: standard output cannot be written")
 
 
 def test_letters_that_the_output_lacks_are_written_in_another_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,9 @@ SOURCE = Path(__file__).parents[2] / "src"
         (["--tts", "no-such-command-anywhere {text}"], "no-such-command-anywhere"),
         (["--capture", "http://x"], "http://x"),
         (["--footage", "missing.mp4"], "missing.mp4"),
+        (["--person", "x.kx"], "--person x.kx: goes with --footage"),
+        (["--preset", "fine"], "goes with --footage"),
+        (["--idle", "filmed"], "goes with --footage"),
     ],
 )
 def test_mistakes_are_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,7 @@ def test_the_source_is_stated_on_the_asset() -> None:
     ("content", "word"),
     [
         (b"", "no GLB"),
+        (b"glTF", "4 bytes are too few"),
         (b"solid cube", "no GLB"),
         (glb([["jawOpen"]])[:-10], "no GLB"),
         (glb([["A", "I", "U"]]), "targetNames"),

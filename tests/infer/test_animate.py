@@ -19,6 +19,7 @@ from kouxing.errors import DataError, KouxingError, MediaError, NoSoundError, Op
 from kouxing.export.glb import read_glb, write_glb
 from kouxing.infer import animate as module
 from kouxing.infer.animate import animate
+from kouxing.media.aside import alone
 from kouxing.media.metadata import read_mark
 
 VOICE = Path(kouxing.__file__).parent / "assets" / "demo-voice.flac"
@@ -165,6 +166,21 @@ def test_mistakes(
     assert "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bare.glb", "there.csv"]
     assert Path("there.csv").read_text() == "mine"
+
+
+def test_what_shows_nowhere_is_told(tmp_path: Path, speech: Path) -> None:
+    silent = wave(tmp_path / "silent.wav", np.zeros(16000))
+    assert animate(silent, tmp_path / "a.csv").warnings == (
+        f"{silent}: no speech is heard in it, the mouth stays closed",
+    )
+    made = animate(speech, tmp_path / "b.csv", emotion=["happy@100s..200s", "sad@1s.."])
+    assert made.warnings == (f"--emotion happy@100s: {speech} ends at 2.5 s, before it",)
+
+
+def test_an_output_that_another_run_makes_is_refused_at_once(tmp_path: Path, speech: Path) -> None:
+    with alone(tmp_path / "a.csv"), pytest.raises(OutputError, match="another job"):
+        animate(speech, tmp_path / "a.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_broken_sound_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

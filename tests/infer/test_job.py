@@ -12,7 +12,8 @@ import pytest
 
 import kouxing
 from kouxing.errors import MediaError, OptionError, OutputError
-from kouxing.infer.job import Job, alone, fingerprint
+from kouxing.infer.job import Job, fingerprint
+from kouxing.media.aside import alone
 
 
 def test_a_job_goes_on_only_with_the_same_plan(tmp_path):
@@ -101,7 +102,7 @@ def test_fingerprints_tell_files_apart(tmp_path):
 
 def test_two_jobs_do_not_make_the_same_output(tmp_path):
     out = tmp_path / "out.mp4"
-    other = "import sys, pathlib; from kouxing.infer.job import alone\nwith alone(pathlib.Path(sys.argv[1])): pass"
+    other = "import sys, pathlib; from kouxing.media.aside import alone\nwith alone(pathlib.Path(sys.argv[1])): pass"
     known = {**os.environ, "PYTHONPATH": str(Path(kouxing.__file__).parents[1])}
 
     def tried(path):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from kouxing.errors import MediaError, OptionError, OutputError
-from kouxing.infer.job import alone
 from kouxing.infer.score_look import Parts
 from kouxing.infer.score_many import list_videos, score_many
+from kouxing.media.aside import alone
 from sync_world import Brightness, Place, talk
 
 

@@ -2,14 +2,16 @@
 
 from fractions import Fraction
 
+import cv2
 import numpy as np
 import pytest
 
 from fake_media import make_picture, make_video
 from kouxing.errors import MediaError
 from kouxing.infer import source
-from kouxing.infer.source import Footage, fitted, frame_bytes
-from kouxing.media.reader import read_video
+from kouxing.infer.source import Footage, frame_bytes
+from kouxing.media.colour import to_rgb
+from kouxing.media.reader import LARGEST_PX, probe, read_video
 
 
 @pytest.fixture(scope="module")
@@ -73,13 +75,19 @@ def test_a_file_that_changed_is_told(video):
 def test_huge_pictures_are_brought_to_what_h264_holds(tmp_path):
     path = tmp_path / "huge.png"
     make_picture(path, size=(4400, 3300))
-    whole = next(iter(read_video(path)))
-    small = fitted(whole)
-    assert small.width * small.height <= source.LARGEST_PX and small.width % 16 == small.height % 16 == 0
+    small = next(iter(read_video(path)))
+    assert small.width * small.height <= LARGEST_PX and small.width % 16 == small.height % 16 == 0
     assert small.planes[1].shape == (small.height // 2, small.width // 2)
     assert abs(small.width / small.height - 4 / 3) < 0.01
-    usual = next(iter(Footage(path, still=True).read()))
+    assert probe(path).scaled and probe(path).width == small.width
+    footage = Footage(path, still=True)
+    usual = next(iter(footage.read()))
     assert (usual.width, usual.height) == (small.width, small.height)
-    make_picture(path, size=(160, 120))
+    assert next(iter(footage.read())) is usual
+    make_picture(path, size=(1100, 825))
     frame = next(iter(read_video(path)))
-    assert fitted(frame) is frame
+    assert (frame.width, frame.height) == (1100, 825)
+    # The same picture, whatever size it came in.
+    less = cv2.resize(to_rgb(small), (1100, 825), interpolation=cv2.INTER_AREA)
+    assert np.abs(less.astype(int) - to_rgb(frame)).mean() < 4
+    assert not probe(path).scaled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from fake_media import corners, make_picture, make_sound, make_video, stripes
-from kouxing.errors import NoVideoError
+from kouxing.errors import MediaError, NoVideoError
 from kouxing.media.colour import to_rgb
 from kouxing.media.reader import probe, read_video
 from kouxing.types import VideoFrame
@@ -262,3 +263,15 @@ def test_reading_is_lazy_and_bounded(tmp_path: Path) -> None:
         if number % 20 == 0:
             most = max(most, alive() - others)
     assert most < 40
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_pipes_and_addresses_are_told_what_they_are(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(MediaError, match="is a pipe or a device, which can be read only once; save it to a file"):
+        probe(tmp_path / "pipe")
+    for name in ("http://127.0.0.1:9/x.mp4", "rtsp:/somewhere/x"):
+        with pytest.raises(MediaError, match="is an address; download it first"):
+            probe(Path(name))
+    with pytest.raises(MediaError, match="does not exist"):
+        probe(Path("a:b.mp4"))

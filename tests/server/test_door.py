@@ -256,3 +256,10 @@ def test_each_kind_of_body_has_its_own_bounds() -> None:
     assert bounds_of("/v1/sessions", limits).size == bounds_of("/v1/rtc", limits).size == limits.body_bytes
     assert bounds_of("/v1/rtc/7f/speech", limits).size == bounds_of("/v1/sessions/7f/sound", limits).size
     assert bounds_of("/v1/jobs/dub", limits).size == limits.upload_bytes > bounds_of("/v1/rtc/7f/speech", limits).size
+
+
+def test_http_is_described_offline() -> None:
+    answer = Asker(Limits()).get("/docs")
+    assert answer.status_code == 200 and "content-security-policy" in answer.headers
+    assert "<code>POST /v1/sessions/{name}/say</code>" in answer.text and "<code>text</code>" in answer.text
+    assert "://" not in answer.text and "<script" not in answer.text

@@ -12,7 +12,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kouxing.errors import DataError, OptionError
-from kouxing.train.loop import BEST, Schedule, best_figures, counting, load_tensors, native, rate_at, train
+from kouxing.train.loop import (
+    BEST,
+    Schedule,
+    best_figures,
+    check_device,
+    counting,
+    load_tensors,
+    native,
+    rate_at,
+    train,
+)
 
 
 @dataclass
@@ -184,6 +194,12 @@ def test_an_absent_device_is_told(tmp_path: Path) -> None:
         pytest.skip("this machine has the device that the test needs to be absent")
     with pytest.raises(OptionError, match="--device cuda"):
         train(task(), SCHEDULE, tmp_path, device="cuda", report=quiet)
+
+
+def test_a_device_is_checked_before_any_work() -> None:
+    check_device("cpu")
+    with pytest.raises(OptionError, match="--device tpu: choose one of cpu, cuda, mps, auto"):
+        check_device("tpu")
 
 
 def test_long_waits_are_counted() -> None:

@@ -122,6 +122,10 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             return _say(f"error: {error.filename}: the name is too long for a file; choose a shorter one", MISTAKE)
+        if error.errno == errno.ENOSPC and error.filename is None:
+            # Outputs tell their own names; this one is where the report was to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return _say("error: standard output cannot be written: its disk is full; free some space", MISTAKE)
         return _fault(error)
     except Exception as error:  # noqa: BLE001 - the last stop: a fault must not show as a page of traceback
         if hasattr(error, "format_message"):

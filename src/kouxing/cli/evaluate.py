@@ -12,6 +12,7 @@ import typer
 from kouxing.cli.dub import Preset
 from kouxing.cli.output import print_json
 from kouxing.cli.progress import progress
+from kouxing.errors import OptionError
 
 app = typer.Typer(help="Measure a network on held-out footage.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -24,9 +25,24 @@ Out = Annotated[
     Path | None,
     typer.Option("--out", "-o", metavar="DIR", help="Folder for JSON and pictures; by default kouxing-evaluation."),
 ]
+
+
+def _page(name: str | None) -> str | None:
+    """A table that there is, before any work."""
+    from kouxing.eval.rows import LABELS
+
+    if name is not None and name not in LABELS:
+        raise OptionError(f"--figures {name}: there is no such table; choose one of {', '.join(sorted(LABELS))}")
+    return name
+
+
 Figures = Annotated[
-    str | None, typer.Option(metavar="NAME", help="Also write docs/figures/NAME.json and the README's table.")
-]
+    str | None,
+    typer.Option(
+        metavar="NAME", callback=_page,
+        help="Also write docs/figures/NAME.json and the README's table, in the checkout that kouxing runs from.",
+    ),
+]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object; no progress.")]
 
 
@@ -217,8 +233,11 @@ def _tell(
         from kouxing.eval import figures as pages
 
         command = shlex.join(["kouxing", "evaluate", *words, "--figures", figures])
-        pages.write(figures, command, pages.of_table(figures, found.figures) if labelled else found.figures)
+        told = pages.of_table(figures, found.figures) if labelled else found.figures
+        written = pages.write(figures, command, told)
         pages.refresh_all()
+        if not as_json:
+            typer.echo(str(written))
 
 
 def _print(table: Any) -> None:

@@ -14,6 +14,7 @@ from kouxing.errors import DataError
 from kouxing.types import CoefficientTrack, Float
 
 MAGIC, VERSION = b"glTF", 2
+HEAD_BYTES = 12
 JSON_CHUNK, BIN_CHUNK = 0x4E4F534A, 0x004E4942
 FLOAT = 5126
 
@@ -41,6 +42,8 @@ def read_glb(content: bytes, where: str) -> tuple[Document, bytes]:
         DataError: not a whole GLB of version 2.
     """
     try:
+        if len(content) < HEAD_BYTES:
+            raise ValueError(f"{len(content)} bytes are too few")
         magic, version, length = struct.unpack_from("<4sII", content)
         if magic != MAGIC or version != VERSION:
             raise ValueError("it does not begin with glTF version 2")

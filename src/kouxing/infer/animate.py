@@ -16,6 +16,7 @@ import numpy as np
 
 from kouxing.arkit import COEFFICIENTS
 from kouxing.audio import damage
+from kouxing.audio.silence import frame_levels, silent_levels
 from kouxing.errors import DataError, MediaError, NoSoundError, OptionError, OutputError
 from kouxing.export import files as tracks
 from kouxing.export import gltf
@@ -26,7 +27,7 @@ from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
 from kouxing.infer.multimodal import Multimodal
 from kouxing.infer.multimodal_animate import Modalities, join, load_samples
-from kouxing.media.aside import aside, keep_inputs
+from kouxing.media.aside import aside, keep_inputs, reserved
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
 from kouxing.media.reader import probe, read_sound
 from kouxing.types import CoefficientTrack, Float
@@ -181,6 +182,7 @@ def animate(
     for goal in (*goals, *([Path(explain)] if explain is not None else [])):
         keep_inputs(goal, source, chosen, manner, given.mouth_video)
     with ExitStack() as stack:
+        stack.enter_context(reserved(*goals, *([Path(explain)] if explain is not None else [])))
         head = stack.enter_context(_head(chosen))
         # Before any work: a file without the named targets, or a host that nobody knows, is a mistake at once.
         body = head.read_bytes() if any(goal.suffix.lower() in (".glb", ".mp4") for goal in goals) else b""
@@ -193,8 +195,9 @@ def animate(
         else:
             assert source is not None
             speaker = voice(load(method), moods, _manner(manner) if manner is not None else None)
-            track, spent, attention = _listen(source, speaker, explain is not None, progress or _silent)
-            warnings, wait_ms = (), speaker.look_ahead_ms
+            told = _listen(source, speaker, explain is not None, progress or _silent)
+            track, spent, attention = told.track, told.spent_s, told.attention
+            warnings, wait_ms = _useless(source, told, moods), speaker.look_ahead_ms
         for goal in goals:
             _write(goal, track, body, head, source, str(chosen or HEAD), progress or _silent)
         if explain is not None and attention is not None and speaker is not None:
@@ -296,14 +299,31 @@ def _head(chosen: Path | None) -> Iterator[Path]:
         yield path
 
 
-def _listen(
-    source: Path, speaker: Voice, attention: bool, told: Progress
-) -> tuple[CoefficientTrack, float, Float | None]:
-    """The whole track, seconds that the model worked, and its attention where asked for."""
+@dataclass(frozen=True)
+class _Told:
+    """The whole track, seconds that the model worked, its attention where asked for, and whether anybody speaks."""
+
+    track: CoefficientTrack
+    spent_s: float
+    attention: Float | None
+    spoken: bool
+
+
+def _useless(source: Path, told: _Told, moods: Sequence[Mood]) -> tuple[str, ...]:
+    """What was asked for and shows nowhere."""
+    seconds = len(told.track) / COEFFICIENT_HZ
+    notes = [] if told.spoken else [f"{source}: no speech is heard in it, the mouth stays closed"]
+    late = [mood for mood in moods if mood.start_s >= seconds]
+    notes += [f"--emotion {one.name}@{one.start_s:g}s: {source} ends at {seconds:.1f} s, before it" for one in late]
+    return tuple(notes)
+
+
+def _listen(source: Path, speaker: Voice, attention: bool, told: Progress) -> _Told:
     total = probe(source).sound_seconds
     samples = None if total is None else int(total * SAMPLE_HZ)
     rows: list[Float] = []
     looked: list[Float] = []
+    sound: list[Float] = []
     stream = _Watched(speaker.rows, looked) if attention else speaker.rows
     animator = Animator(stream, speaker.rate)
     spent, heard = 0.0, 0
@@ -311,6 +331,7 @@ def _listen(
         began = time.perf_counter()
         rows.append(animator.push(np.asarray(chunk, np.float32)))
         spent += time.perf_counter() - began
+        sound.append(frame_levels(np.asarray(chunk, np.float32), SAMPLE_HZ))
         heard += len(chunk)
         if heard > LONGEST_S * SAMPLE_HZ:
             raise _too_long(source)
@@ -321,7 +342,8 @@ def _listen(
     rows.append(animator.finish())
     spent += time.perf_counter() - began
     told("listen", heard, heard)
-    return CoefficientTrack(np.concatenate(rows)), spent, np.concatenate(looked) if looked else None
+    spoken = not silent_levels(np.concatenate(sound)).all()
+    return _Told(CoefficientTrack(np.concatenate(rows)), spent, np.concatenate(looked) if looked else None, spoken)
 
 
 class _Watched:

@@ -18,7 +18,7 @@ from kouxing.audio import damage
 from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
 from kouxing.infer import level, multimodal_dub, references, timeline
 from kouxing.infer import person as persons
-from kouxing.infer.job import Job, alone, fingerprint
+from kouxing.infer.job import Job, fingerprint
 from kouxing.infer.multimodal_animate import Modalities
 from kouxing.infer.order import DubReport, Order
 from kouxing.infer.paint import Cast, LipsModel, Painted, Painter, cast, crop_of
@@ -29,7 +29,7 @@ from kouxing.infer.scan import Progress, Scan, queue_depth, scan
 from kouxing.infer.source import Footage
 from kouxing.infer.speech import Speech, hear
 from kouxing.infer.timeline import Timeline
-from kouxing.media.aside import output_errors
+from kouxing.media.aside import alone, output_errors
 from kouxing.media.join import join
 from kouxing.media.reader import MediaInfo, probe, read_sound
 from kouxing.media.writer import VideoWriter
@@ -278,6 +278,9 @@ class _Run:
     def _lay_out(self, seen: Scan, rate: Fraction, words: Speech) -> Timeline:
         """The timeline, and what the user should know about lengths."""
         order = self._order
+        if self._info.scaled:
+            size = "x".join(map(str, seen.size_px))
+            self._warnings.append(f"{order.face}: larger than video players take, and made {size}")
         if len(seen) == 1:
             return timeline.plan_picture(words.seconds)
         last = timeline.last_ticks(seen.pts, seen.time_base, rate, self._info.seconds)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from kouxing.errors import MediaError, OptionError, OutputError
 from kouxing.media.aside import keeping, output_errors, write_arrays
+from kouxing.media.opening import check_file
 
 PLAN = "plan.json"
 MADE = "made.json"
@@ -35,8 +33,9 @@ def fingerprint(path: Path) -> dict[str, Any]:
     """What tells one input file from another: path, size, time of change, hash of its first and last MB.
 
     Raises:
-        MediaError: the file cannot be read.
+        MediaError: the file cannot be read, or is none.
     """
+    check_file(path)
     try:
         stat = path.stat()
         digest = hashlib.sha256()
@@ -61,29 +60,6 @@ def fingerprint(path: Path) -> dict[str, Any]:
 def _content(path: Path) -> dict[str, Any]:
     told = fingerprint(path)
     return {name: told[name] for name in ("bytes", "sha256")}
-
-
-@contextmanager
-def alone(out: Path) -> Iterator[None]:
-    """Nobody else on this machine makes ``out`` meanwhile.
-
-    The lock lies among temporary files, so that nothing is left beside the output; a killed process gives it back.
-
-    Raises:
-        OutputError: somebody does.
-    """
-    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
-    place = Path(tempfile.gettempdir()) / f"kouxing-{name}.lock"
-    lock = FileLock(place)
-    with output_errors(place):
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise OutputError(f"{out}: another job is making it; wait for that one or choose another output") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 class Job:

@@ -13,6 +13,7 @@ from kouxing.infer.score_look import Looked, Parts, Progress, look, shipped
 from kouxing.infer.score_report import FaceScore, ScoreReport
 from kouxing.infer.score_sure import SURE, Ruler, is_sure
 from kouxing.infer.score_time import DRIFT, Stretch, drift, moments, speaking, stretches
+from kouxing.media.aside import reserved
 from kouxing.media.reader import MediaInfo, probe
 from kouxing.media.remux import check_target, copy_file, move_sound
 from kouxing.types import Bool
@@ -68,14 +69,15 @@ def score(
         check_target(source, Path(fix))
     info = _probed(source, face)
     parts = parts or shipped()
-    seen = look(info, face, parts, progress)
-    report = judged(source, seen, Ruler(parts.judge.calibration))
-    report = replace(report, speed_x=report.seconds / max(time.monotonic() - began, 1e-6))
-    if plot is not None:
-        from kouxing.infer.score_plot import draw
+    with reserved(*goals):
+        seen = look(info, face, parts, progress)
+        report = judged(source, seen, Ruler(parts.judge.calibration))
+        report = replace(report, speed_x=report.seconds / max(time.monotonic() - began, 1e-6))
+        if plot is not None:
+            from kouxing.infer.score_plot import draw
 
-        draw(Path(plot), report, seen)
-    return report if fix is None else _fixed(report, Path(fix))
+            draw(Path(plot), report, seen)
+        return report if fix is None else _fixed(report, Path(fix))
 
 
 def judged(source: Path, seen: Looked, ruler: Ruler) -> ScoreReport:

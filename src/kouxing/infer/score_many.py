@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError
-from kouxing.infer.job import alone
 from kouxing.infer.score import EARLY, IN_STEP_WORDS, LATE, VARIES, score
 from kouxing.infer.score_look import Parts, Progress, shipped
 from kouxing.infer.score_report import ScoreReport
-from kouxing.media.aside import output_errors
+from kouxing.media.aside import alone, output_errors
 
 VIDEOS = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".m2ts", ".mts", ".flv", ".mpg", ".mpeg", ".wmv", ".3gp",

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
-from dataclasses import replace
 from fractions import Fraction
-from math import sqrt
+from itertools import islice
 from pathlib import Path
-
-import cv2
-import numpy as np
 
 from kouxing.errors import MediaError
 from kouxing.infer.timeline import Ticks, backward_runs
@@ -19,9 +15,6 @@ from kouxing.types import VideoFrame
 
 BACKWARD_BYTES = 128 << 20
 """Playing backwards decodes pieces of at most this size and turns them around."""
-
-LARGEST_PX = 36_864 * 16 * 16
-"""Area of the largest picture that H.264 level 5.2 holds; few players go beyond."""
 
 
 def frame_bytes(frame: VideoFrame) -> int:
@@ -34,17 +27,21 @@ class Footage:
 
     Args:
         path: the file.
-        still: a picture: scaled down where it is too large for a video.
+        still: a picture: decoded once.
     """
 
     def __init__(self, path: Path, still: bool) -> None:
         self.path = path
         self.still = still
+        self._kept: list[VideoFrame] = []
 
     def read(self, start: Fraction = Fraction(0)) -> Iterator[VideoFrame]:
         """Frames from the first at or after ``start`` (seconds) on."""
-        frames = read_video(self.path, start=start)
-        return (fitted(frame) for frame in frames) if self.still else frames
+        if not self.still:
+            return read_video(self.path, start=start)
+        if not self._kept:
+            self._kept = list(islice(read_video(self.path), 1))
+        return iter(self._kept)
 
     def read_from(self, pts: int, time_base: Fraction) -> Generator[VideoFrame, None, None]:
         """Frames from the one with exactly this time on.
@@ -107,19 +104,3 @@ class Footage:
         return MediaError(
             f"{self.path}: its frame at {float(time):.2f} s is gone; leave the file alone while it is read"
         )
-
-
-def fitted(frame: VideoFrame) -> VideoFrame:
-    """A still picture small enough for H.264: as it is, or scaled down with even sides."""
-    if frame.width * frame.height <= LARGEST_PX:
-        return frame
-    factor = sqrt(LARGEST_PX / (frame.width * frame.height))
-    width, height = int(frame.width * factor) // 16 * 16, int(frame.height * factor) // 16 * 16
-    planes = []
-    for plane in frame.planes:
-        # A chroma plane has luma's side, or half of it.
-        across = 1 if plane.shape[1] == frame.width else 2
-        down = 1 if plane.shape[0] == frame.height else 2
-        size = (width // across, height // down)
-        planes.append(np.asarray(cv2.resize(np.asarray(plane, np.uint8), size, interpolation=cv2.INTER_AREA)))
-    return replace(frame, planes=(planes[0], planes[1], planes[2]))

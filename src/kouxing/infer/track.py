@@ -22,6 +22,7 @@ from kouxing.face.mesh import MeshTracker
 from kouxing.face.picture import Picture
 from kouxing.infer.pipeline import ahead, with_next
 from kouxing.infer.scan import queue_depth
+from kouxing.media.aside import reserved
 from kouxing.media.reader import MediaInfo, probe, read_video
 from kouxing.types import Bool, CoefficientTrack, Float, VideoFrame
 from kouxing.units import COEFFICIENT_HZ
@@ -112,10 +113,11 @@ def track(
     if goal.exists() and source.exists() and goal.samefile(source):
         raise OutputError(f"{goal}: is the input; choose another output")
     model = chosen(None if landmarker is None else Path(landmarker))
-    seen = coefficients(source, landmarker=model, face_index=face_index, calibrate=calibrate, progress=progress)
+    with reserved(goal):
+        seen = coefficients(source, landmarker=model, face_index=face_index, calibrate=calibrate, progress=progress)
+        steady = seen.track.at(Fraction(COEFFICIENT_HZ))
+        write(steady, goal)
     found = int(seen.found.sum())
-    steady = seen.track.at(Fraction(COEFFICIENT_HZ))
-    write(steady, goal)
     warnings = []
     if found < len(seen.track):
         missing = len(seen.track) - found

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import importlib
 import io
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from av.error import FFmpegError
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from kouxing.errors import OutputError
@@ -151,6 +154,43 @@ def aside(path: Path) -> Iterator[Path]:
         part.finish()
     finally:
         part.remove()
+
+
+@contextmanager
+def alone(out: Path) -> Iterator[None]:
+    """Nobody else on this machine makes ``out`` meanwhile.
+
+    The lock lies among temporary files, so that nothing is left beside the output; a killed process gives it back.
+
+    Raises:
+        OutputError: somebody does.
+    """
+    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
+    place = Path(tempfile.gettempdir()) / f"kouxing-{name}.lock"
+    lock = FileLock(place)
+    with output_errors(place):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise OutputError(f"{out}: another job is making it; wait for that one or choose another output") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def reserved(*outs: Path) -> Iterator[None]:
+    """Before long work: every output can be written, and nobody else on this machine makes it meanwhile.
+
+    Raises:
+        OutputError: one cannot, or somebody does.
+    """
+    with ExitStack() as stack:
+        for out in outs:
+            stack.enter_context(alone(out))
+            Part(out).remove()
+        yield
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,24 @@ from kouxing.errors import MediaError
 FOREIGN_FORMATS = {"hls", "concat", "dash", "sdp", "rtsp", "tty", "imf", "lavfi"}
 """Demuxers that fetch other files, or that take any text for a picture."""
 
+ADDRESS = re.compile(r"[a-z]+:/", re.IGNORECASE)
+"""A path that was an address (of whose slashes a path keeps one), if no such file is there."""
+
 PICTURE_BRANDS = {"heic", "heix", "mif1", "avif"}
+
+
+def check_file(path: Path) -> None:
+    """Whether ``path`` can be a file that is read more than once, and not only from its beginning.
+
+    Raises:
+        MediaError: an address, a pipe or a device.
+    """
+    if os.path.isfile(path) or os.path.isdir(path):
+        return
+    if os.path.exists(path):
+        raise MediaError(f"{path} is a pipe or a device, which can be read only once; save it to a file first")
+    if ADDRESS.match(str(path)):
+        raise MediaError(f"{path} is an address; download it first and give the file")
 
 
 @contextmanager
@@ -29,6 +47,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         MediaError: no such file, a folder, empty, unreadable, or not a medium that FFmpeg knows.
     """
     path = Path(path)
+    check_file(path)
     # os.path tells of names that cannot be (too long, with a null byte) what it tells of missing files.
     if os.path.isdir(path):
         raise MediaError(f"{path} is a folder; give a media file")

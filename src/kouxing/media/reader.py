@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,6 +13,7 @@ import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from kouxing.errors import MediaError, NoVideoError
@@ -28,6 +30,10 @@ __all__ = ["MediaInfo", "load_sound", "probe", "read_sound", "read_video"]
 KEPT_FORMATS = {f"yuv{j}{c}p" for j in ("", "j") for c in (420, 422, 444)} | {f"yuv{c}p10le" for c in (420, 422, 444)}
 """Pixel formats that stay as they are."""
 
+LARGEST_PX = 36_864 * 16 * 16
+"""Area of the largest picture that H.264 level 5.2 holds; few players go beyond, and nothing here needs more. Larger
+still pictures are scaled as they are read, before they fill memory."""
+SCALING = Interpolation.AREA
 RGB_COLOUR = Colour("yuv420p", "bt709", False, (1, 1, 1, 1))
 """What pictures and RGB videos become: the colours that every player shows alike."""
 
@@ -41,7 +47,8 @@ class MediaInfo:
 
     Attributes:
         is_picture: one still image (an image file without animation).
-        width, height: upright, in pixels; 0 without video.
+        width, height: upright, in pixels, as ``read_video`` gives them; 0 without video.
+        scaled: its frames come smaller than they are stored.
         rate: average frames per second. time_base: seconds per unit of the frames' pts.
         seconds: length of the picture as the file tells it; None where it does not. sound_seconds: of the sound.
         colour: how the frames of ``read_video`` are to be read.
@@ -56,6 +63,7 @@ class MediaInfo:
     is_picture: bool = False
     width: int = 0
     height: int = 0
+    scaled: bool = False
     rate: Fraction | None = None
     seconds: Fraction | None = None
     sound_seconds: Fraction | None = None
@@ -95,6 +103,7 @@ def probe(path: Path) -> MediaInfo:
             is_picture=still,
             width=form.upright_size[0],
             height=form.upright_size[1],
+            scaled=(first.width, first.height) != form.stored_size,
             rate=None if still else stream.average_rate or stream.guessed_rate,
             seconds=None if still else _seconds(container, stream),
             sound_seconds=sound_seconds,
@@ -185,6 +194,8 @@ class _Form:
     @classmethod
     def of(cls, container: InputContainer, frame: Any, path: Path) -> _Form:
         size = (frame.width, frame.height)
+        if is_picture_file(container):
+            size = within(*size)
         shown = shown_size(path) or size
         shown = (min(shown[0], size[0]), min(shown[1], size[1]))
         if _tiled(container):
@@ -201,12 +212,22 @@ class _Form:
     def planes(self, frame: Any) -> Planes:
         """The upright planes of a decoded frame."""
         if (frame.width, frame.height) != self.stored_size:
-            frame = frame.reformat(*self.stored_size, format=frame.format.name)
+            # Palettes and bit maps cannot be scaled as they are.
+            form = "rgba" if self.from_rgb and frame.format.name not in KEPT_FORMATS else frame.format.name
+            frame = frame.reformat(*self.stored_size, format=form, interpolation=SCALING)
         colour = self.colour
         planes = planes_from_rgb(_rgb(frame), colour) if self.from_rgb else _views(frame, colour.pixel_format)
         if self.shown != self.stored_size:
             planes = _cropped(planes, self.shown, self.colour.pixel_format)
         return turned(planes, self.turn) if self.turn else planes
+
+
+def within(width: int, height: int) -> tuple[int, int]:
+    """The size that a picture is read in: its own, or one of about ``LARGEST_PX`` with sides that are whole blocks."""
+    if width * height <= LARGEST_PX:
+        return width, height
+    factor = math.sqrt(LARGEST_PX / (width * height))
+    return int(width * factor) // 16 * 16, int(height * factor) // 16 * 16
 
 
 def _target(frame: Any) -> tuple[str, bool]:

@@ -23,6 +23,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from kouxing import __version__
 from kouxing.errors import KouxingError
 from kouxing.server.body import Body, bounds_of
+from kouxing.server.described import page as described
 from kouxing.server.limits import Addresses
 from kouxing.server.live import Live
 from kouxing.server.protocol import Refused
@@ -102,7 +103,7 @@ class Door:
                     await refusal(body.refused)(scope, receive, send)
                     return
                 added = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-                if not scope["path"].startswith(("/v1/", "/metrics", "/docs")):
+                if not scope["path"].startswith(("/v1/", "/metrics")):
                     added.append((b"content-security-policy", PAGE_POLICY.encode()))
                 message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
@@ -153,6 +154,7 @@ def create_app(live: Live, routers: Sequence[APIRouter] = (), page: Path = PAGE)
         version=__version__,
         summary="Speech or text in, a moving face out. The WebSocket `/v1/live` is described in docs/protocol.md.",
         lifespan=life,
+        docs_url=None,
         redoc_url=None,
     )
     app.state.live = live
@@ -183,6 +185,10 @@ def create_app(live: Live, routers: Sequence[APIRouter] = (), page: Path = PAGE)
             pass
         finally:
             live.connections -= 1
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(described(app.openapi()))
 
     if (page / "index.html").is_file():
         app.mount("/", StaticFiles(directory=page, html=True), name="page")

@@ -92,6 +92,7 @@ def build(order: Order) -> FastAPI:
         raise OptionError(
             f"--face-landmarker {order.landmarker}: no such file; give MediaPipe's face_landmarker.task or leave it out"
         )
+    _check_rendering(order)
     guard = Guard(order.host, order.token, order.origins)
     # A model that is loaded when somebody first asks for it would hold up all others of its worker.
     pool = _pool(order.workers or max(2, config.cores()), order.ray)
@@ -104,6 +105,14 @@ def build(order: Order) -> FastAPI:
         stage = Stage(live, out)
         live.also(stage, stage.run)
     return create_app(live, _routers(live, order))
+
+
+def _check_rendering(order: Order) -> None:
+    """Options of footage, without any."""
+    plain = Order()
+    for name in ("person", "preset", "idle"):
+        if order.footage is None and getattr(order, name) != getattr(plain, name):
+            raise OptionError(f"--{name} {getattr(order, name)}: goes with --footage; give that too, or leave it out")
 
 
 def _pool(count: int, ray: str | None) -> Pool:

@@ -20,17 +20,17 @@ from kouxing import __version__, weights
 from kouxing.data.lips import LipsSamples, region
 from kouxing.errors import KouxingError, OptionError, OutputError, UnsureError
 from kouxing.infer import person
-from kouxing.infer.job import Job, alone, fingerprint
+from kouxing.infer.job import Job, fingerprint
 from kouxing.infer.order import PRESETS
 from kouxing.infer.parts import weight_names
-from kouxing.media.aside import output_errors
+from kouxing.media.aside import alone, output_errors
 from kouxing.models.lips import Lips
 from kouxing.train import restore
 from kouxing.train.fit_footage import GOOD_S, MOST_S, Taken, Told, take
 from kouxing.train.fit_manner import Manner, learnt_manner
 from kouxing.train.lips_held_out import held_out_sample, painted
 from kouxing.train.lips_task import LipsTask
-from kouxing.train.loop import Batch, Figures, Schedule, best_figures, train
+from kouxing.train.loop import Batch, Figures, Schedule, best_figures, check_device, train
 from kouxing.units import FRAME_HZ
 
 PART = ("frame_encoder.", "reference_encoder.", "fusion.", "enter.", "blocks.", "where.", "paint_out.", "turn.")
@@ -182,6 +182,7 @@ def fit(
     files, target = [Path(one) for one in footage], Path(out)
     _check(files, target, preset, face_index, overwrite)
     schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps, precision="bf16-mixed")
+    check_device(device)
     names = weight_names(preset)
     plan = {
         "footage": [fingerprint(path) for path in files], "preset": preset, "face_index": face_index,

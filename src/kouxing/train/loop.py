@@ -35,6 +35,28 @@ MOST_LOST = 10
 """Steps in a row without a finite gradient that a run endures."""
 
 
+DEVICES = ("cpu", "cuda", "mps", "auto")
+
+
+def check_device(device: str) -> None:
+    """Whether training can run there, before any other work.
+
+    Raises:
+        OptionError: no such device, or not here.
+    """
+    _fabric(device, "32-true")
+
+
+def _fabric(device: str, precision: str) -> Fabric:
+    if device not in DEVICES:
+        raise OptionError(f"--device {device}: choose one of {', '.join(DEVICES)}")
+    try:
+        return Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
+        why = " ".join(str(error).split())
+        raise OptionError(f"--device {device}, precision {precision}: not available here ({why})") from error
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Rows of a preset table; the differences are the recipe.
@@ -151,11 +173,7 @@ def train(
     precision = native(schedule.precision, device)
     if precision != schedule.precision:
         report(f"{precision} in place of {schedule.precision}, which this processor computes slowly")
-    try:
-        fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
-    except (ValueError, RuntimeError, ImportError, MisconfigurationException) as error:
-        why = " ".join(str(error).split())
-        raise OptionError(f"--device {device}, precision {schedule.precision}: not available here ({why})") from error
+    fabric = _fabric(device, precision)
     folder.mkdir(parents=True, exist_ok=True)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
     optimiser = torch.optim.AdamW(

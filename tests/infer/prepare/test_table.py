@@ -34,7 +34,7 @@ def test_splits_follow_the_shares_and_stay() -> None:
 FIRST_SIX = ["test", "test", "val", "test", "test", "val"]
 
 
-@pytest.mark.parametrize("text", ["", "1", "0.9/0.1", "a/b/c", "0/0/0", "-1/1/1", "nan/1/1", "inf/1/1"])
+@pytest.mark.parametrize("text", ["", "1", "0.9/0.1", "a/b/c", "0/0/0", "-1/1/1", "nan/1/1", "inf/1/1", "0.5/0.6/0.2"])
 def test_other_shares_are_refused(text: str) -> None:
     with pytest.raises(OptionError, match="--split"):
         shares_of(text)

@@ -13,13 +13,12 @@ from kouxing import config, weights
 from kouxing.data.manifest import MORE
 from kouxing.errors import OptionError, OutputError, WeightError
 from kouxing.face.landmarker import Landmarker, chosen
-from kouxing.infer.job import alone
 from kouxing.infer.prepare import summary, table
 from kouxing.infer.prepare.crew import Crew
 from kouxing.infer.prepare.find import footage
 from kouxing.infer.prepare.plan import VERSION, Places, Settings, digest
 from kouxing.infer.prepare.steps import SHEET, Progress, Steps
-from kouxing.media.aside import output_errors
+from kouxing.media.aside import alone, output_errors
 
 SHARES = "0.9/0.05/0.05"
 SYNC_WEIGHTS = ("sync_mouth", "sync_speech")

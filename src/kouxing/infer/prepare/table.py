@@ -134,6 +134,8 @@ def shares_of(text: str) -> tuple[float, ...]:
     total = math.fsum(values)
     if len(values) != len(SPLIT_NAMES) or not all(0 <= value < math.inf for value in values) or not total > 0:
         raise OptionError(f"--split {text}: give shares of train, val and test, e.g. 0.9/0.05/0.05")
+    if any(value % 1 for value in values) and abs(total - 1) > 0.01:
+        raise OptionError(f"--split {text}: the shares of train, val and test are {total:g} in all; make them 1")
     return tuple(value / total for value in values)
 
 
