@@ -242,7 +242,9 @@ class _Run:
         sound: Iterable[Float] = damage.checked(path, read_sound(path, SAMPLE_HZ))
         if self._order.mouth == level.AUTO:
             sound = level.raised(sound, level.gain(level.measured(damage.checked(path, read_sound(path, SAMPLE_HZ)))))
-        return hear(sound, self._parts.speech(), lambda done: self._told("listen", done, samples))
+        return hear(
+            sound, self._parts.speech(), lambda done: self._told("listen", done, samples and max(samples, done))
+        )
 
     def _joined(self) -> tuple[Speech, tuple[str, ...]]:
         """With a text, a mouth video or both; and what the user should know."""

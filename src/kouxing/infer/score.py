@@ -19,8 +19,9 @@ from kouxing.media.remux import check_target, copy_file, move_sound
 from kouxing.types import Bool
 from kouxing.units import FRAME_HZ
 
-IN_STEP = 0.6
-"""Frames (24 ms) up to which sound and lips are in step: what can be measured, and half of what viewers notice."""
+IN_STEP = 0.9
+"""Frames (36 ms) up to which sound and lips are in step: a whole frame is told, less is not sure (the chance beside an
+offset is that of one frame), and viewers notice no less than 45 ms (ITU-R BT.1359)."""
 
 AT_EDGE = 1.0
 """An offset so near to the largest one looked for may be larger still."""
