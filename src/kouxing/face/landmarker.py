@@ -46,7 +46,8 @@ class Landmarker:
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise OptionError(
-                f"--landmarker (or {VARIABLE}) {path}: no such file; give MediaPipe's face_landmarker.task or leave it out"
+                f"--landmarker (or {VARIABLE}) {path}: no such file; give MediaPipe's face_landmarker.task or leave it "
+                "out"
             )
         with quiet():
             from mediapipe.tasks.python.core.base_options import BaseOptions
