@@ -36,8 +36,8 @@ REASONS = {
 
 
 def part_of(path: Path) -> Path:
-    """Where ``path`` is written until it is whole."""
-    return path.with_name(path.name + ".part")
+    """Where ``path`` is written until it is whole; browsers and others have ``.part`` files of their own."""
+    return path.with_name(path.name + ".kouxing.part")
 
 
 class Part:
