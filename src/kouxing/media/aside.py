@@ -166,7 +166,8 @@ def alone(out: Path) -> Iterator[None]:
         OutputError: somebody does.
     """
     name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
-    place = Path(tempfile.gettempdir()) / f"kouxing-{name}.lock"
+    # A user's own: nobody can lock with a file that somebody else left.
+    place = Path(tempfile.gettempdir()) / f"kouxing-{getattr(os, 'getuid', int)()}-{name}.lock"
     lock = FileLock(place)
     with output_errors(place):
         try:
