@@ -94,7 +94,10 @@ class Process(asyncio.SubprocessProtocol, Worker):
     async def begin(heard: Heard, command: Sequence[str]) -> Process:
         """Start one."""
         loop = asyncio.get_running_loop()
-        made = await loop.subprocess_exec(lambda: Process(heard), *command, stdin=-1, stdout=-1, stderr=None)
+        # Ctrl-C in a terminal reaches the whole group; a worker ends with its input.
+        made = await loop.subprocess_exec(
+            lambda: Process(heard), *command, stdin=-1, stdout=-1, stderr=None, start_new_session=True
+        )
         return made[1]
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

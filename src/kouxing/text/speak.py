@@ -74,7 +74,8 @@ class Speaker:
 
     def __init__(self) -> None:
         # stderr is let through: what the library complains about is the user's to see.
-        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        # Ctrl-C in a terminal reaches the whole group; this process ends with its input.
+        self._process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
         hello = self._answer()
         if "error" in hello:
             self.close()
