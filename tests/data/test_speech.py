@@ -70,11 +70,11 @@ def test_sound_and_mouth_stay_together() -> None:
 def test_phones_stay_with_their_sound() -> None:
     mel, wide = pulses(60)
     clip = PhoneClip("made", mel.astype(np.float32), np.repeat(wide, MELS_PER_FRAME).astype(np.int64) * 5)
-    batch = PhoneWindows([clip], [], Noises([footage()]), frames=30, batch=8, around=AROUND, seed=0)(3)
-    assert batch["phone_mel"].shape == (8, REACH + 120 + AFTER, MEL_BANDS) and batch["classes"].shape == (8, 120)
+    batch = PhoneWindows([clip], [], Noises([footage()]), frames=30, batch=64, around=AROUND, seed=0)(3)
+    assert batch["phone_mel"].shape == (64, REACH + 120 + AFTER, MEL_BANDS) and batch["classes"].shape == (64, 120)
     loud = batch["phone_mel"][:, REACH : REACH + 120].mean(-1)
     told = batch["classes"] != UNKNOWN
-    assert ((loud[told] > 0.5) == (batch["classes"][told] == 5)).float().mean() > 0.9
+    assert ((loud[told] > 0.5) == (batch["classes"][told] == 5)).float().mean() > 0.98
     assert told.sum(1).min() >= 40
 
 

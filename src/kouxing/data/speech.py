@@ -216,8 +216,9 @@ class PhoneWindows:
         first = int(rng.integers(0, max(1, total - self._frames // 2)))
         count = max(1, min(total - first, self._frames))
         mel, frames = _stretched(clip.mel, first, count, self._around[1], rng, 0.25)
-        frames = min(frames, self._frames)
-        places = (np.arange(frames * MELS_PER_FRAME) + 0.5) * count / frames + first * MELS_PER_FRAME
+        # Slowed down, a window's end is cut off: what is left of it still goes at the tempo of the whole.
+        frames, whole = min(frames, self._frames), frames
+        places = (np.arange(frames * MELS_PER_FRAME) + 0.5) * count / whole + first * MELS_PER_FRAME
         classes = np.full(self._frames * MELS_PER_FRAME, UNKNOWN, np.int64)
         classes[: len(places)] = clip.classes[places.astype(int).clip(0, len(clip.classes) - 1)]
         mel = augment.heard(mel, self._noise(len(mel), rng), rng)
