@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from fake_data import make_data
+from kouxing.data import lips
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.lips import AROUND, MARGIN_PX, LipsSamples, mask, region, select
+from kouxing.data.references import APART, choose
 from kouxing.data.speech import SpeechWindows, shares
 from kouxing.face import geometry
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
@@ -127,3 +129,39 @@ def test_speech_windows(footage: list[Footage]) -> None:
     assert ((batch["mask"] == 0) | (batch["mask"] == 1)).all() and batch["mask"].sum(1).min() >= 10
     assert all(torch.equal(batch[name], windows(0)[name]) for name in batch)
     assert np.isclose(shares(footage).sum(), 1)
+
+
+@pytest.mark.parametrize("run", [2, 5, 14])
+def test_references_keep_away_from_the_whole_run(
+    footage: list[Footage], monkeypatch: pytest.MonkeyPatch, run: int
+) -> None:
+    asked: list[np.ndarray] = []
+    firsts: list[int] = []
+
+    def watched(aperture: object, pose: object, own: object, usable: np.ndarray, **more: object) -> list[int]:
+        asked.append(np.flatnonzero(usable))
+        return choose(aperture, pose, own, usable, **more)  # type: ignore[arg-type]
+
+    first = LipsSamples._first
+    monkeypatch.setattr(lips, "choose", watched)
+    monkeypatch.setattr(LipsSamples, "_first", lambda *given: firsts.append(first(*given)) or firsts[-1])
+    clip = footage[0]
+    LipsSamples([clip], [clip.geometry], clips=16, run=run, window=11, spacing=1, seed=1, resting=0.0)(0)
+    assert len(asked) == len(firsts) == 16
+    for usable, begin in zip(asked, firsts, strict=True):
+        away = np.maximum(begin - usable, usable - (begin + run - 1))
+        assert len(usable) and away.min() >= APART
+
+
+def test_runs_lie_where_the_face_is_found(footage: list[Footage]) -> None:
+    clip = footage[0]
+    found = np.ones(len(clip), bool)
+    found[4::7] = False
+    lost = dataclasses.replace(clip, found=found)
+    sampler = LipsSamples([lost], [clip.geometry], clips=4, run=5, window=11, spacing=1, seed=1)
+    rng = np.random.default_rng(0)
+    starts = {sampler._first(lost, rng) for _ in range(200)}
+    assert len(starts) > 3 and all(found[first : first + 5].all() for first in starts)
+    # Where no run is whole, training goes on with what there is.
+    never = dataclasses.replace(clip, found=np.arange(len(clip)) % 3 > 0)
+    assert never.found[sampler._first(never, rng)]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -13,7 +17,7 @@ from kouxing.data import phone_ear  # noqa: E402
 from kouxing.data.animate import Take  # noqa: E402
 from kouxing.data.manifest import Clip as Row  # noqa: E402
 from kouxing.data.mouths import Mouths  # noqa: E402
-from kouxing.data.multimodal import Clip, MultimodalWindows, Version, clips_of, hear, subset  # noqa: E402
+from kouxing.data.multimodal import Clip, MultimodalWindows, Version, clips_of, hear, subset, versions_of  # noqa: E402
 from kouxing.data.multimodal_sound import harm, holes, strange, worse  # noqa: E402
 from kouxing.data.phone_ear import EarWindows, spoiled  # noqa: E402
 from kouxing.data.phones import PhoneClip  # noqa: E402
@@ -66,6 +70,24 @@ def test_batches_are_the_same_again_and_hold_what_they_say() -> None:
     # What nobody hears is not learned from where sound stands alone.
     alone = (there[:, 1] > 0) & (there[:, 0] == 0) & (there[:, 2] == 0)
     assert (one["mask"][alone][:, 5:15].sum(1) == 0).any() and (one["mask"][~alone][:, 5:15] == 1).all()
+
+
+def test_what_was_heard_is_kept_for_the_same_sound_and_networks_alone(tmp_path: Path) -> None:
+    small = SpeechDimensions(width=8, hidden=8)
+    encoder, other, ear = fresh(0, small).encoder, fresh(1, small).encoder, fresh(2, small)
+    clips, said = [clip(20, False, False), clip(30, False, False)], []
+    kept = tmp_path / "heard.npz"
+
+    def heard(clips: list[Clip], by: Any, through: Any) -> np.ndarray:
+        return versions_of(clips, by, through, 1, 0, kept, said.append)[0][0].heard
+
+    first = heard(clips, encoder, ear)
+    assert np.array_equal(heard(clips, encoder, ear), first) and len(said) == 1
+    assert not np.array_equal(heard(clips, other, ear), first) and len(said) == 2
+    heard(clips, other, fresh(3, small))
+    louder = [replace(one, take=replace(one.take, mel=one.take.mel + 1)) for one in clips]
+    heard(louder, other, fresh(3, small))
+    assert len(said) == 4
 
 
 def test_a_subset_is_never_empty_nor_of_what_is_missing() -> None:

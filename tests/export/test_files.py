@@ -62,7 +62,16 @@ def test_json_goes_by_name() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{}", b"[]", b"\xff", b'{"format": "kouxing coefficients", "version": 2}', to_json(any_track(1))[:300]],
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"\xff",
+        b'{"format": "kouxing coefficients", "version": 2}',
+        to_json(any_track(1))[:300],
+        b"[" * 100_000,
+        to_json(any_track(1)).replace(b'"rotation_names": [', b'"rotation_names": {}, "other": ['),
+    ],
 )
 def test_what_is_no_track_is_named_in_one_line(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.json"

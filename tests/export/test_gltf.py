@@ -96,6 +96,7 @@ def test_the_source_is_stated_on_the_asset() -> None:
     [
         (b"", "no GLB"),
         (b"glTF", "4 bytes are too few"),
+        (struct.pack("<4sIIII", b"glTF", 2, 20 + 40_000, 40_000, 0x4E4F534A) + b"[" * 40_000, "no GLB"),
         (b"solid cube", "no GLB"),
         (glb([["jawOpen"]])[:-10], "no GLB"),
         (glb([["A", "I", "U"]]), "targetNames"),

@@ -74,6 +74,10 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
         loaded(unnamed, tmp_path)
     with pytest.raises(MediaError, match="no triangles"):
         loaded(Glb({"asset": {"version": "2.0"}}), tmp_path)
+    packed = two_squares()
+    packed.document["extensionsRequired"] = ["KHR_materials_unlit", "KHR_draco_mesh_compression"]
+    with pytest.raises(DataError, match="packed with KHR_draco_mesh_compression; export it without Draco or KTX2"):
+        loaded(packed, tmp_path)
     looped = two_squares()
     looped.document["nodes"][0]["children"] = [0]
     with pytest.raises(MediaError, match="no valid glTF"):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kouxing.errors import DataError, OptionError
 from kouxing.train.loop import (
     BEST,
+    OPTIMISERS,
     Schedule,
     best_figures,
     check_device,
@@ -194,6 +195,35 @@ def test_an_absent_device_is_told(tmp_path: Path) -> None:
         pytest.skip("this machine has the device that the test needs to be absent")
     with pytest.raises(OptionError, match="--device cuda"):
         train(task(), SCHEDULE, tmp_path, device="cuda", report=quiet)
+
+
+@pytest.mark.parametrize("name", list(OPTIMISERS))
+def test_each_optimiser_learns_and_resumes(tmp_path: Path, name: str) -> None:
+    rate = {"sgd": 0.05, "adagrad": 0.5}.get(name, 0.2)
+    own = replace(SCHEDULE, optimiser=name, rate=rate, save_every_s=0.0)
+    best = train(task(), own, tmp_path / "whole", report=quiet)
+    assert (best(torch.ones(1, 1)) - 4).abs() < 0.5
+    with pytest.raises(KeyboardInterrupt):
+        train(Killed(task().model, 30), own, tmp_path / "killed", report=quiet)
+    again = train(task(), own, tmp_path / "killed", report=quiet)
+    assert torch.equal(again.weight, best.weight)
+
+
+@dataclass
+class Killed(Line):
+    """Somebody stops it."""
+
+    last: int
+
+    def batch(self, number: int) -> dict[str, Tensor]:
+        if number == self.last:
+            raise KeyboardInterrupt
+        return super().batch(number)
+
+
+def test_another_optimiser_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="--optimiser lion: choose one of adamw, adam, sgd, adagrad"):
+        train(task(), replace(SCHEDULE, optimiser="lion"), tmp_path, report=quiet)
 
 
 def test_a_device_is_checked_before_any_work() -> None:

@@ -3,6 +3,7 @@ import { PLACE, ROW, SAMPLE_HZ, WIDTH } from "../src/client/names";
 import { Playout } from "../src/client/playout";
 import { Resampler } from "../src/client/sinc";
 import { Track } from "../src/client/track";
+import { Ring } from "../src/worklets/ring";
 
 const JAW = PLACE["jawOpen"] as number;
 const place = (row: number): number => Math.floor((row * SAMPLE_HZ) / 60);
@@ -146,5 +147,34 @@ describe("resampler", () => {
     for (let i = 200; i < 7000; i++) expect(low[i]).toBeCloseTo(wanted[i] as number, 1);
     const high = new Resampler(48_000, 16_000).push(tone(14_000, 48_000, 0.5));
     expect(Math.max(...high.slice(200, 7000).map(Math.abs))).toBeLessThan(0.02);
+  });
+});
+
+describe("ring", () => {
+  const sound = (length: number, value: number): Float32Array => new Float32Array(length).fill(value);
+  const heard = (ring: Ring): number[] => Array.from({ length: ring.until - ring.from }, (_, i) => ring.at(ring.from + i));
+
+  it("does not hear interrupted sound again", () => {
+    const ring = new Ring(64);
+    ring.store(0, sound(16, 1));
+    ring.empty();
+    ring.store(6, sound(4, 2));
+    expect([ring.from, ring.until]).toEqual([6, 10]);
+    expect(heard(ring)).toEqual([2, 2, 2, 2]);
+    ring.store(14, sound(2, 3));
+    expect(heard(ring)).toEqual([2, 2, 2, 2, 0, 0, 0, 0, 3, 3]);
+  });
+
+  it("keeps late blocks and holes in their places, and the newest sound", () => {
+    const ring = new Ring(8);
+    ring.store(4, sound(2, 1));
+    ring.store(8, sound(2, 2));
+    expect(heard(ring)).toEqual([1, 1, 0, 0, 2, 2]);
+    ring.store(6, sound(2, 3));
+    expect(heard(ring)).toEqual([1, 1, 3, 3, 2, 2]);
+    ring.store(10, sound(4, 4));
+    expect([ring.from, ring.until]).toEqual([6, 14]);
+    ring.store(100, sound(2, 5));
+    expect([ring.from, heard(ring)]).toEqual([100, [5, 5]]);
   });
 });

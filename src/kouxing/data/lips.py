@@ -21,7 +21,7 @@ from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
-from kouxing.types import Bytes, Float
+from kouxing.types import Bool, Bytes, Float
 from kouxing.units import HALF_PX, MEL_BANDS, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
@@ -159,7 +159,10 @@ class LipsSamples:
         resting = speaker is None and len(self._closed[place]) > 0 and rng.random() < self._resting
         first = int(rng.choice(self._closed[place])) if resting else self._first(clip, rng)
         frames = list(range(first, min(first + self._run, len(clip))))
-        usable = clip.found & (np.abs(np.arange(len(clip)) - first) >= min(APART, len(clip) // 4))
+        usable = clip.found & (_away(len(clip), first, len(frames)) >= min(APART, len(clip) // 4))
+        if not usable.any():
+            # A clip hardly longer than the run: what is farthest from its middle.
+            usable = clip.found & (np.abs(np.arange(len(clip)) - first - len(frames) // 2) >= len(clip) // 4)
         parted = usable & (geometry.gap(clip.lips) > PARTED_PX)
         if resting and parted.any() and rng.random() < PARTED_SHARE:
             usable = parted
@@ -205,7 +208,10 @@ class LipsSamples:
 
     def _first(self, clip: Footage, rng: np.random.Generator) -> int:
         """Where a run begins; where words are known, mostly so that one of them lies inside."""
-        starts = np.flatnonzero(clip.found[: len(clip) - self._run + 1])
+        starts = self._whole(clip.found)
+        if not len(starts):
+            # The face is lost every so often: as few of its frames as can be.
+            starts = np.flatnonzero(clip.found[: max(1, len(clip) - self._run + 1)])
         whole = [word for word in (self._words or {}).get(clip.clip.id, ()) if self._fits(word, starts)]
         if whole and rng.random() < WORD_SHARE:
             word = whole[int(rng.integers(len(whole)))]
@@ -216,9 +222,12 @@ class LipsSamples:
 
     def _closed_starts(self, clip: Footage) -> np.ndarray:
         """Where a run may begin in which the lips are closed throughout."""
-        closed = clip.found & (geometry.gap(clip.lips) < geometry.CLOSED_GAP_PX)
-        runs = [closed[place : len(closed) - self._run + 1 + place] for place in range(self._run)]
-        return np.flatnonzero(np.all(runs, 0)) if len(closed) >= self._run else np.zeros(0, int)
+        return self._whole(clip.found & (geometry.gap(clip.lips) < geometry.CLOSED_GAP_PX))
+
+    def _whole(self, good: Bool) -> np.ndarray:
+        """Where a run may begin all of whose frames are good."""
+        runs = [good[place : len(good) - self._run + 1 + place] for place in range(self._run)]
+        return np.flatnonzero(np.all(runs, 0)) if len(good) >= self._run else np.zeros(0, int)
 
     def _silenced(self, features: Float, moments: range, rng: np.random.Generator) -> Float:
         """The features with silence at ``moments`` and as far around as chance has it."""
@@ -251,6 +260,12 @@ class LipsSamples:
         # A little smooth noise: the generator must not trust the tracker's last digit.
         noise = cv2.GaussianBlur(rng.normal(0, 0.15, clip.geometry.shape), (1, 5), 1.0)
         return (clip.geometry + noise.reshape(clip.geometry.shape)).astype(np.float32)
+
+
+def _away(count: int, first: int, run: int) -> np.ndarray:
+    """Frames from each of ``count`` to the nearest one of a run."""
+    at = np.arange(count)
+    return np.maximum(np.maximum(first - at, at - (first + run - 1)), 0)
 
 
 def _sound(clip: Footage, first: int, last: int) -> Float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from kouxing.data import augment, sync_augment
 from kouxing.data.animate import Take
 from kouxing.data.mouths import Mouths
 from kouxing.data.multimodal_sound import ALONE, STRANGE, STRANGER, harm, strange, worse
+from kouxing.data.pretrained import digest
 from kouxing.data.speech import one_scale
 from kouxing.data.sync import Step
 from kouxing.face.geometry import GEOMETRY
@@ -134,11 +136,16 @@ def versions_of(
         encoder, ear: the shared encoder and the phone network.
         count: versions.
         seed: source of chance.
-        kept: file in which they are kept; made anew where it is of other clips.
+        kept: file in which they are kept; made anew where it is of other clips, or was heard by other networks.
         report: where progress goes.
     """
     bounds = np.cumsum([0, *(len(clip.take) for clip in clips)])
-    key = f"{count} {seed} " + " ".join(f"{clip.take.name}:{len(clip.take)}" for clip in clips)
+    sound = 0
+    for clip in clips:
+        sound = zlib.crc32(np.ascontiguousarray(clip.take.mel).tobytes(), sound)
+    key = f"{count} {seed} {digest(encoder)} {digest(ear)} {sound:08x} " + " ".join(
+        f"{clip.take.name}:{len(clip.take)}" for clip in clips
+    )
     if kept is not None and kept.exists():
         with np.load(kept, allow_pickle=False) as file:
             if str(file["key"]) == key:

@@ -60,7 +60,7 @@ def read_glb(content: bytes, where: str) -> tuple[Document, bytes]:
         document = json.loads(chunks[JSON_CHUNK])
         if not isinstance(document, dict):
             raise ValueError("its JSON part is no object")
-    except (struct.error, ValueError, KeyError) as error:
+    except (struct.error, ValueError, KeyError, RecursionError) as error:
         why = "its JSON part is missing" if isinstance(error, KeyError) else error
         raise DataError(f"{where} is no GLB file: {why}; export it as glTF binary (.glb)") from error
     return document, chunks.get(BIN_CHUNK, b"")

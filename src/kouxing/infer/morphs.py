@@ -20,6 +20,8 @@ from kouxing.types import Bytes, Float
 Matrix = NDArray[np.float64]
 
 TRIANGLES = 4
+PACKED = ("KHR_draco_mesh_compression", "EXT_meshopt_compression", "KHR_texture_basisu")
+"""Extensions that are not read here: a file that needs one shows nothing without it."""
 DEEPEST = 64
 """Nodes nested deeper are taken for a loop."""
 
@@ -70,6 +72,10 @@ def load(path: Path) -> list[Part]:
         MediaError: missing, broken, or without any triangle. DataError: not a GLB, or none of the targets is ARKit's.
     """
     glb = read_glb(path)
+    required = glb.document.get("extensionsRequired")
+    packed = [name for name in required if name in PACKED] if isinstance(required, list) else []
+    if packed:
+        raise DataError(f"{path} is packed with {packed[0]}; export it without Draco or KTX2")
     try:
         columns = gltf.morphs(glb.document)
         world = _world(glb)

@@ -72,7 +72,7 @@ def _free(licence: str) -> bool:
 
 def changed(schedule: Schedule, preset: Schedule, *more: str) -> list[str]:
     """Options of a recipe that say how ``schedule`` differs from the preset's: those of every network, and ``more``."""
-    names = ("steps", "batch", *more, "precision", "seed")
+    names = ("steps", "batch", *more, "precision", "seed", "optimiser")
     told = {name: (getattr(schedule, name), getattr(preset, name)) for name in names}
     return [f"--{name} {own}" for name, (own, usual) in told.items() if own != usual]
 

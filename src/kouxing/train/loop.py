@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,6 +37,13 @@ MOST_LOST = 10
 
 
 DEVICES = ("cpu", "cuda", "mps", "auto")
+OPTIMISERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "adamw": partial(torch.optim.AdamW, betas=(0.9, 0.98)),
+    "adam": partial(torch.optim.Adam, betas=(0.9, 0.98)),
+    "sgd": partial(torch.optim.SGD, momentum=0.9),
+    "adagrad": torch.optim.Adagrad,
+}
+"""Methods.md section 1; the recipes use the first. Rates of presets are its rates: the others need their own."""
 
 
 def check_device(device: str) -> None:
@@ -73,6 +81,7 @@ class Schedule:
         save_every_s: seconds between checkpoints.
         validate_every: steps between validations.
         precision: Fabric's, e.g. ``32-true`` or ``bf16-mixed``; see ``native``.
+        optimiser: one of ``OPTIMISERS``.
         seed: source of chance.
     """
 
@@ -88,6 +97,7 @@ class Schedule:
     validate_every: int = 250
     precision: str = "32-true"
     seed: int = 0
+    optimiser: str = "adamw"
 
 
 class Task(Protocol):
@@ -173,12 +183,12 @@ def train(
     precision = native(schedule.precision, device)
     if precision != schedule.precision:
         report(f"{precision} in place of {schedule.precision}, which this processor computes slowly")
+    if schedule.optimiser not in OPTIMISERS:
+        raise OptionError(f"--optimiser {schedule.optimiser}: choose one of {', '.join(OPTIMISERS)}")
     fabric = _fabric(device, precision)
     folder.mkdir(parents=True, exist_ok=True)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
-    optimiser = torch.optim.AdamW(
-        task.model.parameters(), schedule.rate, betas=(0.9, 0.98), weight_decay=schedule.decay
-    )
+    optimiser = OPTIMISERS[schedule.optimiser](task.model.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
     model, optimiser = fabric.setup(task.model, optimiser)
     average = copy.deepcopy(task.model).requires_grad_(False).eval()
     state = _resume(folder, task, average, optimiser, fabric.device)
@@ -200,7 +210,8 @@ def train(
             fabric.backward(loss)
             norm = fabric.clip_gradients(model, optimiser, max_norm=schedule.clip, error_if_nonfinite=False)
             done = step + 1
-            if norm is None or torch.isfinite(norm):
+            # float16 scales its gradients until they are finite, and leaves such steps out by itself.
+            if norm is None or torch.isfinite(norm) or precision.startswith("16"):
                 optimiser.step()
                 _follow(average, task.model, min(schedule.ema, (step + 1) / (step + 10)))
                 lost = 0

@@ -4,9 +4,10 @@
  * says which place is heard at which audio-clock time, so a late or lost block leaves a hole and shifts nothing.
  */
 import { kernel, read } from "../client/sinc";
+import { Ring } from "./ring";
 
 const IN_HZ = 16_000;
-const RING = 1 << 20; // 65 s
+const KEPT = 1 << 20; // 65 s
 const FADE_S = 0.008;
 const REPORT_S = 0.25;
 
@@ -23,10 +24,8 @@ export interface PlaybackReport {
 }
 
 class Playback extends AudioWorkletProcessor {
-  private readonly ring = new Float32Array(RING);
+  private readonly ring = new Ring(KEPT);
   private readonly half = kernel(Math.min(1, sampleRate / IN_HZ));
-  private from = 0;
-  private until = 0;
   private anchor: { place: number; time: number } | null = null;
   private fade: { from: number; until: number; begin: number } | null = null;
   private reported = 0;
@@ -43,26 +42,14 @@ class Playback extends AudioWorkletProcessor {
     else if (order.kind === "sound") this.store(order.place, order.samples);
     else {
       // What is being heard fades out instead of clicking.
-      this.fade = { from: this.from, until: this.until, begin: currentTime };
-      this.from = this.until;
+      this.fade = { from: this.ring.from, until: this.ring.until, begin: currentTime };
+      this.ring.empty();
     }
   }
 
   private store(place: number, samples: Float32Array): void {
-    if (this.fade !== null) this.clear();
-    if (place > this.until || this.until - this.from === 0) {
-      const gap = Math.min(RING, Math.max(0, place - this.until));
-      for (let i = 0; i < gap; i++) this.ring[(place - 1 - i) & (RING - 1)] = 0;
-      if (this.until === this.from || gap === RING) this.from = place;
-    }
-    for (let i = 0; i < samples.length; i++) this.ring[(place + i) & (RING - 1)] = samples[i] as number;
-    this.until = Math.max(this.until, place + samples.length);
-    this.from = Math.max(Math.min(this.from, place), this.until - RING);
-  }
-
-  private clear(): void {
     this.fade = null;
-    this.from = this.until;
+    this.ring.store(place, samples);
   }
 
   process(_inputs: Float32Array[][], outputs: Float32Array[][]): boolean {
@@ -70,17 +57,17 @@ class Playback extends AudioWorkletProcessor {
     if (out === undefined) return true;
     if (this.anchor !== null) {
       const begin = this.anchor.place + (currentTime - this.anchor.time) * IN_HZ;
-      const from = this.fade?.from ?? this.from;
-      const until = this.fade?.until ?? this.until;
+      const from = this.fade?.from ?? this.ring.from;
+      const until = this.fade?.until ?? this.ring.until;
       if (begin + out.length > from - 16 && begin < until + 16) {
-        const at = (index: number): number => (index >= from && index < until ? (this.ring[index & (RING - 1)] as number) : 0);
+        const at = (index: number): number => (index >= from && index < until ? this.ring.at(index) : 0);
         for (let i = 0; i < out.length; i++) {
           out[i] = this.gain(i) * read(at, begin + (i * IN_HZ) / sampleRate, this.half);
           this.loud += (out[i] as number) ** 2;
         }
       }
       this.count += out.length;
-      if (this.fade !== null && currentTime - this.fade.begin > FADE_S) this.clear();
+      if (this.fade !== null && currentTime - this.fade.begin > FADE_S) this.fade = null;
       this.report(begin);
     }
     for (const copy of outputs[0]?.slice(1) ?? []) copy.set(out);

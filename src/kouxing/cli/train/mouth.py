@@ -28,6 +28,8 @@ def mouth(
     steps: options.Steps = None,
     batch: options.Batch = None,
     precision: options.Precision = None,
+    optimiser: options.Optimiser = None,
+    rate: options.Rate = None,
     seed: options.Seed = None,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -36,7 +38,8 @@ def mouth(
     from kouxing.models.mouth import MouthDimensions
     from kouxing.train import mouth as recipe
 
-    schedule = options.changed(recipe.PRESETS["mouth"], steps=steps, batch=batch, precision=precision, seed=seed)
+    given = {"steps": steps, "batch": batch, "precision": precision, "optimiser": optimiser, "rate": rate, "seed": seed}
+    schedule = options.changed(recipe.PRESETS["mouth"], **given)
     folder = out or options.RUNS / "mouth"
     if dry_run:
         parts = {"masking": masking, "attention": attention, "similarity": similarity, "phones": phones}

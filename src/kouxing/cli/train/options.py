@@ -28,6 +28,9 @@ Rate = Annotated[float | None, typer.Option(min=1e-7, metavar="X", help="Peak le
 Precision = Annotated[
     str | None, typer.Option(metavar="NAME", help="32-true, 16-mixed or bf16-mixed, instead of the preset's.")
 ]
+Optimiser = Annotated[
+    str | None, typer.Option(metavar="NAME", help="adamw, adam, sgd or adagrad; the preset's rate is for adamw.")
+]
 Seed = Annotated[int | None, typer.Option(metavar="N", help="Source of chance, instead of the preset's.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the settings as JSON and stop.")]
 
