@@ -19,7 +19,7 @@ from kouxing.errors import MediaError
 FOREIGN_FORMATS = {"hls", "concat", "dash", "sdp", "rtsp", "tty", "imf", "lavfi"}
 """Demuxers that fetch other files, or that take any text for a picture."""
 
-ADDRESS = re.compile(r"[a-z]+:/", re.IGNORECASE)
+ADDRESS = re.compile(r"[a-z]{2,}:/", re.IGNORECASE)
 """A path that was an address (of whose slashes a path keeps one), if no such file is there."""
 
 PICTURE_BRANDS = {"heic", "heix", "mif1", "avif"}

@@ -214,7 +214,8 @@ class _Form:
         if (frame.width, frame.height) != self.stored_size:
             # Palettes and bit maps cannot be scaled as they are.
             form = "rgba" if self.from_rgb and frame.format.name not in KEPT_FORMATS else frame.format.name
-            frame = frame.reformat(*self.stored_size, format=form, interpolation=SCALING)
+            smaller = frame.width * frame.height > self.stored_size[0] * self.stored_size[1]
+            frame = frame.reformat(*self.stored_size, format=form, interpolation=SCALING if smaller else None)
         colour = self.colour
         planes = planes_from_rgb(_rgb(frame), colour) if self.from_rgb else _views(frame, colour.pixel_format)
         if self.shown != self.stored_size:

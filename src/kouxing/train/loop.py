@@ -82,6 +82,9 @@ class Schedule:
         validate_every: steps between validations.
         precision: Fabric's, e.g. ``32-true`` or ``bf16-mixed``; see ``native``.
         optimiser: one of ``OPTIMISERS``.
+
+    Raises:
+        OptionError: no such optimiser.
         seed: source of chance.
     """
 
@@ -98,6 +101,10 @@ class Schedule:
     precision: str = "32-true"
     seed: int = 0
     optimiser: str = "adamw"
+
+    def __post_init__(self) -> None:
+        if self.optimiser not in OPTIMISERS:
+            raise OptionError(f"--optimiser {self.optimiser}: choose one of {', '.join(OPTIMISERS)}")
 
 
 class Task(Protocol):
@@ -183,8 +190,6 @@ def train(
     precision = native(schedule.precision, device)
     if precision != schedule.precision:
         report(f"{precision} in place of {schedule.precision}, which this processor computes slowly")
-    if schedule.optimiser not in OPTIMISERS:
-        raise OptionError(f"--optimiser {schedule.optimiser}: choose one of {', '.join(OPTIMISERS)}")
     fabric = _fabric(device, precision)
     folder.mkdir(parents=True, exist_ok=True)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})

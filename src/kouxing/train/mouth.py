@@ -288,7 +288,7 @@ def main(
     recipe += [f"--expression runs/{expression.name} --speech runs/{speech.name}"] if expression else []
     parts = {"masking": masking, "attention": size.attends, "similarity": size.compares, "phones": phones}
     recipe += [f"--no-{name}" for name, there in parts.items() if not there]
-    recipe += changed(schedule, PRESETS["mouth"])
+    recipe += changed(schedule, PRESETS["mouth"], "rate")
     save(model, data, out, " ".join([*recipe, f"--out runs/{out.name}"]), inherited(expression, speech))
     return model
 
