@@ -57,7 +57,7 @@ def test_few_steps_are_few_steps_of_phones(data: Path, tmp_path: Path, monkeypat
     mouth.main(data, tmp_path / "mouth", dimensions=SMALL, schedule=TINY, report=told.append)
     assert [line.split(":")[0] for line in told if "phones/loss" in line] == ["step 3/3, 0.0 min left"]
     assert weights.card("mouth", tmp_path / "mouth")["recipe"].endswith(
-        "--data DATA --steps 3 --batch 4 --precision 32-true --out runs/mouth"
+        "--data DATA --steps 3 --batch 4 --rate 0.0001 --precision 32-true --out runs/mouth"
     )
 
 
