@@ -7,7 +7,6 @@ from collections.abc import Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -301,9 +300,7 @@ class _Run:
             self._warnings.append(f"the face is only {width:.0f} px wide: its mouth stays soft")
         if not self._job.has(REFERENCES):
             chosen = references.choose(people.track, people.present, seen.sharp)
-            workers = min(config.load().threads, MOST_WORKERS)
-            # Each is decoded from the key frame before it: a second or two, one after another.
-            crops = np.stack(list(side_by_side(chosen, partial(self._crop, seen, people), workers)))
+            crops = np.stack([self._crop(seen, people, frame) for frame in chosen])
             made = references.gather(people.track, people.matrices, chosen, crops)
             self._job.save_arrays(REFERENCES, {**vars(made), "frames": np.array(chosen)})
         kept = self._job.load_arrays(REFERENCES)
