@@ -146,8 +146,8 @@ def test_references_keep_away_from_the_whole_run(
     monkeypatch.setattr(lips, "choose", watched)
     monkeypatch.setattr(LipsSamples, "_first", lambda *given: firsts.append(first(*given)) or firsts[-1])
     clip = footage[0]
-    LipsSamples([clip], [clip.geometry], clips=16, run=run, window=11, spacing=1, seed=1, resting=0.0)(0)
-    assert len(asked) == len(firsts) == 16
+    LipsSamples([clip], [clip.geometry], clips=6, run=run, window=11, spacing=1, seed=1, resting=0.0)(0)
+    assert len(asked) == len(firsts) == 6
     for usable, begin in zip(asked, firsts, strict=True):
         away = np.maximum(begin - usable, usable - (begin + run - 1))
         assert len(usable) and away.min() >= APART
