@@ -43,7 +43,9 @@ def _requests(api: Mapping[str, Any]) -> Iterator[str]:
                     words = " ".join(filter(None, (_type(schema, api), schema.get("description"))))
                     yield f"<li><code>{escape(name or 'body')}</code> ({escape(place)}): {escape(words)}</li>"
                 yield "</ul>"
-            answers = (f"{code} {answer.get('description', '')}".strip() for code, answer in one["responses"].items())
+            answers = (
+                f"{code} {answer.get('description', '')}".rstrip(". ") for code, answer in one["responses"].items()
+            )
             yield f"<p>Answers: {escape('; '.join(answers))}</p>"
 
 
