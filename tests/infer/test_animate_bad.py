@@ -20,6 +20,7 @@ from kouxing.export.glb import read_glb, write_glb
 from kouxing.export.json import to_json
 from kouxing.face.closure import CLOSED_DISTANCE, lip_distance
 from kouxing.infer import animate as module
+from kouxing.infer import animate_listen
 from kouxing.infer.animate import animate
 from kouxing.infer.animator import Animator
 from kouxing.infer.mouth import Mouth
@@ -192,8 +193,8 @@ def test_a_stream_that_hides_its_length_is_stopped_in_time(tmp_path: Path, monke
             given += SAMPLE_HZ
             yield np.zeros(SAMPLE_HZ, np.float32)
 
-    monkeypatch.setattr(module, "read_sound", endless)
-    monkeypatch.setattr(module, "LONGEST_S", 5)
+    monkeypatch.setattr(animate_listen, "read_sound", endless)
+    monkeypatch.setattr(animate_listen, "LONGEST_S", 5)
     sound = floats(tmp_path / "sound.wav", tone())
     with pytest.raises(OptionError, match="cut it into parts"):
         animate(sound, tmp_path / "a.csv", method="mouth")

@@ -41,7 +41,7 @@ class _Later(ModuleType):
 
 
 @contextmanager
-def undrawn() -> Iterator[None]:
+def without_drawing() -> Iterator[None]:
     """What is imported inside and imports ``DRAWING`` gets it when it first draws."""
     if any(name in sys.modules for name in DRAWING):
         yield
@@ -64,7 +64,7 @@ def quiet() -> Iterator[None]:
     MediaPipe's log lines ignore its own level settings before its logger is set up, so the file descriptor itself is
     pointed elsewhere for the moment that loading takes. The lock keeps two loading threads from restoring each other's.
     """
-    with _quiet, warnings.catch_warnings(), undrawn():
+    with _quiet, warnings.catch_warnings(), without_drawing():
         warnings.simplefilter("ignore")
         try:
             sys.stderr.flush()

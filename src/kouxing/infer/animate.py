@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -16,12 +15,12 @@ import numpy as np
 
 from kouxing.arkit import COEFFICIENTS
 from kouxing.audio import damage
-from kouxing.audio.silence import frame_levels, silent_levels
 from kouxing.errors import DataError, MediaError, NoSoundError, OptionError, OutputError
 from kouxing.export import files as tracks
 from kouxing.export import gltf
 from kouxing.export.send import Sender, send_track, target
-from kouxing.infer.animator import Animator, RowStream
+from kouxing.infer.animate_listen import LONGEST_S, Listened, Progress, listen, too_long
+from kouxing.infer.animator import RowStream
 from kouxing.infer.emotion import Mood, emotion_at, read_mood
 from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
@@ -29,22 +28,18 @@ from kouxing.infer.multimodal import Multimodal
 from kouxing.infer.multimodal_animate import Modalities, join, load_samples
 from kouxing.media.aside import aside, keep_inputs, reserved
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
-from kouxing.media.reader import probe, read_sound
+from kouxing.media.reader import probe
 from kouxing.types import CoefficientTrack, Float
-from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
+from kouxing.units import COEFFICIENT_HZ
 
 METHODS = ("expression", "mouth")
 JOINED = "multimodal"
 """The method where a text or a mouth video is given too."""
 ENDINGS = (".csv", ".json", ".glb", ".mp4")
-LONGEST_S = 3 * 60 * 60
-"""Coefficients of longer speech would not fit into a reasonable file or memory (3 hours are 135 MB of rows)."""
 BLINKS = 0
 """Seed of the blinks: the same speech blinks at the same moments."""
 HEAD = "head.glb"
 """The bundled avatar, in ``kouxing/assets``."""
-
-Progress = Callable[[str, int, "int | None"], None]
 
 
 @dataclass(frozen=True)
@@ -195,7 +190,7 @@ def animate(
         else:
             assert source is not None
             speaker = voice(load(method), moods, _manner(manner) if manner is not None else None)
-            told = _listen(source, speaker, explain is not None, progress or _silent)
+            told = listen(source, speaker.rows, speaker.rate, explain is not None, progress or _silent)
             track, spent, attention = told.track, told.spent_s, told.attention
             warnings, wait_ms = _useless(source, told, moods), speaker.look_ahead_ms
         for goal in goals:
@@ -271,7 +266,7 @@ def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, met
     if not found.has_sound:
         raise NoSoundError(f"{source}: has no sound; give a file with speech")
     if found.sound_seconds is not None and found.sound_seconds > LONGEST_S:
-        raise _too_long(source)
+        raise too_long(source)
 
 
 def _manner(path: Path) -> CoefficientTrack:
@@ -280,12 +275,8 @@ def _manner(path: Path) -> CoefficientTrack:
     if not len(take):
         raise DataError(f"{path}: holds not a single frame; --style wants a take, best of 10 s or more")
     if take.time(len(take) - 1) - take.time(0) > LONGEST_S:
-        raise _too_long(path)
+        raise too_long(path)
     return take.at()
-
-
-def _too_long(source: Path) -> OptionError:
-    return OptionError(f"{source}: longer than {LONGEST_S // 3600} hours; cut it into parts")
 
 
 @contextmanager
@@ -299,69 +290,13 @@ def _head(chosen: Path | None) -> Iterator[Path]:
         yield path
 
 
-@dataclass(frozen=True)
-class _Told:
-    """The whole track, seconds that the model worked, its attention where asked for, and whether anybody speaks."""
-
-    track: CoefficientTrack
-    spent_s: float
-    attention: Float | None
-    spoken: bool
-
-
-def _useless(source: Path, told: _Told, moods: Sequence[Mood]) -> tuple[str, ...]:
+def _useless(source: Path, told: Listened, moods: Sequence[Mood]) -> tuple[str, ...]:
     """What was asked for and shows nowhere."""
     seconds = len(told.track) / COEFFICIENT_HZ
     notes = [] if told.spoken else [f"{source}: no speech is heard in it, the mouth stays closed"]
     late = [mood for mood in moods if mood.start_s >= seconds]
     notes += [f"--emotion {one.name}@{one.start_s:g}s: {source} ends at {seconds:.1f} s, before it" for one in late]
     return tuple(notes)
-
-
-def _listen(source: Path, speaker: Voice, attention: bool, told: Progress) -> _Told:
-    total = probe(source).sound_seconds
-    samples = None if total is None else int(total * SAMPLE_HZ)
-    rows: list[Float] = []
-    looked: list[Float] = []
-    sound: list[Float] = []
-    stream = _Watched(speaker.rows, looked) if attention else speaker.rows
-    animator = Animator(stream, speaker.rate)
-    spent, heard = 0.0, 0
-    for chunk in damage.checked(source, read_sound(source, SAMPLE_HZ)):
-        began = time.perf_counter()
-        rows.append(animator.push(np.asarray(chunk, np.float32)))
-        spent += time.perf_counter() - began
-        sound.append(frame_levels(np.asarray(chunk, np.float32), SAMPLE_HZ))
-        heard += len(chunk)
-        if heard > LONGEST_S * SAMPLE_HZ:
-            raise _too_long(source)
-        told("listen", heard, None if samples is None else max(samples, heard))
-    if not heard:
-        raise NoSoundError(f"{source}: its sound is 0 s long; give a file with speech")
-    began = time.perf_counter()
-    rows.append(animator.finish())
-    spent += time.perf_counter() - began
-    told("listen", heard, heard)
-    spoken = not silent_levels(np.concatenate(sound)).all()
-    return _Told(CoefficientTrack(np.concatenate(rows)), spent, np.concatenate(looked) if looked else None, spoken)
-
-
-class _Watched:
-    """A ``mouth`` stream whose attention is kept."""
-
-    def __init__(self, rows: RowStream, looked: list[Float]) -> None:
-        self._rows: Any = rows
-        self._looked = looked
-
-    def push(self, samples: Float) -> Float:
-        return self._kept(self._rows.explain(samples))
-
-    def finish(self) -> Float:
-        return self._kept(self._rows.explain_finish())
-
-    def _kept(self, made: tuple[Float, Float]) -> Float:
-        self._looked.append(made[1])
-        return made[0]
 
 
 def _write(

@@ -195,7 +195,7 @@ class _Form:
     def of(cls, container: InputContainer, frame: Any, path: Path) -> _Form:
         size = (frame.width, frame.height)
         if is_picture_file(container):
-            size = within(*size)
+            size = size_read(*size)
         shown = shown_size(path) or size
         shown = (min(shown[0], size[0]), min(shown[1], size[1]))
         if _tiled(container):
@@ -223,7 +223,7 @@ class _Form:
         return turned(planes, self.turn) if self.turn else planes
 
 
-def within(width: int, height: int) -> tuple[int, int]:
+def size_read(width: int, height: int) -> tuple[int, int]:
     """The size that a picture is read in: its own, or one of about ``LARGEST_PX`` with sides that are whole blocks."""
     if width * height <= LARGEST_PX:
         return width, height
