@@ -14,7 +14,8 @@ from fake_media import make_sound
 from kouxing.arkit import COEFFICIENTS, MEDIAPIPE, PLACE
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data import animate
-from kouxing.data.animate import Take, TakeWindows, calibrated, lateness, load_takes, put_silence
+from kouxing.data.animate import Take, TakeWindows, calibrated, in_step, lateness, load_takes, put_silence
+from kouxing.data.sync import Step
 from kouxing.errors import DataError
 from kouxing.face.closure import TYPICAL_DISTANCE, lip_distance
 from kouxing.units import MELS_PER_FRAME
@@ -53,6 +54,18 @@ def test_lateness_is_found() -> None:
     found = np.ones(100, bool)
     assert abs(lateness(late, curve, found) - 0.6) < 0.11
     assert lateness(np.zeros(100), curve, found) == animate.USUAL_LATE
+
+
+def test_takes_are_put_in_step() -> None:
+    late, early, wrong, unknown = (take(name) for name in ("late", "early", "wrong", "unknown"))
+    steps = {"late": Step(2, 0, 0, True), "early": Step(-3, 0, 0, True), "wrong": Step(0, 0, 0, False)}
+    made = in_step([late, early, wrong, unknown], steps)
+    assert [one.name for one in made] == ["late", "early", "unknown"] and made[2] is unknown
+    assert np.array_equal(made[0].gap[:-2], late.gap[2:]) and np.array_equal(made[0].values[:-2], late.values[2:])
+    assert np.array_equal(made[1].gap[3:], early.gap[:-3])
+    # What lies behind the end is not learned from, and the sound stays where it is.
+    assert not made[0].found[-2:].any() and made[0].found[:-2].all() and not made[1].found[:3].any()
+    assert made[0].mel is late.mel and np.array_equal(made[0].silent, late.silent)
 
 
 def test_footage_and_mocap_become_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

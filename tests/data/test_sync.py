@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from kouxing.data.sync import FARTHEST, find_step
+from kouxing.data.sync import FARTHEST, STEPS, Step, find_step, read_steps, steps_of, write_steps
+from kouxing.data.sync_filter import Verdict
+from kouxing.errors import DataError
 
 
 def mouth(count: int, seed: int = 0) -> np.ndarray:
@@ -42,3 +46,29 @@ def test_a_short_or_uncertain_clip_stays_as_it_is() -> None:
 def test_still_mouths_tell_nothing() -> None:
     step = find_step(np.zeros(100, np.float32), mouth(100), np.ones(100, bool))
     assert step.late == 0 and step.best == 0.0
+
+
+def test_a_late_sound_is_an_early_mouth() -> None:
+    """The filter tells the sound, training moves the mouth."""
+
+    def verdict(name: str, kept: bool, late: int) -> Verdict:
+        return Verdict(name, kept, late, float(late), 0.1, 0.9, "")
+
+    told = [verdict("late", True, 2), verdict("still", True, 0), verdict("wrong", False, 0)]
+    steps = steps_of([*told, verdict("far", True, FARTHEST + 1)])
+    assert {name: (one.late, one.kept) for name, one in steps.items() if one.kept} == {
+        "late": (-2, True),
+        "still": (0, True),
+    }
+    assert set(steps) == {"late", "still", "wrong", "far"}
+
+
+def test_steps_are_kept_in_a_run(tmp_path: Path) -> None:
+    assert read_steps(tmp_path) == {}
+    steps = {"one": Step(-2, 0.1, 0.5, True)}
+    write_steps(tmp_path, steps)
+    assert read_steps(tmp_path) == steps
+    for damaged in ("[1", "[1]", '{"one": {"late": 1}}'):
+        (tmp_path / STEPS).write_text(damaged)
+        with pytest.raises(DataError, match=r"steps\.json"):
+            read_steps(tmp_path)

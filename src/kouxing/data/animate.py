@@ -7,8 +7,8 @@ and mouthClose are corrected until their lip distance (``face.closure``) is the 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from kouxing.audio.silence import silent_frames
 from kouxing.data import augment
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.manifest import Clip
+from kouxing.data.sync import Step
 from kouxing.data.tracks import track_path
 from kouxing.errors import NO_ARRAYS, DataError
 from kouxing.face.closure import CLOSED_SHARE, PER_FACE_WIDTH, TYPICAL_DISTANCE, TYPICAL_GAP, lip_distance
@@ -92,6 +93,24 @@ def load_takes(data: Path, split: str, progress: Progress | None = None) -> list
     if not takes:
         raise DataError(f"{data}: no clip of split {split!r} has coefficients (blendshapes in tracks/ID.npz)")
     return takes
+
+
+def in_step(takes: list[Take], steps: Mapping[str, Step]) -> list[Take]:
+    """The takes with every mouth where its sound is; those that do not follow their sound are left out.
+
+    Args:
+        takes: as they were filmed.
+        steps: timing by name (``data.sync``); takes that it does not name stay as they are.
+    """
+    kept = [take for take in takes if take.name not in steps or steps[take.name].kept]
+    return [_moved(take, steps[take.name].late) if take.name in steps else take for take in kept]
+
+
+def _moved(take: Take, late: int) -> Take:
+    places = np.arange(len(take)) + late
+    inside = (places >= 0) & (places < len(take))
+    places = places.clip(0, len(take) - 1)
+    return replace(take, values=take.values[places], gap=take.gap[places], found=take.found[places] & inside)
 
 
 def footage_take(data: Path, footage: Footage) -> Take | None:

@@ -1,11 +1,17 @@
-"""Which clips are in step with their sound: found by what a model hears that never saw them."""
+"""Which clips are in step with their sound: found by what a model hears that never saw them, or by sync's filter."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
+from kouxing.data.sync_filter import Verdict
+from kouxing.errors import DataError
+from kouxing.media.aside import keeping
 from kouxing.types import Bool, Float
 
 FARTHEST = 4
@@ -16,6 +22,8 @@ FOREIGN = 0.15
 """Clips that correlate less at every lag are left out: another's voice, another's face, or no speech."""
 FEWEST = 40
 """Frames: shorter clips tell no lag."""
+STEPS = "steps.json"
+"""In a run folder of ``train speech``: the timing of every clip that was asked about."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +35,44 @@ class Step:
         as_is: correlation of heard and seen opening as the clip is.
         best: the same, moved by ``late``.
         kept: False where the clip does not follow its sound at any lag.
+
+    The correlations are 0 where the discriminators of ``train sync`` told.
     """
 
     late: int
     as_is: float
     best: float
     kept: bool
+
+
+def steps_of(verdicts: Sequence[Verdict]) -> dict[str, Step]:
+    """Timing as the filter of ``train sync`` says, by id: where the sound is late the mouth is early.
+
+    Clips that it dropped or found farther off than ``FARTHEST`` are left out.
+    """
+    return {one.id: Step(-one.late, 0.0, 0.0, one.kept and abs(one.late) <= FARTHEST) for one in verdicts}
+
+
+def write_steps(run: Path, steps: Mapping[str, Step]) -> None:
+    """Keep them in a run folder."""
+    with keeping(run / STEPS) as part:
+        part.write_text(json.dumps({name: asdict(step) for name, step in steps.items()}, indent=1), encoding="utf-8")
+
+
+def read_steps(run: Path) -> dict[str, Step]:
+    """What a run folder keeps, by id; nothing where there is none.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    path = run / STEPS
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return {name: Step(**row) for name, row in rows.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: not the timing of clips ({error}); remove it") from error
 
 
 def find_step(heard: Float, seen: Float, found: Bool) -> Step:

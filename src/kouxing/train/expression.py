@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from kouxing.arkit import COEFFICIENTS, PLACE
-from kouxing.data.animate import Take, load_takes
+from kouxing.data.animate import Take, in_step, load_takes
 from kouxing.data.heard import Heard, HeardWindows, hear_takes
+from kouxing.data.sync import read_steps
 from kouxing.face.closure import TYPICAL_DISTANCE, distance_weights
 from kouxing.face.emotions import ACTION_UNITS
 from kouxing.models.expression import (
@@ -137,7 +138,7 @@ def main(
     Args:
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their card.
-        speech: run folder of ``train speech``, whose trunk hears.
+        speech: run folder of ``train speech``, whose trunk hears and which told who is in step.
         closure: with the closure loss and what draws the lips together; False for the ablation.
         device: see ``train.loop.train``.
         schedule: instead of the preset's.
@@ -150,7 +151,8 @@ def main(
         DataError: no trained encoder there.
     """
     encoder = load_speech(speech)
-    takes, held_out = load_takes(data, "train", counting(report, "clips made ready")), load_takes(data, "val")
+    takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech))
+    held_out = load_takes(data, "val")
     task = prepare(encoder, takes, held_out, schedule, closure, report)
     config = {
         "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS,

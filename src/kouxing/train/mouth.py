@@ -15,9 +15,10 @@ from torch.nn import functional as F
 
 from kouxing.arkit import MOUTH, PLACE
 from kouxing.audio.features import SILENT_MEL
-from kouxing.data.animate import Take, TakeWindows, load_takes
+from kouxing.data.animate import Take, TakeWindows, in_step, load_takes
 from kouxing.data.phone_windows import IGNORED, PhoneWindows
 from kouxing.data.phones import PhoneClip, load_labelled
+from kouxing.data.sync import read_steps
 from kouxing.data.taught import taught_takes
 from kouxing.errors import DataError
 from kouxing.eval.closure import Judged, judge, summary
@@ -253,7 +254,7 @@ def main(
         masking: random-length masking (ablation).
         phones: begin with phone pre-training on synthesised and labelled speech (ablation); see ``train.phones.load``.
         expression: run folder of ``train expression``, which then speaks the phone speech as further takes.
-        speech: the run folder that ``expression`` was trained with.
+        speech: the run folder that ``expression`` was trained with; it told who is in step.
         device: see ``train.loop.train``.
         schedule: instead of the preset's; the phone stage takes no more steps than it has.
         report: where progress lines go.
@@ -262,7 +263,7 @@ def main(
         The best averaged model.
     """
     size = dimensions or MouthDimensions()
-    takes = load_takes(data, "train", counting(report, "clips made ready"))
+    takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech))
     channels = spread(takes)
     torch.manual_seed(schedule.seed)
     model = Mouth(size)

@@ -19,7 +19,7 @@ from kouxing.data.mouths import load_mouths
 from kouxing.data.multimodal import VERSIONS, Clip, MultimodalWindows, Version, clips_of, hear, versions_of
 from kouxing.data.phone_ear import spoken_words, transcripts
 from kouxing.data.phones import PhoneClip
-from kouxing.data.sync import Step
+from kouxing.data.sync import read_steps
 from kouxing.data.sync_augment import noisy
 from kouxing.data.taught import taught_takes
 from kouxing.errors import DataError
@@ -240,7 +240,7 @@ def prepare(
     chosen = {id(words[place]) for place in rng.permutation(len(words))[:WORD_CLIPS]}
     usable = [take for take in takes if take.group in ("grid", "wild") or id(take) in chosen]
     classes = known_classes(data, usable, ear)
-    clips = clips_of(usable, load_mouths(data, "train"), classes, _steps(phone_stage))
+    clips = clips_of(usable, load_mouths(data, "train"), classes, read_steps(speech))
     clips += taught(data, expression, speech, rng, report)
     versions = versions_of(clips, encoder, ear, VERSIONS, seed, folder / "heard.npz", report)
     ready = [
@@ -280,14 +280,6 @@ def hold_out(data: Path, takes: list[Take], encoder: SpeechEncoder | Ears, ear: 
     loud = [noisy(mel, hiss(len(mel), rng), 0.0) for mel in sounds]
     nowhere = [np.zeros(len(clip.take), bool) for clip in clips]
     return HeldOut(clips, hear(sounds, nowhere, encoder, ear), hear(loud, nowhere, encoder, ear))
-
-
-def _steps(run: Path) -> dict[str, Step]:
-    """Who is in step, as ``train speech`` found."""
-    path = run / "steps.json"
-    if not path.exists():
-        return {}
-    return {name: Step(**row) for name, row in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
 def load(run: Path) -> tuple[Multimodal, Listener]:

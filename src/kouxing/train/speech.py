@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,12 @@ from kouxing.audio.features import SILENT_MEL
 from kouxing.data.animate import Take, mocap_takes
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, one_scale, together
-from kouxing.data.sync import Step, find_step
+from kouxing.data.sync import Step, find_step, read_steps, steps_of, write_steps
+from kouxing.data.sync_filter import read_verdicts
 from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
 from kouxing.face import geometry
 from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error, masked_mean, velocity_error
-from kouxing.media.aside import keeping
 from kouxing.models.speech import Ears, Listener, SpeechDimensions, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
@@ -203,6 +203,7 @@ def main(
     out: Path,
     *,
     live: bool = False,
+    set_two: Path | None = None,
     device: str = "cpu",
     schedule: Schedule = PRESETS["speech"],
     report: Callable[[str], None] = print,
@@ -218,6 +219,8 @@ def main(
         out: run folder; at the end it also holds the weights as ONNX with their card
             (``KOUXING_WEIGHTS=out`` uses them).
         live: hear no further ahead than ``LIVE`` does, for streams; what dubs may wait hears more.
+        set_two: what the filter of ``train sync`` decided (its ``set2.csv``), in place of stage 2: it also tells of
+            single words, which are too short for an encoder to tell.
         device: see ``train.loop.train``.
         schedule: instead of the preset's; stages before the last take no more steps than it has.
         report: where progress lines go.
@@ -243,7 +246,7 @@ def main(
         phones.pretrain(start, spoken, footage, out / "phones", device=device, schedule=lesson, report=report)
     taught = {name: value.clone() for name, value in start.state_dict().items()}
     report("stage 2 of 3: who is in step")
-    steps = who_is_in_step(stage, start, footage, out, schedule)
+    steps = who_is_in_step(stage, start, footage, out, schedule, set_two)
     start.load_state_dict(taught)
     kept = [clip for clip in footage if clip.clip.id not in steps or steps[clip.clip.id].kept]
     late = {name: step.late for name, step in steps.items() if step.kept and step.late}
@@ -251,31 +254,41 @@ def main(
     model = stage.run("speech", start, one_scale(kept), schedule, out / "all", late).encoder
     told = {name: repr(value) for name, value in best_figures(out / "all").items()}
     write_aside(out / BEST, model.state_dict(), told)
-    options = [*(["--live"] if live else []), *changed(schedule, PRESETS["speech"])]
+    options = [
+        *(["--live"] if live else []),
+        *(["--set2 SET2"] if set_two else []),
+        *changed(schedule, PRESETS["speech"]),
+    ]
     save(model, data, out, " ".join(["kouxing train speech --data DATA", *options, f"--out runs/{out.name}"]))
     return model
 
 
 def who_is_in_step(
-    stage: _Stage, start: Listener, footage: list[Footage], out: Path, schedule: Schedule
+    stage: _Stage,
+    start: Listener,
+    footage: list[Footage],
+    out: Path,
+    schedule: Schedule,
+    set_two: Path | None = None,
 ) -> dict[str, Step]:
-    """Timing of every clip that is no anchor, by id, as a model of anchors alone hears it; kept in ``out``.
+    """Timing of clips by id, kept in ``out``.
 
-    Empty where there are no anchors, or nothing else.
+    As the filter of ``train sync`` says (``set_two``), or of every clip that is no anchor as a model of anchors alone
+    hears it: empty where there are no anchors, or nothing else.
     """
-    path = out / "steps.json"
-    if path.exists():
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return {name: Step(**row) for name, row in told.items()}
+    if steps := read_steps(out):
+        return steps
+    if set_two is not None:
+        steps = steps_of(read_verdicts(set_two))
+        write_steps(out, steps)
+        return steps
     anchors, others = [c for c in footage if is_anchor(c)], [c for c in footage if not is_anchor(c)]
-    steps: dict[str, Step] = {}
     if anchors and others:
         short = replace(schedule, steps=min(ANCHOR_STEPS, schedule.steps))
         model = stage.run("anchors", start, anchors, short, out / "anchors", {})
         for clip in others:
             steps[clip.clip.id] = find_step(geometry.opening(predict(model, clip)), clip.aperture, clip.found)
-    with keeping(path) as part:
-        part.write_text(json.dumps({name: asdict(step) for name, step in steps.items()}, indent=1), encoding="utf-8")
+    write_steps(out, steps)
     return steps
 
 
@@ -324,6 +337,8 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     figures = measured(model, load_footage(data, "val"))
     report("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
     out.mkdir(parents=True, exist_ok=True)
+    # What is built on the encoder puts its clips in step likewise.
+    write_steps(out, read_steps(runs[0]))
     write_aside(out / BEST, model.state_dict(), {name: repr(value) for name, value in figures.items()})
     save(model, data, out, f"kouxing train ears {' '.join(f'--run RUN{n + 1}' for n in range(len(runs)))} --data DATA")
     return model

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kouxing.cli.train import options
+from kouxing.errors import OptionError
 
 
 def speech(
@@ -16,6 +17,10 @@ def speech(
     live: Annotated[
         bool, typer.Option("--live", help="Hear at most 97.5 ms ahead, for streams; else 247.5 ms.")
     ] = False,
+    set_two: Annotated[
+        Path | None,
+        typer.Option("--set2", metavar="FILE", help="set2.csv of `train sync`: which clips are in step, words too."),
+    ] = None,
     device: options.Device = "cpu",
     steps: options.Steps = None,
     batch: options.Batch = None,
@@ -30,10 +35,12 @@ def speech(
     schedule = options.changed(recipe.PRESETS["speech"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or options.RUNS / "speech"
     if dry_run:
-        options.show("speech", data, folder, device, schedule, {"live": live})
+        options.show("speech", data, folder, device, schedule, {"live": live, "set2": set_two})
         return
     options.check_data(data)
-    recipe.main(data, folder, live=live, device=device, schedule=schedule)
+    if set_two is not None and not set_two.is_file():
+        raise OptionError(f"--set2 {set_two}: no such file")
+    recipe.main(data, folder, live=live, set_two=set_two, device=device, schedule=schedule)
     typer.echo(str(folder))
 
 
