@@ -34,7 +34,9 @@ def rows(data: Path, speech: Path) -> dict[str, Train]:
         def run(out: Path, schedule: Schedule) -> object:
             # Unmasked samples are twice as long: half as many, so that every row learns from as many frames.
             short = schedule if masking else replace(schedule, batch=schedule.batch // 2)
-            return mouth.main(data, out, dimensions=size, masking=masking, phones=phones, schedule=short, report=quiet)
+            return mouth.main(
+                data, out, dimensions=size, masking=masking, phones=phones, speech=speech, schedule=short, report=quiet
+            )
 
         return run
 

@@ -1,6 +1,6 @@
 """Sequential modulation against concatenation and a contrastive shared space: same data, steps and number of weights.
 
-    python recipes/multimodal_joins.py DATA RUNS SPEECH PHONES EXPRESSION [STEPS]
+    python recipes/multimodal_joins.py DATA RUNS SPEECH EXPRESSION [STEPS]
 
 RUNS is the folder that holds `multimodal/` of `kouxing train multimodal`; the others are its options. Prints, on `val`,
 correlation and closure F1 of each subset, clean and at 0 dB, and how much of the voice's loudness and colour (spectral
@@ -41,11 +41,11 @@ def told(model: Multimodal, clips: list[Clip], versions: list[Version]) -> tuple
 
 
 def main() -> None:
-    data, runs, speech, phone_stage, expression = map(Path, sys.argv[1:6])
-    schedule = replace(recipe.PRESETS["multimodal"], steps=int(sys.argv[6]) if len(sys.argv) > 6 else 250)
+    data, runs, speech, expression = map(Path, sys.argv[1:5])
+    schedule = replace(recipe.PRESETS["multimodal"], steps=int(sys.argv[5]) if len(sys.argv) > 5 else 250)
     encoder, (_, ear) = load_speech(speech), recipe.load(runs / "multimodal")
     clips, versions = recipe.prepare(
-        data, load_takes(data, "train"), encoder, ear, speech=speech, expression=expression, phone_stage=phone_stage,
+        data, load_takes(data, "train"), encoder, ear, speech=speech, expression=expression,
         folder=runs / "multimodal", seed=schedule.seed,
     )  # fmt: skip
     held_out = recipe.hold_out(data, load_takes(data, "val"), encoder, ear)

@@ -1,7 +1,7 @@
 #!/bin/sh
 # The commands behind the shipped weights. Needs kouxing[train,text]; DATA is a folder with manifest.csv, clips/ and tracks/.
 #
-#   CPU, 2 cores: speech 10 minutes each (phones first, from synthetic speech), shape reader 4 minutes (trained by the first `train lips`), fast 40, fine 100; 4 GB of memory for an hour of footage, and 2 for each further one.
+#   CPU, 2 cores: speech 13 minutes each (phones first, from synthetic speech), shape reader 4 minutes (trained by the first `train lips`), fast 40, fine 100; 4 GB of memory for an hour of footage, and 2 for each further one.
 #   One GPU:      add --device cuda; raise --batch and --steps.
 #
 # Every run goes on where it was stopped when the same line is given again. At its end a run folder also holds the weights as
@@ -22,7 +22,7 @@ kouxing train coefficients --data "$data" --out runs/coefficients
 mkdir -p runs
 python recipes/in_step.py --data "$data" --out runs/in_step.csv
 # Phones are also learned from people's voices where Debian's non-free `espeak-ng mbrola mbrola-us1 ...` are installed.
-# Four seeds, averaged: strangers are heard better by several than by any one.
+# Four seeds, averaged: strangers are heard better by several than by any one. (What ships averages five, of clips that nobody put in step.)
 for seed in 0 1 2 3; do kouxing train speech --data "$data" --set2 runs/in_step.csv --seed "$seed" --out "runs/speech-$seed"; done
 kouxing train ears --data "$data" --run runs/speech-0 --run runs/speech-1 --run runs/speech-2 --run runs/speech-3 --out runs/speech
 kouxing train expression --data "$data" --speech runs/speech --out runs/expression

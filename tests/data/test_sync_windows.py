@@ -152,3 +152,16 @@ def test_the_second_manifest_is_read_back(tmp_path: Path) -> None:
     assert again[0] == made[0] and again[1].reason == made[1].reason and not again[1].kept
     assert (tmp_path / "set2.csv").read_text().splitlines()[0].startswith("id,split,speaker")
     assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.parametrize(
+    "text", ["id,kept\na,True\n", "id,kept,late,offset,confidence,chance,reason\na,True,two,0,0,0,\n"]
+)
+def test_another_table_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "set2.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"set2\.csv: is not what a filter decided"):
+        read_verdicts(path)
+    path.write_bytes(b"id,kept\n\xff\xfe,True\n")
+    with pytest.raises(DataError):
+        read_verdicts(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from kouxing.data.manifest import Clip
+from kouxing.errors import DataError
 from kouxing.face.offset import Calibration, Offset, drift, features, find_offset
 from kouxing.media.aside import keeping
 from kouxing.types import Bool, Float
@@ -149,12 +150,21 @@ def write_verdicts(path: Path, clips: Mapping[str, Clip], verdicts: Sequence[Ver
 
 
 def read_verdicts(path: Path) -> list[Verdict]:
-    """What ``write_verdicts`` wrote."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Verdict(
-                row["id"], row["kept"] == "True", int(row["late"]), float(row["offset"]), float(row["confidence"]),
-                float(row["chance"]), row["reason"],
-            )
-            for row in csv.DictReader(file)
-        ]  # fmt: skip
+    """What ``write_verdicts`` wrote.
+
+    Raises:
+        DataError: the file is something else.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return [
+                Verdict(
+                    row["id"], row["kept"] == "True", int(row["late"]), float(row["offset"]), float(row["confidence"]),
+                    float(row["chance"]), row["reason"],
+                )
+                for row in csv.DictReader(file)
+            ]  # fmt: skip
+    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{path}: is not what a filter decided ({error!r}); give set2.csv of train sync or recipes/in_step.py"
+        ) from error

@@ -272,7 +272,8 @@ def main(
         made = [] if spoken is None else spoken.made
         labelled = load_labelled(data)
         if phones and spoken is not None:
-            lesson = replace(PRESETS["phones"], steps=min(PRESETS["phones"].steps, schedule.steps))
+            steps = min(PRESETS["phones"].steps, schedule.steps)
+            lesson = replace(PRESETS["phones"], steps=steps, precision=schedule.precision)
             pretrain(model, made, labelled, out / "phones", device, lesson, origin(data), report)
         if expression:
             takes += taught_takes(*load_expression(expression, speech), [*made, *labelled])

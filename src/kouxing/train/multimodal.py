@@ -194,8 +194,8 @@ def main(
     ear_folder = out / "ear" if joins == "modulation" else out.parent / "multimodal" / "ear"
     ear = phone_ear.main(data, ear_folder, phone_stage, takes, held_out, device=device, report=report).cpu()
     clips, versions = prepare(
-        data, takes, encoder, ear, speech=speech, expression=expression, phone_stage=phone_stage,
-        folder=ear_folder.parent, seed=schedule.seed, report=report,
+        data, takes, encoder, ear, speech=speech, expression=expression, folder=ear_folder.parent, seed=schedule.seed,
+        report=report,
     )  # fmt: skip
     windows = MultimodalWindows(clips, versions, FRAMES, schedule.batch, schedule.seed)
     torch.manual_seed(schedule.seed)
@@ -232,7 +232,7 @@ def save(model: Multimodal, ear: Listener, data: Path, out: Path, recipe: str, p
 
 def prepare(
     data: Path, takes: list[Take], encoder: SpeechEncoder | Ears, ear: Listener, *, speech: Path, expression: Path,
-    phone_stage: Path, folder: Path, seed: int, report: Callable[[str], None] = print,
+    folder: Path, seed: int, report: Callable[[str], None] = print,
 ) -> tuple[list[Clip], list[list[Version]]]:  # fmt: skip
     """Everything to learn from, heard."""
     rng = np.random.default_rng(seed)
