@@ -112,5 +112,5 @@ $(VENV)/.live: pyproject.toml constraints.txt | $(VENV)/.base
 
 $(VENV)/.test: pyproject.toml constraints.txt | $(VENV)/.base
 	$(PIP) install -qq '$(TORCH)'
-	$(PIP) install -qq --constraint constraints.txt --editable '.[train,text,render,pretrained,live,dev]'
+	$(PIP) install -qq --constraint constraints.txt --editable '.[train,text,render,pretrained,live,sign,dev]'
 	@touch $@

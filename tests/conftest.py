@@ -18,5 +18,6 @@ settings.load_profile("default")
 @pytest.fixture(autouse=True)
 def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """The user's own settings must not decide whether tests pass."""
-    for name in ("KOUXING_PROVIDER", "KOUXING_THREADS", "KOUXING_TRACEBACK", "KOUXING_WEIGHTS"):
+    own = ("PROVIDER", "SIGN_CERTIFICATE", "SIGN_KEY", "THREADS", "TRACEBACK", "WEIGHTS")
+    for name in (f"KOUXING_{one}" for one in own):
         monkeypatch.delenv(name, raising=False)

@@ -205,6 +205,7 @@ def test_shipped_weights_fit_the_wheel() -> None:
         {"KOUXING_THREADS": "-2"},
         {"KOUXING_THREADS": "many"},
         {"KOUXING_PROVIDER": "abacus"},
+        {"KOUXING_SIGN_CERTIFICATE": "chain.pem"},
     ],
 )
 def test_settings_that_mean_nothing(environ: dict[str, str]) -> None:

@@ -1,12 +1,14 @@
 """What the environment decides, read in one place.
 
-========================  ==============================================================================
-``KOUXING_THREADS``       CPU threads of the networks; otherwise the cores this process may use
-``KOUXING_WEIGHTS``       folders with other weight files than the shipped ones (own training runs), as in ``PATH``
-``KOUXING_PROVIDER``      ``cpu``, ``cuda``, ``coreml`` or ``directml``; otherwise the best that is there
-``KOUXING_LANDMARKER``    MediaPipe's ``face_landmarker.task``: ``track``, ``prepare``, ``serve`` (``face.landmarker``)
-``KOUXING_TRACEBACK``     ``1`` prints the whole traceback of an unexpected error
-========================  ==============================================================================
+============================  ========================================================================================
+``KOUXING_THREADS``           CPU threads of the networks; otherwise the cores this process may use
+``KOUXING_WEIGHTS``           folders with other weight files than the shipped ones (own training runs), as in ``PATH``
+``KOUXING_PROVIDER``          ``cpu``, ``cuda``, ``coreml`` or ``directml``; otherwise the best that is there
+``KOUXING_LANDMARKER``        MediaPipe's ``face_landmarker.task`` for ``track``, ``prepare`` and ``serve``
+``KOUXING_SIGN_CERTIFICATE``  chain of certificates (PEM) that MP4 outputs are signed with (``media.credentials``)
+``KOUXING_SIGN_KEY``          the private key of its first one (PEM)
+``KOUXING_TRACEBACK``         ``1`` prints the whole traceback of an unexpected error
+============================  ========================================================================================
 """
 
 from __future__ import annotations
@@ -36,12 +38,14 @@ class Config:
         weights: folders to look into, in this order, before the shipped weights.
         provider: one of ``PROVIDERS``, or None for the best that is there.
         traceback: print tracebacks of unexpected errors.
+        signing: certificates and private key to sign outputs with; None: they are not signed.
     """
 
     threads: int
     weights: tuple[Path, ...] = ()
     provider: str | None = None
     traceback: bool = False
+    signing: tuple[Path, Path] | None = None
 
 
 def cores() -> int:
@@ -67,7 +71,14 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
         weights=tuple(Path(folder) for folder in folders if folder),
         provider=provider,
         traceback=env.get("KOUXING_TRACEBACK", "").strip() not in ("", "0"),
+        signing=_signing(env.get("KOUXING_SIGN_CERTIFICATE", "").strip(), env.get("KOUXING_SIGN_KEY", "").strip()),
     )
+
+
+def _signing(certificate: str, key: str) -> tuple[Path, Path] | None:
+    if bool(certificate) != bool(key):
+        raise OptionError("KOUXING_SIGN_CERTIFICATE and KOUXING_SIGN_KEY go together: set both, or neither")
+    return (Path(certificate), Path(key)) if key else None
 
 
 def _threads(text: str) -> int:

@@ -26,7 +26,8 @@ Progress goes to standard error, results to standard output.
 
 Environment: `KOUXING_THREADS` (CPU threads of the networks), `KOUXING_PROVIDER` (`cpu`, `cuda`, `coreml`, `directml`),
 `KOUXING_WEIGHTS` (folders with own weights, as in `PATH`), `KOUXING_LANDMARKER` (MediaPipe's face_landmarker.task for
-`track` and `prepare`),
+`track` and `prepare`), `KOUXING_SIGN_CERTIFICATE` and `KOUXING_SIGN_KEY` (PEM files that MP4 outputs are signed with,
+C2PA),
 `KOUXING_TRACEBACK=1` (full traceback of a fault).
 """
 

@@ -26,6 +26,7 @@ from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
 from kouxing.infer.multimodal import Multimodal
 from kouxing.infer.multimodal_animate import Modalities, join, load_samples
+from kouxing.media import credentials
 from kouxing.media.aside import aside, keep_inputs, reserved
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
 from kouxing.media.reader import probe
@@ -255,6 +256,7 @@ def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, met
         from kouxing.infer.render import check
 
         check()
+        credentials.check()
     for place, goal in enumerate(goals):
         if goal in goals[:place]:
             raise OptionError(f"--out {goal}: the same file is named twice")

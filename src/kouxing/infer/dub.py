@@ -28,6 +28,7 @@ from kouxing.infer.scan import Progress, Scan, queue_depth, scan
 from kouxing.infer.source import Footage
 from kouxing.infer.speech import Speech, hear
 from kouxing.infer.timeline import Timeline
+from kouxing.media import credentials
 from kouxing.media.aside import alone, output_errors
 from kouxing.media.join import join
 from kouxing.media.reader import MediaInfo, probe, read_sound
@@ -116,6 +117,7 @@ def dub(
     given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
     fitted = None if person is None else Path(person)
     order.check_out(overwrite or (resume and Job.made(order.out)), given.mouth_video, fitted)
+    credentials.check()
     parts = parts or _parts(fitted, preset, voice)
     plan = {
         "face": fingerprint(order.face),
@@ -350,7 +352,7 @@ class _Run:
         out, joined = self._order.out, self._job.place(JOINED)
         pieces = [self._job.place(_segment(number)) for number in range(len(line.segments(SEGMENT_S)))]
         self._told("join", 0, 1)
-        join(pieces, joined, sound=self._order.speech, seconds=line.seconds, mark=True)
+        join(pieces, joined, sound=self._order.speech, seconds=line.seconds, mark=True, title=out.name)
         self._job.tell_made(joined)
         with output_errors(out):
             joined.replace(out)

@@ -15,9 +15,10 @@ import numpy as np
 from av.container import InputContainer, OutputContainer
 
 from kouxing.errors import MediaError, OutputError
+from kouxing.media import credentials
 from kouxing.media.aside import aside, need_space
 from kouxing.media.boxes import is_whole
-from kouxing.media.metadata import SYNTHETIC_COMMENT, mark_synthetic
+from kouxing.media.metadata import COMPOSITE, SYNTHETIC_COMMENT, mark_synthetic
 from kouxing.media.opening import opened, video_stream
 from kouxing.media.sound import SoundSource, opened_sound, resampled, sound_frame
 from kouxing.types import Float
@@ -53,6 +54,7 @@ def join(
     seconds: Fraction | None = None,
     metadata: Mapping[str, str] | None = None,
     mark: bool | str = False,
+    title: str | None = None,
 ) -> None:
     """Write segments of one ``VideoWriter`` job as one MP4, their packets untouched and at their own times.
 
@@ -65,6 +67,8 @@ def join(
             then. None: as long as the sound is.
         metadata: tags of the file, e.g. ``title``.
         mark: True marks it as partly made by a model; or the last word of the IPTC source type (``media.metadata``).
+            What is marked is also signed, where a key is given (``media.credentials``).
+        title: name under which it is signed, by default that of ``out``.
 
     Raises:
         OutputError: ``out`` cannot be written. MediaError: a segment or the sound cannot be read, segments do not fit.
@@ -90,7 +94,9 @@ def join(
         if not is_whole(part):
             raise OutputError(f"{out} cannot be written: the file came out cut off; is the disk full?")
         if mark:
-            mark_synthetic(part, **({} if mark is True else {"kind": str(mark)}))
+            kind = COMPOSITE if mark is True else str(mark)
+            mark_synthetic(part, kind)
+            credentials.sign(part, kind, title or Path(out).name)
 
 
 def _mux(container: OutputContainer, *tracks: Iterator[Any]) -> None:
