@@ -177,6 +177,22 @@ def test_orders_come_by_the_data_channel() -> None:
     play(scene, LampHub(speak=speak))
 
 
+def test_a_viewer_that_floods_is_hung_up_on() -> None:
+    async def scene(hub: RenderHub) -> None:
+        viewer = Viewer()
+        channel, told = viewer.peer.createDataChannel("kouxing"), []
+        channel.on("message", told.append)
+        name, _ = await view(hub, viewer)
+        await until(lambda: channel.readyState == "open")
+        for _ in range(1_000):
+            channel.send('{"event": "end"}')
+        await until(lambda: name not in hub._peers)
+        assert [json.loads(one)["message"] for one in told] == ["more than 400 messages a second"]
+        await viewer.close()
+
+    play(scene, LampHub())
+
+
 def test_a_session_is_listened_to() -> None:
     class Session:
         def __init__(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 
 from kouxing.errors import KouxingError, OptionError
+from kouxing.server.limits import Bucket, Limits
 from kouxing.server.render_stream import RenderedStream
 from kouxing.server.rtc_reports import MediaClock
 from kouxing.server.rtc_tracks import PictureTrack, SoundTrack
@@ -40,7 +42,10 @@ MOST_CANDIDATES = 64
 NO_OFFER = "offer: is no SDP offer that can be answered; send what createOffer made"
 MOST_TEXTS = 8
 LANGUAGE = "en-us"
-MESSAGE_BYTES = 65_536
+MESSAGE_BYTES = Limits.message_bytes
+MESSAGES_HZ, BURST_S = Limits.messages_hz, Limits.burst_s
+"""Of all data channels together; a viewer that sends more is hung up on."""
+TELL_S = 0.2
 CHANNEL = "kouxing"
 CODECS = ("h264", "vp8")
 
@@ -135,8 +140,9 @@ class Peer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._texts: set[asyncio.Task[None]] = set()
         self._speaking = asyncio.Lock()
-        self._closed = False
+        self._closed = self._closing = False
         self._over = asyncio.Event()
+        self._bucket = Bucket(MESSAGES_HZ, MESSAGES_HZ * BURST_S, time.monotonic())
         self._connection.on("track", self._listen)
         self._connection.on("datachannel", self._channel)
         self._connection.on("connectionstatechange", self._changed)
@@ -200,6 +206,11 @@ class Peer:
             secure = getattr(one.receiver, "transport", None)
             if secure is not None:
                 await secure.transport.stop()
+
+    async def _hang_up(self) -> None:
+        """Close, once the viewer has been told why."""
+        await asyncio.sleep(TELL_S)
+        await self.close()
 
     def interrupt(self) -> None:
         """Silence at once; texts that wait are forgotten too."""
@@ -279,6 +290,13 @@ class Peer:
                 channel.send(json.dumps({"event": "error", "message": problem}))
 
         def heard(message: bytes | str) -> None:
+            if self._closing:
+                return
+            if not self._bucket.take(time.monotonic()):
+                self._closing = True
+                tell(f"more than {MESSAGES_HZ:g} messages a second")
+                self._start(self._hang_up())
+                return
             problem = self._message(message, tell)
             if problem:
                 tell(problem)
