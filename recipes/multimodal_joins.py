@@ -72,7 +72,7 @@ def main() -> None:
         )
         found[f"joins_{joins}_r"] = float(np.mean([value for name, value in figures.items() if name.endswith("_r")]))
         found |= {f"joins_{joins}_{name}_r2": value for name, value in tones.items()}
-    command = f"python recipes/multimodal_joins.py DATA RUNS SPEECH PHONES EXPRESSION {schedule.steps}"
+    command = f"python recipes/multimodal_joins.py DATA RUNS SPEECH EXPRESSION {schedule.steps}"
     pages.write("multimodal", command, found)
 
 

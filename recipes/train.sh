@@ -18,7 +18,7 @@ export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 # Needs tracks with `blendshapes` of MediaPipe's face_landmarker.task; 3 minutes on one core, and tracking all clips once.
 kouxing train coefficients --data "$data" --out runs/coefficients
 # Which clips are in step, single words too, as the shipped discriminator tells; 2 minutes. (By one's own alone: train speech without
-# --set2, then train sync, then train speech anew with --set2 runs/sync-0/set2.csv.)
+# --set2, then train sync, then train speech anew, with other --out folders and --set2 runs/sync-0/set2.csv.)
 mkdir -p runs
 python recipes/in_step.py --data "$data" --out runs/in_step.csv
 # Phones are also learned from people's voices where Debian's non-free `espeak-ng mbrola mbrola-us1 ...` are installed.

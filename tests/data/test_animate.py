@@ -59,7 +59,9 @@ def test_lateness_is_found() -> None:
 def test_takes_are_put_in_step() -> None:
     late, early, wrong, unknown = (take(name) for name in ("late", "early", "wrong", "unknown"))
     steps = {"late": Step(2, 0, 0, True), "early": Step(-3, 0, 0, True), "wrong": Step(0, 0, 0, False)}
-    made = in_step([late, early, wrong, unknown], steps)
+    lines: list[str] = []
+    made = in_step([late, early, wrong, unknown], steps, lines.append)
+    assert lines == ["2 takes moved in time, 1 left out"]
     assert [one.name for one in made] == ["late", "early", "unknown"] and made[2] is unknown
     assert np.array_equal(made[0].gap[:-2], late.gap[2:]) and np.array_equal(made[0].values[:-2], late.values[2:])
     assert np.array_equal(made[1].gap[3:], early.gap[:-3])

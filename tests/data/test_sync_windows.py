@@ -155,7 +155,7 @@ def test_the_second_manifest_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["id,kept\na,True\n", "id,kept,late,offset,confidence,chance,reason\na,True,two,0,0,0,\n"]
+    "text", ["id,kept\na,True\n", "id,kept,late,offset,confidence,chance,reason\na,True,two,0,0,0,\n", "", "x,y\n"]
 )
 def test_another_table_is_refused(text: str, tmp_path: Path) -> None:
     path = tmp_path / "set2.csv"

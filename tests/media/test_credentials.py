@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from fake_media import make_video
+from fake_media import make_sound, make_video
+from infer.fake_parts import fake_parts
 from kouxing.errors import OptionError, OutputError
+from kouxing.infer.dub import dub
 from kouxing.media import credentials
 from kouxing.media.join import join
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES, read_mark
@@ -174,9 +178,58 @@ def test_a_file_that_cannot_be_signed_stays_away(issue, clip: Path, tmp_path: Pa
 
 
 def test_dubs_ask_before_they_begin(issue, tmp_path: Path, clip: Path) -> None:
-    from kouxing.infer.dub import dub
-
     issue()
     (tmp_path / "key.pem").unlink()
     with pytest.raises(OptionError, match=credentials.KEY):
         dub(clip, clip, tmp_path / "out.mp4")
+
+
+def test_a_key_that_is_gone_at_the_end_loses_no_work(issue, tmp_path: Path) -> None:
+    issue()
+    make_video(tmp_path / "face.mp4", frames=50, size=(160, 120))
+    make_sound(tmp_path / "speech.wav", 2)
+    key = (tmp_path / "key.pem").read_bytes()
+    given = (tmp_path / "face.mp4", tmp_path / "speech.wav", tmp_path / "out.mp4")
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        if stage == "join":
+            (tmp_path / "key.pem").unlink(missing_ok=True)
+
+    with pytest.raises(OutputError, match=r"cannot be signed.*--resume"):
+        dub(*given, parts=fake_parts(), progress=progress)
+    assert list((tmp_path / "out.mp4.job").glob("segment*"))
+    (tmp_path / "key.pem").write_bytes(key)
+    assert dub(*given, resume=True, parts=fake_parts()).frames == 50
+    assert manifest(given[2])[0] == "Valid"
+
+
+@pytest.mark.parametrize("kind", ["P-256", "RSA"])
+def test_keys_as_openssl_writes_them_by_itself(kind: str, issue, tmp_path: Path) -> None:
+    issue(kind)
+    loaded = serialization.load_pem_private_key((tmp_path / "key.pem").read_bytes(), None)
+    form = (serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+    (tmp_path / "key.pem").write_bytes(loaded.private_bytes(serialization.Encoding.PEM, *form))
+    credentials.check()
+
+
+def test_names_that_utf_8_cannot_hold(issue, clip: Path, tmp_path: Path) -> None:
+    issue()
+    join([clip], tmp_path / "out.mp4", mark=True, title=os.fsdecode(b"na\xefve.mp4"))
+    assert manifest(tmp_path / "out.mp4")[1]["title"] == "na?ve.mp4"
+
+
+def test_a_server_asks_before_it_takes_jobs(issue, tmp_path: Path) -> None:
+    serve = pytest.importorskip("kouxing.server.serve", reason="kouxing[live] is not installed")
+    issue()
+    (tmp_path / "key.pem").unlink()
+    with pytest.raises(OptionError, match=credentials.KEY):
+        serve.build(serve.Order())
+
+
+def test_room_for_the_signed_copy_is_asked_for(issue, clip: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr("kouxing.media.join.need_space", lambda path, needed: asked.append(needed))
+    join([clip], tmp_path / "bare.mp4", mark=True)
+    issue()
+    join([clip], tmp_path / "signed.mp4", mark=True)
+    assert asked[1] >= 1.9 * asked[0]

@@ -13,7 +13,9 @@ import torch
 from kouxing.data.footage import Footage
 from kouxing.data.manifest import Clip
 from kouxing.data.speech import SpeechWindows
-from kouxing.data.sync_filter import Verdict, write_verdicts
+from kouxing.data.sync import steps_of
+from kouxing.data.sync_filter import Verdict
+from kouxing.errors import DataError
 from kouxing.face import geometry
 from kouxing.train import speech
 from kouxing.train.loop import Schedule
@@ -58,15 +60,19 @@ def test_discriminators_may_tell_who_is_in_step(tmp_path: Path) -> None:
     """They also tell single words, and nothing is trained for it."""
     clips = [footage("word", 1.2, 0), footage("good", 3.2, 1)]
     told = [Verdict("word", True, 2, 2.1, 0.1, 0.9, ""), Verdict("good", True, 0, 0.1, 0.1, 0.9, "")]
-    path = tmp_path / "set2.csv"
-    write_verdicts(path, {one.clip.id: one.clip for one in clips}, told)
+    decided = steps_of(told)
     stage = speech._Stage(None, [], clips, "cpu", pytest.fail, speech.LIVE, {})
     schedule = Schedule(steps=1, batch=2)
     run = tmp_path / "run"
     run.mkdir()
-    steps = speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, run, schedule, path)
+    steps = speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, run, schedule, decided)
     assert steps["word"].late == -2 and steps["good"].late == 0
     assert not (run / "anchors").exists() and (run / "steps.json").exists()
+    assert speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, run, schedule) == steps
+    # What a run began with stays: nothing is said to be learned from clips that were moved otherwise.
+    other = steps_of([replace(told[0], late=1), told[1]])
+    with pytest.raises(DataError, match="--set2"):
+        speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, run, schedule, other)
 
 
 def test_helpers_may_be_missing() -> None:

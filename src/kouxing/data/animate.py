@@ -95,14 +95,20 @@ def load_takes(data: Path, split: str, progress: Progress | None = None) -> list
     return takes
 
 
-def in_step(takes: list[Take], steps: Mapping[str, Step]) -> list[Take]:
+def in_step(
+    takes: list[Take], steps: Mapping[str, Step], report: Callable[[str], None] = lambda line: None
+) -> list[Take]:
     """The takes with every mouth where its sound is; those that do not follow their sound are left out.
 
     Args:
         takes: as they were filmed.
         steps: timing by name (``data.sync``); takes that it does not name stay as they are.
+        report: where a line goes that says how many it concerns.
     """
     kept = [take for take in takes if take.name not in steps or steps[take.name].kept]
+    if steps:
+        moved = sum(take.name in steps and steps[take.name].late != 0 for take in kept)
+        report(f"{moved} takes moved in time, {len(takes) - len(kept)} left out")
     return [_moved(take, steps[take.name].late) if take.name in steps else take for take in kept]
 
 

@@ -28,6 +28,8 @@ FARTHEST = 13
 """Frames; clips that are farther off are dropped."""
 STILL, SHORT_STILL = 0.5, 2.0
 """Frames; clips that are less off are left where they are. Offsets of clips under two seconds are less exact."""
+KEPT = {"true": True, "false": False}
+"""As the column is written; spreadsheets write it in capitals."""
 FEWEST_PARTS_S = 4
 """Drift is looked for in clips of this length."""
 
@@ -157,14 +159,17 @@ def read_verdicts(path: Path) -> list[Verdict]:
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            return [
+            verdicts = [
                 Verdict(
-                    row["id"], row["kept"] == "True", int(row["late"]), float(row["offset"]), float(row["confidence"]),
-                    float(row["chance"]), row["reason"],
+                    row["id"], KEPT[row["kept"].lower()], int(row["late"]), float(row["offset"]),
+                    float(row["confidence"]), float(row["chance"]), row["reason"],
                 )
                 for row in csv.DictReader(file)
             ]  # fmt: skip
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
+        if not verdicts:
+            raise ValueError("no clip in it")
+        return verdicts
+    except (KeyError, TypeError, AttributeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{path}: is not what a filter decided ({error!r}); give set2.csv of train sync or recipes/in_step.py"
         ) from error

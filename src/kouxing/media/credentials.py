@@ -19,7 +19,6 @@ import numpy as np
 
 from kouxing import config
 from kouxing.errors import OptionError, OutputError
-from kouxing.media.aside import output_errors
 from kouxing.media.metadata import COMPOSITE, SOURCE_TYPES
 
 CERTIFICATE, KEY = "KOUXING_SIGN_CERTIFICATE", "KOUXING_SIGN_KEY"
@@ -61,13 +60,17 @@ def sign(path: Path, kind: str, title: str) -> None:
         title: name of the file as users know it.
 
     Raises:
-        OptionError: as for ``check``. OutputError: it cannot be signed or written.
+        OutputError: it cannot be signed. OSError: it cannot be written.
     """
     if config.load().signing is None:
         return
-    signer, library = _signer()
+    try:
+        signer, library = _signer()
+    except OptionError as error:
+        # The key was there when work began: what has been done since is kept, and goes on when it is back.
+        raise OutputError(f"{title}: cannot be signed: {error}") from error
     # Into a file without a name, and back: the file keeps its lock, and a killed run leaves nothing more.
-    with output_errors(path), tempfile.TemporaryFile(dir=path.parent) as made, open(path, "r+b") as file:
+    with tempfile.TemporaryFile(dir=path.parent) as made, open(path, "r+b") as file:
         try:
             _sign(library, signer, "video/mp4", file, made, title, kind)
         except library.C2paError as error:
@@ -84,16 +87,19 @@ def _signer() -> tuple[Any, Any]:
     assert signing is not None
     try:
         library = importlib.import_module("c2pa")
-    except ImportError as error:
+    except (ImportError, RuntimeError, OSError) as error:
         raise OptionError(
-            f"{CERTIFICATE} is set, and signing needs c2pa-python; pip install 'kouxing[sign]'"
+            f"{CERTIFICATE} is set, and signing needs c2pa-python ({_line(error)}); pip install 'kouxing[sign]'"
         ) from error
     chain, key = (_read(place, name) for place, name in zip(signing, (CERTIFICATE, KEY), strict=True))
-    info = library.C2paSignerInfo(alg=_algorithm(key, signing[1]), sign_cert=chain, private_key=key, ta_url=None)
+    algorithm, plain = _loaded(key, signing[1])
+    info = library.C2paSignerInfo(alg=algorithm, sign_cert=chain, private_key=plain, ta_url=None)
     try:
         return library.Signer.from_info(info), library
     except library.C2paError as error:
-        raise OptionError(f"{CERTIFICATE} {signing[0]}: {_line(error)}; give a chain of certificates in PEM") from error
+        raise OptionError(
+            f"{CERTIFICATE} {signing[0]} does not go with {KEY} ({_line(error)}); give its chain in PEM, and its key"
+        ) from error
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -103,13 +109,14 @@ def _read(path: Path, name: str) -> bytes:
         raise OptionError(f"{name} {path}: cannot be read ({error.strerror}); give a PEM file") from error
 
 
-def _algorithm(key: bytes, path: Path) -> str:
-    """C2PA's name of what a private key signs with."""
+def _loaded(key: bytes, path: Path) -> tuple[str, bytes]:
+    """C2PA's name of what a private key signs with, and the key as C2PA reads it (PKCS #8)."""
     serialization = importlib.import_module("cryptography.hazmat.primitives.serialization")
+    unknown = importlib.import_module("cryptography.exceptions").UnsupportedAlgorithm
     try:
         loaded = serialization.load_pem_private_key(key, None)
-    except (ValueError, TypeError) as error:
-        raise OptionError(f"{KEY} {path}: no private key in PEM without a password ({error})") from error
+    except (ValueError, TypeError, unknown) as error:
+        raise OptionError(f"{KEY} {path}: no private key in PEM without a password ({_line(error)})") from error
     curve = getattr(getattr(loaded, "curve", None), "name", None)
     name = type(loaded).__name__
     found = CURVES.get(curve or "") or (RSA if "RSA" in name else ED25519 if "Ed25519" in name else None)
@@ -117,7 +124,8 @@ def _algorithm(key: bytes, path: Path) -> str:
         raise OptionError(
             f"{KEY} {path}: C2PA signs with RSA, Ed25519 or the curves P-256, P-384, P-521; make such a key"
         )
-    return found
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return found, loaded.private_bytes(*form)
 
 
 def _sign(library: Any, signer: Any, what: str, source: BinaryIO, made: BinaryIO, title: str, kind: str) -> None:
@@ -127,7 +135,8 @@ def _sign(library: Any, signer: Any, what: str, source: BinaryIO, made: BinaryIO
     action = {"action": "c2pa.created", "digitalSourceType": SOURCE_TYPES + kind, "softwareAgent": maker}
     told = {
         "claim_generator_info": [maker],
-        "title": title,
+        # A file name may hold what no UTF-8 can.
+        "title": title.encode("utf-8", "replace").decode(),
         "assertions": [{"label": "c2pa.actions.v2", "data": {"actions": [action]}}],
     }
     context = library.Context(settings=library.Settings.from_dict(SETTINGS))

@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.container import InputContainer, OutputContainer
 
+from kouxing import config
 from kouxing.errors import MediaError, OutputError
 from kouxing.media import credentials
 from kouxing.media.aside import aside, need_space
@@ -74,7 +75,9 @@ def join(
         OutputError: ``out`` cannot be written. MediaError: a segment or the sound cannot be read, segments do not fit.
     """
     plan = _plan(segments)
-    length = sum(path.stat().st_size for path in segments)
+    # A signed file is made beside the one that it is of.
+    copies = 2 if mark and config.load().signing is not None else 1
+    length = copies * sum(path.stat().st_size for path in segments)
     need_space(Path(out), length + length // 50 + (24_000 * int(seconds or 0) if sound else 0))
     clock = str(plan.time_base.denominator)
     options = {"video_track_timescale": clock, "movie_timescale": clock, "movflags": "+faststart"}

@@ -22,6 +22,7 @@ from kouxing.config import one_thread_a_library
 
 one_thread_a_library()
 
+from kouxing import config  # noqa: E402
 from kouxing.errors import KouxingError, MediaError  # noqa: E402
 
 TOLD_EVERY_S = 0.25
@@ -109,8 +110,11 @@ def main() -> int:
     try:
         send({"results": run(order, folder, Telling(send))})
     except KouxingError as error:
-        # Where the files lie is nobody's business.
-        send({"error": str(error).replace(f"{folder}{os.sep}", "")})
+        # Where the files lie, and the operator's key, is nobody's business.
+        line = str(error).replace(f"{folder}{os.sep}", "")
+        for path in config.load().signing or ():
+            line = line.replace(str(path), path.name)
+        send({"error": line})
         return 2
     return 0
 

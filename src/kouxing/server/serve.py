@@ -16,6 +16,7 @@ from fastapi import APIRouter, FastAPI
 
 from kouxing import config
 from kouxing.errors import KouxingError, OptionError
+from kouxing.media import credentials
 from kouxing.server.app import create_app
 from kouxing.server.hello import METHODS
 from kouxing.server.limits import Limits
@@ -93,6 +94,8 @@ def build(order: Order) -> FastAPI:
             f"--face-landmarker {order.landmarker}: no such file; give MediaPipe's face_landmarker.task or leave it out"
         )
     _check_rendering(order)
+    # Before jobs are taken whose outputs cannot be signed.
+    credentials.check()
     guard = Guard(order.host, order.token, order.origins)
     # A model that is loaded when somebody first asks for it would hold up all others of its worker.
     pool = _pool(order.workers or max(2, config.cores()), order.ray)

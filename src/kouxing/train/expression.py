@@ -151,7 +151,7 @@ def main(
         DataError: no trained encoder there.
     """
     encoder = load_speech(speech)
-    takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech))
+    takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech), report)
     held_out = load_takes(data, "val")
     task = prepare(encoder, takes, held_out, schedule, closure, report)
     config = {

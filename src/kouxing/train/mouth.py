@@ -18,7 +18,7 @@ from kouxing.audio.features import SILENT_MEL
 from kouxing.data.animate import Take, TakeWindows, in_step, load_takes
 from kouxing.data.phone_windows import IGNORED, PhoneWindows
 from kouxing.data.phones import PhoneClip, load_labelled
-from kouxing.data.sync import read_steps
+from kouxing.data.sync import STEPS, read_steps
 from kouxing.data.taught import taught_takes
 from kouxing.errors import DataError
 from kouxing.eval.closure import Judged, judge, summary
@@ -263,7 +263,7 @@ def main(
         The best averaged model.
     """
     size = dimensions or MouthDimensions()
-    takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech))
+    takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech), report)
     channels = spread(takes)
     torch.manual_seed(schedule.seed)
     model = Mouth(size)
@@ -287,7 +287,8 @@ def main(
     }  # fmt: skip
     model = cast(Mouth, train(task, schedule, out, device, config, report))
     recipe = ["kouxing train mouth --data DATA"]
-    recipe += [f"--expression runs/{expression.name} --speech runs/{speech.name}"] if expression else []
+    recipe += [f"--expression runs/{expression.name}"] if expression else []
+    recipe += [f"--speech runs/{speech.name}"] if expression or (speech / STEPS).is_file() else []
     parts = {"masking": masking, "attention": size.attends, "similarity": size.compares, "phones": phones}
     recipe += [f"--no-{name}" for name, there in parts.items() if not there]
     recipe += changed(schedule, PRESETS["mouth"], "rate")

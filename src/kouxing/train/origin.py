@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kouxing.data.mouths import Mouths
+from kouxing.data.sync import STEPS
 from kouxing.train.loop import BEST
 
 
@@ -22,6 +23,9 @@ def origin(data: Path, **parents: Path | None) -> dict[str, str]:
     for name, place in parents.items():
         if place is not None:
             found[name] = _checksum(place / BEST if place.is_dir() else place)
+        if place is not None and (place / STEPS).is_file():
+            # Which clips it moved in time, and so do those who hear with it.
+            found[f"{name}_steps"] = _checksum(place / STEPS)
     return found
 
 

@@ -17,7 +17,7 @@ from kouxing.audio.features import SILENT_MEL
 from kouxing.data.animate import Take, mocap_takes
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, one_scale, together
-from kouxing.data.sync import Step, find_step, read_steps, steps_of, write_steps
+from kouxing.data.sync import STEPS, Step, find_step, read_steps, steps_of, write_steps
 from kouxing.data.sync_filter import read_verdicts
 from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
@@ -228,6 +228,7 @@ def main(
     Returns:
         The best averaged model.
     """
+    decided = None if set_two is None else steps_of(read_verdicts(set_two))
     footage = load_footage(data, "train", counting(report, "clips made ready"))
     spoken = phones.load(data, report)
     dimensions = LIVE if live else SpeechDimensions()
@@ -246,9 +247,11 @@ def main(
         phones.pretrain(start, spoken, footage, out / "phones", device=device, schedule=lesson, report=report)
     taught = {name: value.clone() for name, value in start.state_dict().items()}
     report("stage 2 of 3: who is in step")
-    steps = who_is_in_step(stage, start, footage, out, schedule, set_two)
+    steps = who_is_in_step(stage, start, footage, out, schedule, decided)
     start.load_state_dict(taught)
     kept = [clip for clip in footage if clip.clip.id not in steps or steps[clip.clip.id].kept]
+    if not kept:
+        raise DataError(f"{out / STEPS}: no clip is left to learn from; none follows its sound")
     late = {name: step.late for name, step in steps.items() if step.kept and step.late}
     report(f"stage 3 of 3: all clips ({len(late)} moved in time, {len(footage) - len(kept)} left out)")
     model = stage.run("speech", start, one_scale(kept), schedule, out / "all", late).encoder
@@ -269,19 +272,24 @@ def who_is_in_step(
     footage: list[Footage],
     out: Path,
     schedule: Schedule,
-    set_two: Path | None = None,
+    decided: dict[str, Step] | None = None,
 ) -> dict[str, Step]:
     """Timing of clips by id, kept in ``out``.
 
-    As the filter of ``train sync`` says (``set_two``), or of every clip that is no anchor as a model of anchors alone
-    hears it: empty where there are no anchors, or nothing else.
+    As ``decided``, or of every clip that is no anchor as a model of anchors alone hears it: empty where there are no
+    anchors, or nothing else.
+
+    Raises:
+        DataError: the run began with another decision.
     """
-    if steps := read_steps(out):
+    steps = read_steps(out)
+    if steps and decided not in (None, steps):
+        raise DataError(f"{out / STEPS} says otherwise than --set2: the run began with it; give another --out")
+    if steps:
         return steps
-    if set_two is not None:
-        steps = steps_of(read_verdicts(set_two))
-        write_steps(out, steps)
-        return steps
+    if decided is not None:
+        write_steps(out, decided)
+        return decided
     anchors, others = [c for c in footage if is_anchor(c)], [c for c in footage if not is_anchor(c)]
     if anchors and others:
         short = replace(schedule, steps=min(ANCHOR_STEPS, schedule.steps))

@@ -21,9 +21,10 @@ def mouth(
         Path | None,
         typer.Option(metavar="DIR", help="Run folder of `kouxing train expression`, to speak what has no face."),
     ] = None,
-    speech: Annotated[Path, typer.Option(metavar="DIR", help="Run folder that --expression was trained with.")] = Path(
-        "runs/speech"
-    ),
+    speech: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Run folder that --expression was trained with; it tells who is in step."),
+    ] = Path("runs/speech"),
     device: options.Device = "cpu",
     steps: options.Steps = None,
     batch: options.Batch = None,
