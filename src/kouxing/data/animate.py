@@ -22,7 +22,7 @@ from kouxing.audio.silence import silent_frames
 from kouxing.data import augment
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.manifest import Clip
-from kouxing.data.sync import Step
+from kouxing.data.sync import Step, places
 from kouxing.data.tracks import track_path
 from kouxing.errors import NO_ARRAYS, DataError
 from kouxing.face.closure import CLOSED_SHARE, PER_FACE_WIDTH, TYPICAL_DISTANCE, TYPICAL_GAP, lip_distance
@@ -113,10 +113,8 @@ def in_step(
 
 
 def _moved(take: Take, late: int) -> Take:
-    places = np.arange(len(take)) + late
-    inside = (places >= 0) & (places < len(take))
-    places = places.clip(0, len(take) - 1)
-    return replace(take, values=take.values[places], gap=take.gap[places], found=take.found[places] & inside)
+    at, inside = places(len(take), late)
+    return replace(take, values=take.values[at], gap=take.gap[at], found=take.found[at] & inside)
 
 
 def footage_take(data: Path, footage: Footage) -> Take | None:

@@ -22,7 +22,7 @@ from kouxing.data.mouths import Mouths
 from kouxing.data.multimodal_sound import ALONE, STRANGE, STRANGER, harm, strange, worse
 from kouxing.data.pretrained import digest
 from kouxing.data.speech import one_scale
-from kouxing.data.sync import Step
+from kouxing.data.sync import Step, places
 from kouxing.face.geometry import GEOMETRY
 from kouxing.face.mouth_light import even_light
 from kouxing.face.mouth_picture import HEIGHT_PX, WIDTH_PX
@@ -112,16 +112,12 @@ def clips_of(
                 clips.append(Clip(take, np.full((len(take), GEOMETRY), np.nan, np.float32), text, None))
             continue
         frames = min(len(take), len(mouth.found))
-        places = np.arange(frames) + (step.late if step is not None else 0)
-        inside = (places >= 0) & (places < frames)
-        places = places.clip(0, frames - 1)
+        at, inside = places(frames, step.late if step is not None else 0)
         moved = replace(
-            take, mel=take.mel[: frames * MELS_PER_FRAME], values=take.values[places], gap=take.gap[places],
-            silent=take.silent[:frames], found=take.found[places] & inside,
+            take, mel=take.mel[: frames * MELS_PER_FRAME], values=take.values[at], gap=take.gap[at],
+            silent=take.silent[:frames], found=take.found[at] & inside,
         )  # fmt: skip
-        clips.append(
-            Clip(moved, mouth.geometry[places], None if text is None else text[:frames], mouth.pictures[places])
-        )
+        clips.append(Clip(moved, mouth.geometry[at], None if text is None else text[:frames], mouth.pictures[at]))
     return clips
 
 

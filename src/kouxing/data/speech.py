@@ -16,6 +16,7 @@ from kouxing.data.animate import Take
 from kouxing.data.footage import Footage
 from kouxing.data.manifest import Clip
 from kouxing.data.phones import PhoneClip
+from kouxing.data.sync import places
 from kouxing.face.closure import lip_distance
 from kouxing.types import Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
@@ -69,12 +70,8 @@ def in_step(clip: Footage, late: int) -> Footage:
     """The clip with its mouth ``late`` frames earlier, as it was late by so many; sound stays where it is."""
     if late == 0:
         return clip
-    places = np.arange(len(clip)) + late
-    inside = (places >= 0) & (places < len(clip))
-    places = places.clip(0, len(clip) - 1)
-    return replace(
-        clip, geometry=clip.geometry[places], aperture=clip.aperture[places], found=clip.found[places] & inside
-    )
+    at, inside = places(len(clip), late)
+    return replace(clip, geometry=clip.geometry[at], aperture=clip.aperture[at], found=clip.found[at] & inside)
 
 
 def one_scale(footage: Sequence[Footage]) -> list[Footage]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kouxing.data.sync_filter import Verdict
 from kouxing.errors import DataError
@@ -43,6 +44,16 @@ class Step:
     as_is: float
     best: float
     kept: bool
+
+
+def places(frames: int, late: int) -> tuple[NDArray[np.int64], Bool]:
+    """Which rows of a mouth go with the sound's, where the mouth is ``late`` frames late (negative: early).
+
+    Returns:
+        Places ``[frames]``, those beyond an end at that end; and ``[frames]``, which are not beyond.
+    """
+    wanted = np.arange(frames) + late
+    return wanted.clip(0, frames - 1), np.asarray((wanted >= 0) & (wanted < frames), bool)
 
 
 def steps_of(verdicts: Sequence[Verdict]) -> dict[str, Step]:

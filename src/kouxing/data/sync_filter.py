@@ -170,6 +170,7 @@ def read_verdicts(path: Path) -> list[Verdict]:
             raise ValueError("no clip in it")
         return verdicts
     except (KeyError, TypeError, AttributeError, ValueError, csv.Error) as error:
+        problem = f"column or value {error}" if isinstance(error, KeyError) else str(error)
         raise DataError(
-            f"{path}: is not what a filter decided ({error!r}); give set2.csv of train sync or recipes/in_step.py"
+            f"{path}: is not what a filter decided ({problem}); give set2.csv of train sync or recipes/in_step.py"
         ) from error

@@ -177,7 +177,7 @@ def main(
     Args:
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their cards.
-        speech: run folder of the shared encoder.
+        speech: run folder of the shared encoder, which also told who is in step.
         phone_stage: run folder of ``train speech`` whose phone stage the aligner's network starts from.
         expression: run folder of ``train expression`` (on ``speech``), which says what has no face.
         joins: how modalities meet; other ways than ``modulation`` are for comparison.

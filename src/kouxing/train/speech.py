@@ -227,6 +227,9 @@ def main(
 
     Returns:
         The best averaged model.
+
+    Raises:
+        DataError: ``set_two`` is no such file, says otherwise than the run began with, or leaves no clip.
     """
     decided = None if set_two is None else steps_of(read_verdicts(set_two))
     footage = load_footage(data, "train", counting(report, "clips made ready"))
@@ -330,7 +333,7 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     """Join several runs of ``main`` (other seeds, other recipes) into one encoder, exported with its card into ``out``.
 
     Args:
-        runs: run folders, two or more.
+        runs: run folders, two or more; the first one's clips that were moved in time are those of the whole.
         data: data folder whose ``val`` split is measured for the card.
         out: the folder to write.
         report: where the figures go.
@@ -345,8 +348,9 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     figures = measured(model, load_footage(data, "val"))
     report("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
     out.mkdir(parents=True, exist_ok=True)
-    # What is built on the encoder puts its clips in step likewise.
-    write_steps(out, read_steps(runs[0]))
+    # What is built on the encoder puts its clips in step as the first run did.
+    if steps := read_steps(runs[0]):
+        write_steps(out, steps)
     write_aside(out / BEST, model.state_dict(), {name: repr(value) for name, value in figures.items()})
     save(model, data, out, f"kouxing train ears {' '.join(f'--run RUN{n + 1}' for n in range(len(runs)))} --data DATA")
     return model
