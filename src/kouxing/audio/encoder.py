@@ -8,16 +8,44 @@ import numpy as np
 
 from kouxing import weights
 from kouxing.audio.features import SILENT_MEL, MelStream
+from kouxing.audio.front import NAME as FRONT
+from kouxing.audio.front import Front
+from kouxing.errors import WeightError
 from kouxing.types import Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
 NAME = "speech"
 
 
+def rows_per_frame(dimensions: dict[str, int]) -> int:
+    """Rows of sound that an encoder takes of a video frame, by its card: of log-mel, or one of the front."""
+    return dimensions.get("steps", MELS_PER_FRAME)
+
+
 def around(dimensions: dict[str, int]) -> tuple[int, int]:
-    """Mel frames of context before and behind a video frame's own, by an encoder's card."""
-    middle, earlier = dimensions["reach"] * MELS_PER_FRAME, dimensions.get("earlier", 0)
+    """Mel frames (rows of sound) of context before and behind a video frame's own, by an encoder's card."""
+    middle, earlier = dimensions["reach"] * rows_per_frame(dimensions), dimensions.get("earlier", 0)
     return middle + earlier, middle - earlier
+
+
+def front_of(dimensions: dict[str, int], threads: int | None, folder: Path | None = None) -> Front | None:
+    """What an encoder hears through, by its card; None where it hears log-mel.
+
+    Args:
+        dimensions: of the encoder. threads: as for ``weights.session``.
+        folder: where the encoder lies; the front may lie beside it.
+    """
+    if rows_per_frame(dimensions) != 1:
+        return None
+    beside = folder if folder is not None and (folder / f"{FRONT}.onnx").exists() else None
+    return Front(threads, beside)
+
+
+def quiet(dimensions: dict[str, int], count: int) -> Float:
+    """``[count, bands]`` rows of sound where there is none."""
+    if rows_per_frame(dimensions) == 1:
+        return np.zeros((count, dimensions["bands"]), np.float32)
+    return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)
 
 
 class SpeechEncoder:
@@ -34,15 +62,23 @@ class SpeechEncoder:
     def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
         self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
         self.dimensions: dict[str, int] = self.card["dimensions"]
+        self.heard = self.session.get_inputs()[0].name
+        self.front = front_of(self.dimensions, threads, folder)
 
     def stream(self) -> SpeechStream:
         """A stream at its beginning."""
         return SpeechStream(self)
 
     def hear(self, mel: Float) -> Float:
-        """Features ``[T, D]`` of a sound whose log-mel ``[4T, 80]`` is known as a whole; all is quiet around it."""
+        """Features ``[T, D]`` of a sound whose log-mel ``[4T, 80]`` is known as a whole; all is quiet around it.
+
+        Raises:
+            WeightError: the encoder hears through the front, which mel is not enough for.
+        """
+        if self.front is not None:
+            raise WeightError("the weights `speech` hear through the front; take ones trained without --front here")
         _, after = around(self.dimensions)
-        return self.stream()._push_mel(np.concatenate([mel, _quiet(after)]))
+        return self.stream()._push_mel(np.concatenate([mel, quiet(self.dimensions, after)]))
 
 
 class SpeechStream:
@@ -52,9 +88,10 @@ class SpeechStream:
         self._encoder = encoder
         size = encoder.dimensions
         self._before, self._after = around(size)
-        self._mel = _quiet(self._before)
+        self._mel = quiet(size, self._before)
+        self._per_frame = rows_per_frame(size)
         self._state = np.zeros((size["members"] * size["layers"], 1, size["hidden"]), np.float32)
-        self._sound = MelStream()
+        self._sound = MelStream() if encoder.front is None else encoder.front.stream()
         self._heard = self._given = 0
 
     def push(self, samples: Float) -> Float:
@@ -67,23 +104,19 @@ class SpeechStream:
         frames = -(-self._heard // SAMPLES_PER_FRAME)
         rest = self._sound.finish()
         held = len(self._mel) + len(rest) - self._before
-        wanted = (frames - self._given) * MELS_PER_FRAME + self._after
-        return self._push_mel(np.concatenate([rest, _quiet(max(0, wanted - held))]))
+        wanted = (frames - self._given) * self._per_frame + self._after
+        return self._push_mel(np.concatenate([rest, quiet(self._encoder.dimensions, max(0, wanted - held))]))
 
     def _push_mel(self, mel: Float) -> Float:
-        """Take ``[m, 80]`` log-mel in place of sound; give the ``[n, D]`` features it completes."""
+        """Take ``[m, bands]`` rows of sound; give the ``[n, D]`` features they complete."""
         self._mel = np.concatenate([self._mel, mel])
         context = self._before + self._after
-        frames = (len(self._mel) - context) // MELS_PER_FRAME
+        frames = (len(self._mel) - context) // self._per_frame
         if frames <= 0:
             return np.zeros((0, self._encoder.dimensions["features"]), np.float32)
-        used = context + frames * MELS_PER_FRAME
-        features, self._state = self._encoder.session.run(None, {"mel": self._mel[None, :used], "state": self._state})
-        self._mel = self._mel[frames * MELS_PER_FRAME :]
+        used = context + frames * self._per_frame
+        given = {self._encoder.heard: self._mel[None, :used], "state": self._state}
+        features, self._state = self._encoder.session.run(None, given)
+        self._mel = self._mel[frames * self._per_frame :]
         self._given += frames
         return np.asarray(features[0], np.float32)
-
-
-def _quiet(count: int) -> Float:
-    """``[count, 80]`` log-mel of silence."""
-    return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)

@@ -10,14 +10,13 @@ import torch
 from torch import Tensor
 
 from kouxing.arkit import COEFFICIENTS, EMOTIONS
-from kouxing.audio.features import SILENT_MEL
 from kouxing.data import augment
 from kouxing.data.animate import Take, drawn, put_silence
 from kouxing.face.emotions import with_emotion
 from kouxing.models.expression import listen, statistics
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.types import Float
-from kouxing.units import FRAME_HZ, MEL_BANDS, MELS_PER_FRAME
+from kouxing.units import FRAME_HZ, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 
@@ -83,13 +82,19 @@ def _changed(mel: Float, rows: Float, takes: list[Take], rng: augment.Rng) -> tu
 
 @torch.no_grad()
 def _hear(encoder: SpeechEncoder | Ears, pieces: list[tuple[int, Float, Float]]) -> list[Heard]:
-    size, longest = encoder.dimensions, max(len(rows) for _, _, rows in pieces)
-    mel = np.full((len(pieces), size.context_mels + longest * MELS_PER_FRAME, MEL_BANDS), SILENT_MEL, np.float32)
-    for row, (_, sound, _) in enumerate(pieces):
-        mel[row, size.before_mels : size.before_mels + len(sound)] = sound
-    features, _ = listen(encoder, torch.from_numpy(mel), encoder.initial_state(len(pieces)))
-    half = features.half().numpy()
+    half = listened(encoder, [sound for _, sound, _ in pieces]).half().numpy()
     return [Heard(take, half[row, : len(rows)].copy(), rows) for row, (take, _, rows) in enumerate(pieces)]
+
+
+@torch.no_grad()
+def listened(encoder: SpeechEncoder | Ears, sounds: list[Float]) -> Tensor:
+    """What the trunk hears in rows of sound ``[n, bands]``, quiet around each: ``[B, longest, heard]``."""
+    size, longest = encoder.dimensions, max(-(-len(sound) // encoder.dimensions.steps) for sound in sounds)
+    whole = np.full((len(sounds), size.context_mels + longest * size.steps, size.bands), size.quiet, np.float32)
+    for row, sound in enumerate(sounds):
+        whole[row, size.before_mels : size.before_mels + len(sound)] = sound
+    features, _ = listen(encoder, torch.from_numpy(whole), encoder.initial_state(len(sounds)))
+    return features
 
 
 class HeardWindows:

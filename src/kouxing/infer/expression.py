@@ -11,18 +11,20 @@ import numpy as np
 
 from kouxing import weights
 from kouxing.arkit import COEFFICIENTS, EMOTIONS
-from kouxing.audio.encoder import around
-from kouxing.audio.features import SILENT_MEL, MelStream
+from kouxing.audio.encoder import around, front_of, quiet, rows_per_frame
+from kouxing.audio.features import MelStream
+from kouxing.audio.front import HOP_FRAMES, MARGIN_FRAMES
 from kouxing.face.closure import drawn_together, lip_distance
 from kouxing.infer.blinks import Blinks
 from kouxing.infer.mouth import NAME as MOUTH
 from kouxing.infer.mouth import Mouth, look_ahead_ms
-from kouxing.infer.rest import Rest, nearer
+from kouxing.infer.rest import FILE_AHEAD, FILE_OPEN_OVER, FILE_SHUT_UNDER, Rest, nearer
 from kouxing.types import CoefficientTrack, Float
-from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
+from kouxing.units import FRAME_HZ, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
 NAME, LIVE_NAME = "expression", "expression_live"
-"""The one looks 247.5 ms ahead, for files; the other 97.5 ms, for streams. Beside each lies its reader of styles."""
+"""The one hears files, seconds ahead; the other looks 97.5 ms ahead, for streams. Beside each lies its reader of
+styles."""
 NEAR = 0.05
 """Lip distances under this become closed lips where ``mouth`` is asked too: a mean of two closes less than either. As
 small as it may be for no group of ``val`` to close worse than without ``mouth`` (docs/log.md)."""
@@ -61,8 +63,12 @@ class Expression:
         self.dimensions: dict[str, Any] = self.card["dimensions"]
         ear = self.dimensions["ear"]
         self.rate_hz = Fraction(self.dimensions["rate_hz"])
-        self.before_mels, self.after_mels = around(ear)
-        self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.after_mels)
+        self.before_rows, self.after_rows = around(ear)
+        self.heard, self.front = self.session.get_inputs()[0].name, front_of(ear, threads, folder)
+        if self.front is None:
+            self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.after_rows)
+        else:
+            self.look_ahead_ms = 1000.0 * (HOP_FRAMES + MARGIN_FRAMES) / FRAME_HZ
         self.style_width = int(self.dimensions["style"])
         self.mouth_share = float(self.dimensions.get("mouth_share", 0))
         beside = folder if folder is not None and (folder / f"{MOUTH}.onnx").exists() else None
@@ -104,10 +110,14 @@ class ExpressionStream:
         ear, size = expression.dimensions["ear"], expression.dimensions
         self._ear = np.zeros((ear.get("members", 1) * ear["layers"], 1, ear["hidden"]), np.float32)
         self._state = np.zeros((1, 1, size["hidden"]), np.float32)
-        self._mel = self._quiet(expression.before_mels)
-        self._sound = MelStream()
-        # A row waits for this much sound after its own frame anyway.
-        self._rest = Rest(expression.after_mels // MELS_PER_FRAME)
+        self._per_frame = rows_per_frame(ear)
+        self._sounds = quiet(ear, expression.before_rows)
+        self._sound = MelStream() if expression.front is None else expression.front.stream()
+        # A row waits for this much sound after its own frame anyway, and behind the front for far more.
+        if expression.front is None:
+            self._rest = Rest(expression.after_rows // self._per_frame)
+        else:
+            self._rest = Rest(FILE_AHEAD, (FILE_SHUT_UNDER, FILE_OPEN_OVER))
         self._mouth = expression.mouth.stream() if expression.mouth is not None else None
         # Rows that wait for the other opinion, how neutral each is, and what the other says.
         self._rows, self._neutral, self._told = NO_ROWS, NO_ROWS[:, 0], NO_ROWS[:, 0]
@@ -137,9 +147,9 @@ class ExpressionStream:
         self._rest.finish()
         rows = -(-self._heard // SAMPLES_PER_FRAME)
         rest = self._sound.finish()
-        held = len(self._mel) + len(rest) - self._expression.before_mels
-        wanted = (rows - self._given) * MELS_PER_FRAME + self._expression.after_mels
-        self._run(np.concatenate([rest, self._quiet(max(0, wanted - held))]))
+        held = len(self._sounds) + len(rest) - self._expression.before_rows
+        wanted = (rows - self._given) * self._per_frame + self._expression.after_rows
+        self._run(np.concatenate([rest, quiet(self._expression.dimensions["ear"], max(0, wanted - held))]))
         if self._mouth is not None:
             self._tell(self._mouth.finish())
         return self._ready()
@@ -158,29 +168,25 @@ class ExpressionStream:
         rows = self._rest.shut(rows)
         return rows if self._blinks is None else self._blinks.add(rows)
 
-    def _run(self, mel: Float) -> None:
-        self._mel = np.concatenate([self._mel, mel])
-        context = self._expression.before_mels + self._expression.after_mels
+    def _run(self, sounds: Float) -> None:
+        self._sounds = np.concatenate([self._sounds, sounds])
+        context = self._expression.before_rows + self._expression.after_rows
         made, neutral = [self._rows], [self._neutral]
-        while (steps := min(AT_ONCE, (len(self._mel) - context) // MELS_PER_FRAME)) > 0:
+        while (steps := min(AT_ONCE, (len(self._sounds) - context) // self._per_frame)) > 0:
             times = (self._given + np.arange(steps)) / float(self._expression.rate_hz)
             given = {
-                "mel": self._mel[None, : context + steps * MELS_PER_FRAME],
+                self._expression.heard: self._sounds[None, : context + steps * self._per_frame],
                 "emotion": _rows(self._emotion, times, len(EMOTIONS), "emotion"),
                 "style": _rows(self._style, times, self._expression.style_width, "style"),
                 "ear": self._ear,
                 "state": self._state,
             }
             values, self._ear, self._state = self._expression.session.run(None, given)
-            self._mel = self._mel[steps * MELS_PER_FRAME :]
+            self._sounds = self._sounds[steps * self._per_frame :]
             self._given += steps
             made.append(values[0])
             neutral.append(given["emotion"][0, :, EMOTIONS.index("neutral")])
         self._rows, self._neutral = np.concatenate(made), np.concatenate(neutral)
-
-    @staticmethod
-    def _quiet(count: int) -> Float:
-        return np.full((count, MEL_BANDS), SILENT_MEL, np.float32)
 
 
 def _agreed(rows: Float, told: Float, neutral: Float, share: float) -> Float:

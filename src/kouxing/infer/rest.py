@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kouxing.arkit import PLACE
+from kouxing.audio.front import MARGIN_FRAMES
 from kouxing.audio.silence import FLOOR_DB, SHORT_S, frame_levels, silent_limit
 from kouxing.face.closure import lip_distance
 from kouxing.types import Bool, Float
@@ -19,6 +20,11 @@ SHORTEST = int(np.ceil(SHORT_S * FRAME_HZ))
 SHUT_UNDER, OPEN_OVER = 0.07, 0.12
 """Lip distances: in silence lips touch under the first; over the second they are heard open (noise, a whisper) and stay
 as they are."""
+FILE_SHUT_UNDER, FILE_OPEN_OVER = 0.12, 0.3
+"""The same where a whole file is heard, through the front: it opens lips ahead of the voice as people do, and noise
+hardly moves them."""
+FILE_AHEAD = MARGIN_FRAMES
+"""Frames ahead that tell speech from quiet then: so many are known of whatever a window of the front gives."""
 
 
 class Rest:
@@ -27,10 +33,12 @@ class Rest:
     Args:
         ahead: whole frames of sound after a row's own that are known when it is made. What a row becomes depends on
             those and no others, so that chunks do not matter.
+        limits: ``SHUT_UNDER, OPEN_OVER``, or those of files.
     """
 
-    def __init__(self, ahead: int) -> None:
+    def __init__(self, ahead: int, limits: tuple[float, float] = (SHUT_UNDER, OPEN_OVER)) -> None:
         self._ahead = ahead
+        self._under, self._over = limits
         self._levels = np.zeros(0, np.float32)
         self._first = 0
         self._part = np.zeros(0, np.float32)
@@ -59,7 +67,7 @@ class Rest:
         if not silent.any():
             return rows
         distance = lip_distance(rows)
-        share = np.clip((OPEN_OVER - distance) / (OPEN_OVER - SHUT_UNDER), 0, 1) * silent
+        share = np.clip((self._over - distance) / (self._over - self._under), 0, 1) * silent
         return nearer(rows, share * np.maximum(distance, 0))
 
     def _silent(self, row: int) -> bool:

@@ -24,8 +24,11 @@ REST = -3.0
 EAR_SHARE = 0.8
 """How far neutral lips follow the encoder's own opening. The trunk was trained on the same clips and tells more about
 them than about strangers; its opening, learned from far more variety, is the better guide (docs/log.md)."""
+FRONT_SHARE = 0.6
+"""The same where it hears through the front, whose trunk knows strangers as well."""
 MOUTH_SHARE = 0.3
-"""How much ``mouth``'s lip distance counts in use beside the own one: the two hear differently and err differently."""
+"""How much ``mouth``'s lip distance counts in use beside the own one, where both hear log-mel: the two err differently.
+What hears through the front errs less than either."""
 
 
 @dataclass(frozen=True)
@@ -220,13 +223,20 @@ class ExpressionStep(nn.Module):
         encoder: whose trunk hears.
         model: what follows it.
         closing: where lips touch.
-        share: how far a neutral face's lips follow what the encoder itself hears of their distance.
+        share: how far a neutral face's lips follow what the encoder itself hears of their distance; by default
+            ``EAR_SHARE``, behind the front ``FRONT_SHARE``.
     """
 
     def __init__(
-        self, encoder: SpeechEncoder | Ears, model: Expression, closing: Closing = CLOSING, share: float = EAR_SHARE
+        self,
+        encoder: SpeechEncoder | Ears,
+        model: Expression,
+        closing: Closing = CLOSING,
+        share: float | None = None,
     ) -> None:
         super().__init__()
+        if share is None:
+            share = FRONT_SHARE if encoder.dimensions.steps == 1 else EAR_SHARE
         self.encoder, self.model, self.closing, self.share = encoder, model, closing, share
 
     def forward(

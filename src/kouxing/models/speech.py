@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kouxing.audio.features import SILENT_MEL
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME
 
 
@@ -27,6 +28,7 @@ class SpeechDimensions:
         layers: GRU layers.
         reach: video frames that the convolutions see on each side of their middle.
         earlier: mel frames by which that middle lies before the video frame: so much less is looked ahead.
+        steps: rows of sound in per video frame: ``MELS_PER_FRAME`` of log-mel, or 1 of the front (``audio.front``).
         features: D, features out per video frame.
         members: encoders of this shape whose features are averaged (``Ears``).
     """
@@ -39,16 +41,22 @@ class SpeechDimensions:
     features: int = 16
     members: int = 1
     earlier: int = 0
+    steps: int = MELS_PER_FRAME
+
+    @property
+    def quiet(self) -> float:
+        """What stands for no sound: in log-mel, or in the front's rows."""
+        return SILENT_MEL if self.steps == MELS_PER_FRAME else 0.0
 
     @property
     def before_mels(self) -> int:
-        """Mel frames of the past that are kept between chunks."""
-        return self.reach * MELS_PER_FRAME + self.earlier
+        """Mel frames (rows of sound) of the past that are kept between chunks."""
+        return self.reach * self.steps + self.earlier
 
     @property
     def after_mels(self) -> int:
-        """Mel frames behind a video frame's own four that are waited for: the look-ahead."""
-        return self.reach * MELS_PER_FRAME - self.earlier
+        """Mel frames (rows of sound) behind a video frame's own that are waited for: the look-ahead."""
+        return self.reach * self.steps - self.earlier
 
     @property
     def context_mels(self) -> int:
@@ -71,9 +79,11 @@ class SpeechEncoder(nn.Module):
         self.dimensions = dimensions
         width = dimensions.width
         # 100 Hz -> 50 -> 25 Hz, which costs one frame on each side; every middle layer costs one more.
-        self.first = nn.Conv1d(dimensions.bands, width, 4, stride=2)
-        self.second = nn.Conv1d(width, width, 4, stride=2)
-        self.middle = nn.ModuleList(nn.Conv1d(width, width, 3) for _ in range(dimensions.reach - 1))
+        strided = dimensions.steps == MELS_PER_FRAME
+        self.first = nn.Conv1d(dimensions.bands, width, *((4, 2) if strided else (1,)))
+        self.second = nn.Conv1d(width, width, 4, stride=2) if strided else None
+        middles = dimensions.reach - 1 if strided else dimensions.reach
+        self.middle = nn.ModuleList(nn.Conv1d(width, width, 3) for _ in range(middles))
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(dimensions.reach + 1))
         self.drop = nn.Dropout(0.2)
         self.gru = nn.GRU(width, dimensions.hidden, dimensions.layers, batch_first=True, dropout=0.2)
@@ -105,10 +115,12 @@ class SpeechEncoder(nn.Module):
 
     def trunk(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """What the readout and the helping heads of training start from: ``[B, T, hidden + width]``, and the state."""
-        x = mel.transpose(1, 2)
+        # The front tells much that is of no use here: some of it is left out each time.
+        x = (mel if self.second is not None else self.drop(mel)).transpose(1, 2)
         x = self._normed(0, F.gelu(self.first(x)))
-        x = self._normed(1, F.gelu(self.second(x)))
-        for place, conv in enumerate(self.middle, 2):
+        if self.second is not None:
+            x = self._normed(1, F.gelu(self.second(x)))
+        for place, conv in enumerate(self.middle, 1 if self.second is None else 2):
             inner = x[:, :, 1:-1]
             x = self._normed(place, inner + F.gelu(conv(x)))
         x = self.drop(x.transpose(1, 2))

@@ -20,7 +20,7 @@ from kouxing.errors import WeightError
 from kouxing.models.coefficients import CoefficientReader
 from kouxing.models.lips import Lips, neighbours
 from kouxing.models.speech import Ears, SpeechEncoder
-from kouxing.units import CROP_PX, HALF_PX, MELS_PER_FRAME
+from kouxing.units import CROP_PX, HALF_PX
 
 TOLERANCE = 1e-3
 OPSET = 20
@@ -150,14 +150,15 @@ def export_speech(model: SpeechEncoder | Ears, about: dict[str, Any], folder: Pa
     """Save ``speech``; returns the largest difference to PyTorch."""
     model = model.cpu().eval()
     _round_to_half(model)
-    mel = torch.randn(1, model.dimensions.context_mels + 3 * MELS_PER_FRAME, model.dimensions.bands)
+    mel = torch.randn(1, model.dimensions.context_mels + 3 * model.dimensions.steps, model.dimensions.bands)
     state = torch.randn_like(model.initial_state(1))
-    axes = {"mel": {1: "mels"}, "features": {1: "frames"}}
-    onnx_bytes = halve(_export(model, (mel, state), ["mel", "state"], ["features", "next_state"], dynamic_axes=axes))
-    longer = torch.randn(1, model.dimensions.context_mels + 50 * MELS_PER_FRAME, model.dimensions.bands)
+    heard = "heard" if model.dimensions.steps == 1 else "mel"
+    axes = {heard: {1: "mels"}, "features": {1: "frames"}}
+    onnx_bytes = halve(_export(model, (mel, state), [heard, "state"], ["features", "next_state"], dynamic_axes=axes))
+    longer = torch.randn(1, model.dimensions.context_mels + 50 * model.dimensions.steps, model.dimensions.bands)
     with torch.no_grad():
         wanted = [x.numpy() for x in model(longer, state)]
-    worst = _compare(onnx_bytes, {"mel": longer.numpy(), "state": state.numpy()}, wanted, "speech")
+    worst = _compare(onnx_bytes, {heard: longer.numpy(), "state": state.numpy()}, wanted, "speech")
     weights.save("speech", onnx_bytes, {**about, "dimensions": model.dimensions.as_dict()}, folder)
     return worst
 

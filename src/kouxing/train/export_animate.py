@@ -83,14 +83,15 @@ def export_expression(
     step, size, ear = ExpressionStep(encoder, model), model.dimensions, encoder.dimensions
 
     def inputs(steps: int) -> tuple[torch.Tensor, ...]:
-        mel = torch.randn(1, ear.context_mels + steps * MELS_PER_FRAME, ear.bands)
+        mel = torch.randn(1, ear.context_mels + steps * ear.steps, ear.bands)
         emotion = torch.rand(1, steps, size.emotions).softmax(-1)
         return (
             mel, emotion, torch.randn(1, steps, size.style).tanh(), encoder.initial_state(1), model.initial_state(1)
         )  # fmt: skip
 
-    names = ["mel", "emotion", "style", "ear", "state"]
-    axes = {"mel": {1: "mels"}, "emotion": {1: "steps"}, "style": {1: "steps"}, "coefficients": {1: "steps"}}
+    heard = "heard" if ear.steps == 1 else "mel"
+    names = [heard, "emotion", "style", "ear", "state"]
+    axes = {heard: {1: "mels"}, "emotion": {1: "steps"}, "style": {1: "steps"}, "coefficients": {1: "steps"}}
     outputs = ["coefficients", "next_ear", "next_state"]
     graph = halve(_export(step, inputs(3), names, outputs, dynamic_axes=axes))
     given = inputs(40)
@@ -103,7 +104,7 @@ def export_expression(
         "ear": ear.as_dict(),
         "closing": asdict(step.closing),
         "ear_share": step.share,
-        "mouth_share": MOUTH_SHARE if size.shuts else 0,
+        "mouth_share": MOUTH_SHARE if size.shuts and ear.steps == MELS_PER_FRAME else 0,
         "rate_hz": FRAME_HZ,
     }
     name = "expression_live" if ear.earlier else "expression"

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from kouxing.arkit import COEFFICIENTS, PLACE
+from kouxing.audio.front import Front
 from kouxing.data.animate import Take, in_step, load_takes
+from kouxing.data.front import FrontSounds, hear_front
 from kouxing.data.heard import Heard, HeardWindows, hear_takes
 from kouxing.data.sync import read_steps
 from kouxing.face.closure import TYPICAL_DISTANCE, distance_weights
@@ -29,6 +31,7 @@ from kouxing.train.export_animate import export_expression
 from kouxing.train.loop import Batch, Figures, Schedule, counting, train
 from kouxing.train.mouth import held_out_figures, mouth_terms, spread, told_figures
 from kouxing.train.origin import origin
+from kouxing.train.speech import FRONT_VERSIONS
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
@@ -153,7 +156,8 @@ def main(
     encoder = load_speech(speech)
     takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech), report)
     held_out = load_takes(data, "val")
-    task = prepare(encoder, takes, held_out, schedule, closure, report)
+    sounds = FrontSounds(data, Front()) if encoder.dimensions.steps == 1 else None
+    task = prepare(encoder, takes, held_out, schedule, closure, report, sounds)
     config = {
         "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS,
         "origin": origin(data, speech=speech),
@@ -167,10 +171,16 @@ def main(
 
 def prepare(
     encoder: SpeechEncoder | Ears, takes: list[Take], held_out: list[Take], schedule: Schedule, closure: bool,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = print, sounds: FrontSounds | None = None,
 ) -> ExpressionTask:  # fmt: skip
-    """Hear all takes and build the task."""
-    heard = hear_takes(encoder, takes, VERSIONS, schedule.seed, report)
+    """Hear all takes and build the task; an encoder behind the front needs ``sounds``."""
+
+    def hear(some: list[Take], versions: int, told: Callable[[str], None]) -> list[Heard]:
+        if sounds is None:
+            return hear_takes(encoder, some, versions, schedule.seed, told)
+        return hear_front(encoder, some, sounds, min(versions, FRONT_VERSIONS), told)
+
+    heard = hear(takes, VERSIONS, report)
     windows = HeardWindows(takes, heard, FRAMES, schedule.batch, schedule.seed)
     size = encoder.dimensions
     torch.manual_seed(schedule.seed)
@@ -178,7 +188,7 @@ def prepare(
     model = Expression(ExpressionDimensions(heard=told, speakers=len(windows.speakers), shuts=closure))
     model.style.middle.copy_(windows.statistics.mean(0))
     model.style.spread.copy_(windows.statistics.std(0).clamp(min=0.02))
-    held_out_heard = [hear_takes(encoder, [take], 1, 0, lambda _: None) for take in held_out]
+    held_out_heard = [hear([take], 1, lambda _: None) for take in held_out]
     return ExpressionTask(
         model, windows, held_out, [_in_order(pieces) for pieces in held_out_heard], spread(takes), encoder
     )
@@ -203,6 +213,7 @@ def save(
     """
     units = {
         "mel": "[1, 4T + 2 * 4 * reach, 80] log power, 100 Hz",
+        "heard": "in place of mel: [1, T + 2 * reach, 288] of the front, 25 Hz",
         "emotion": "[1, T, 7] shares of arkit.EMOTIONS",
         "style": "[1, T, S]; 0 is the average style",
         "coefficients": f"[1, T, {len(COEFFICIENTS)}] ARKit's, 0..1, 25 Hz, row i at i / 25 s",

@@ -300,14 +300,17 @@ def load_expression(run: Path, speech: Path) -> tuple[Expression, SpeechEncoder 
     """The model that a ``train expression`` run left, and the encoder it hears with.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none, or it hears through the front: streams and what is joined with text hear log-mel.
     """
     if not (run / BEST).exists():
         raise DataError(f"{run}: no trained expression ({BEST}); run `kouxing train expression --out {run}` first")
     told = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    encoder = load_speech(speech)
+    if encoder.dimensions.steps == 1:
+        raise DataError(f"{speech}: hears through the front; give runs of `train speech` without --front here")
     model = Expression(ExpressionDimensions(**told["dimensions"]))
     load_tensors(model, run / BEST)
-    return model, load_speech(speech)
+    return model, encoder
 
 
 def spread(takes: list[Take]) -> Float:

@@ -12,10 +12,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from kouxing import weights
 from kouxing.arkit import PLACE
-from kouxing.audio.features import SILENT_MEL
+from kouxing.audio.front import NAME as FRONT
+from kouxing.audio.front import WIDTH, Front
 from kouxing.data.animate import Take, mocap_takes
 from kouxing.data.footage import Footage, load_footage
+from kouxing.data.front import FrontSounds, FrontWindows, front_footage
 from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, one_scale, together
 from kouxing.data.sync import STEPS, Step, find_step, read_steps, steps_of, write_steps
 from kouxing.data.sync_filter import read_verdicts
@@ -61,6 +64,10 @@ PRESETS = {
         steps=1000, batch=32, rate=1e-3, warmup=100, validate_every=100, decay=0.05, ema=0.995, precision="bf16-mixed"
     )
 }
+BEHIND_FRONT = SpeechDimensions(bands=WIDTH, steps=1, reach=4)
+"""For files: sound is heard by the front first (``audio.front``)."""
+FRONT_VERSIONS = 3
+"""How many versions of every clip the front hears."""
 LIVE = SpeechDimensions(earlier=15)
 """For streams: 97.5 ms of look-ahead (``infer.mouth.look_ahead_ms``) instead of 247.5."""
 ANCHOR_STEPS = 300
@@ -141,7 +148,8 @@ def predict(model: nn.Module, clip: Footage) -> np.ndarray:
     encoder.eval()
     device = next(encoder.parameters()).device
     around = (encoder.dimensions.before_mels, encoder.dimensions.after_mels)
-    mel = torch.from_numpy(np.pad(clip.mel, (around, (0, 0)), constant_values=SILENT_MEL))[None].to(device)
+    heard = np.pad(clip.mel, (around, (0, 0)), constant_values=encoder.dimensions.quiet)
+    mel = torch.from_numpy(heard)[None].to(device)
     features, _ = encoder(mel, encoder.initial_state(1))
     return np.asarray(features[0].float().cpu().numpy(), np.float32)
 
@@ -159,8 +167,11 @@ class _Stage:
     of: dict[str, str]
 
     def windows(self, footage: list[Footage], schedule: Schedule, late: dict[str, int]) -> Callable[[int], Batch]:
-        size, noises = self.dimensions, Noises(footage)
+        size = self.dimensions
         around = (size.before_mels, size.after_mels)
+        if size.steps == 1:
+            return FrontWindows(footage, FRAMES, schedule.batch, around, schedule.seed, late)
+        noises = Noises(footage)
         parts: list[Callable[[int], Batch]] = [
             SpeechWindows(footage, FRAMES, schedule.batch, around, schedule.seed, late)
         ]
@@ -203,6 +214,7 @@ def main(
     out: Path,
     *,
     live: bool = False,
+    front: bool = False,
     set_two: Path | None = None,
     device: str = "cpu",
     schedule: Schedule = PRESETS["speech"],
@@ -218,6 +230,7 @@ def main(
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their card
             (``KOUXING_WEIGHTS=out`` uses them).
+        front: hear through the front (``audio.front``), which knows phones already: no stage 1; for files.
         live: hear no further ahead than ``LIVE`` does, for streams; what dubs may wait hears more.
         set_two: what the filter of ``train sync`` decided (its ``set2.csv``), in place of stage 2: it also tells of
             single words, which are too short for an encoder to tell.
@@ -233,11 +246,15 @@ def main(
     """
     decided = None if set_two is None else steps_of(read_verdicts(set_two))
     footage = load_footage(data, "train", counting(report, "clips made ready"))
-    spoken = phones.load(data, report)
-    dimensions = LIVE if live else SpeechDimensions()
-    stage = _Stage(
-        spoken, mocap_takes(data, "train"), load_footage(data, "val"), device, report, dimensions, origin(data)
-    )
+    held_out = load_footage(data, "val")
+    dimensions = BEHIND_FRONT if front else LIVE if live else SpeechDimensions()
+    if front:
+        sounds = FrontSounds(data, Front())
+        footage = front_footage(sounds, footage, FRONT_VERSIONS, report)
+        held_out = front_footage(sounds, held_out, 1, lambda _: None)
+    spoken = None if front else phones.load(data, report)
+    takes = [] if front else mocap_takes(data, "train")
+    stage = _Stage(spoken, takes, held_out, device, report, dimensions, origin(data))
     start = fresh(schedule.seed, dimensions)
     if spoken is not None:
         lesson = replace(
@@ -261,6 +278,7 @@ def main(
     told = {name: repr(value) for name, value in best_figures(out / "all").items()}
     write_aside(out / BEST, model.state_dict(), told)
     options = [
+        *(["--front"] if front else []),
         *(["--live"] if live else []),
         *(["--set2 SET2"] if set_two else []),
         *changed(schedule, PRESETS["speech"]),
@@ -345,7 +363,10 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     if len(members) < 2 or not all(isinstance(member, SpeechEncoder) for member in members):
         raise DataError(f"{', '.join(map(str, runs))}: give two or more run folders of `kouxing train speech`")
     model = Ears([member for member in members if isinstance(member, SpeechEncoder)]).eval()
-    figures = measured(model, load_footage(data, "val"))
+    held_out = load_footage(data, "val")
+    if model.dimensions.steps == 1:
+        held_out = front_footage(FrontSounds(data, Front()), held_out, 1, lambda _: None)
+    figures = measured(model, held_out)
     report("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
     out.mkdir(parents=True, exist_ok=True)
     # What is built on the encoder puts its clips in step as the first run did.
@@ -360,7 +381,10 @@ def save(model: SpeechEncoder | Ears, data: Path, out: Path, recipe: str) -> Non
     """Export the model of run folder ``out`` into it, with its card; ``recipe`` is the command that makes it anew."""
     units = {
         "mel": "[1, before + 4T + after, 80] log power, 100 Hz; before, after = 4 * reach +- earlier",
+        "heard": "in place of mel: [1, T + 2 * reach, 288] of the front, 25 Hz",
         "features": "[1, T, 16] mouth geometry (face.geometry), 25 Hz, 0 = lips closed and relaxed",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    export_speech(model, about(data, recipe, units, figures, further_sources(data, coefficients=False)), out)
+    behind = model.dimensions.steps == 1
+    beside = weights.card(FRONT)["data"] if behind else further_sources(data, coefficients=False)
+    export_speech(model, about(data, recipe, units, figures, beside), out)

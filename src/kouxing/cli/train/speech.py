@@ -17,6 +17,9 @@ def speech(
     live: Annotated[
         bool, typer.Option("--live", help="Hear at most 97.5 ms ahead, for streams; else 247.5 ms.")
     ] = False,
+    front: Annotated[
+        bool, typer.Option("--front", help="Hear through the front, layers of a speech recogniser; for files.")
+    ] = False,
     set_two: Annotated[
         Path | None,
         typer.Option("--set2", metavar="FILE", help="set2.csv of `train sync`: which clips are in step, words too."),
@@ -35,12 +38,14 @@ def speech(
     schedule = options.changed(recipe.PRESETS["speech"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or options.RUNS / "speech"
     if dry_run:
-        options.show("speech", data, folder, device, schedule, {"live": live, "set2": set_two})
+        options.show("speech", data, folder, device, schedule, {"live": live, "front": front, "set2": set_two})
         return
     options.check_data(data)
+    if live and front:
+        raise OptionError("--front: hears whole windows, which streams cannot wait for; leave out --live")
     if set_two is not None and not set_two.is_file():
         raise OptionError(f"--set2 {set_two}: no such file")
-    recipe.main(data, folder, live=live, set_two=set_two, device=device, schedule=schedule)
+    recipe.main(data, folder, live=live, front=front, set_two=set_two, device=device, schedule=schedule)
     typer.echo(str(folder))
 
 
