@@ -26,6 +26,9 @@ LAYERS = 3
 END = f"/layers.{LAYERS - 1}/Add_1_output_0"
 SHA256 = "c6fc4b7bc5af75c0591fd157a1f3829b533d18e9769a888fd95a62e470dd4f4a"
 """Of the file that what ships was cut from."""
+SOURCE = (
+    "Moonshine tiny, English (Useful Sensors, Inc.), its first three layers; npm's @moonshine-ai/moonshine-js 0.1.29"
+)
 EVERY = 5
 """One clip of so many tells mean and spread."""
 
@@ -73,11 +76,9 @@ def main() -> None:
             "samples": "[1, N] float32, -1..1, 16 kHz",
             "heard": "[1, n, 288], one row every 384 samples, about mean 0 and spread 1",
         },
-        "recipe": "recipes/front.py encoder_model.onnx --data DATA (of npm's @moonshine-ai/moonshine-js 0.1.29)",
+        "recipe": "python recipes/front.py encoder_model.onnx --data DATA --out runs/front",
         "commit": commit(),
-        "data": [
-            {"source": "Moonshine tiny, English (Useful Sensors, Inc.), its first three layers", "licence": "MIT"}
-        ],
+        "data": [{"source": SOURCE, "licence": "MIT"}],
         "licence": "MIT",
         "figures": {},
         "dimensions": {"width": WIDTH, "step": 384, "field": 895, "layers": LAYERS},

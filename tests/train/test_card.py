@@ -91,6 +91,10 @@ def test_what_descends_keeps_its_parents_licences(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", weights.names())
 def test_a_shipped_recipe_is_a_command(name: str) -> None:
     program, *arguments = shlex.split(weights.card(name)["recipe"])
+    if program == "python":
+        # What we did not train ourselves is cut out of its package by a script.
+        assert name == "front" and (Path(__file__).parents[2] / arguments[0]).is_file()
+        return
     assert program == "kouxing"
     command = typer.main.get_command(app)
     with command.make_context("kouxing", list(arguments[:1])) as context:
