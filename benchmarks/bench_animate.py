@@ -87,7 +87,7 @@ class Ear:
         self._net.eval()
         self._torch = torch
         torch.set_num_threads(1)
-        self._around = (encoder.dimensions.before_mels, encoder.dimensions.after_mels)
+        self._around = (encoder.dimensions.before_rows, encoder.dimensions.after_rows)
         self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self._around[1])
 
     def classes(self, mel: Float) -> np.ndarray:

@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from kouxing import weights
-from kouxing.audio.front import NAME, WIDTH, Front
+from kouxing.audio.front import FIELD, NAME, STEP, WIDTH, Front
 from kouxing.data.manifest import read_manifest
 from kouxing.eval.figures import commit
 from kouxing.media.reader import load_sound
@@ -74,14 +74,14 @@ def main() -> None:
     about = {
         "units": {
             "samples": "[1, N] float32, -1..1, 16 kHz",
-            "heard": "[1, n, 288], one row every 384 samples, about mean 0 and spread 1",
+            "heard": f"[1, n, {WIDTH}], one row every {STEP} samples, about mean 0 and spread 1",
         },
         "recipe": "python recipes/front.py encoder_model.onnx --data DATA --out runs/front",
         "commit": commit(),
         "data": [{"source": SOURCE, "licence": "MIT"}],
         "licence": "MIT",
         "figures": {},
-        "dimensions": {"width": WIDTH, "step": 384, "field": 895, "layers": LAYERS},
+        "dimensions": {"width": WIDTH, "step": STEP, "field": FIELD, "layers": LAYERS},
         # The licence asks for its text in every copy.
         "notice": "MIT License" + licence.split("MIT License")[1].split("SECTION 2")[0].rstrip(),
     }

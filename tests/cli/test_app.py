@@ -182,7 +182,7 @@ def test_training_without_pytorch(
     assert "kouxing[train]" in only_line(capsys)
 
 
-@pytest.mark.parametrize("network", ["speech", "lips"])
+@pytest.mark.parametrize("network", ["speech", "front", "lips"])
 def test_a_dry_run_shows_the_settings(network: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     out = tmp_path / "run"
@@ -199,7 +199,17 @@ def test_training_asks_for_held_out_clips_at_once(tmp_path: Path, capsys: pytest
     pytest.importorskip("torch")
     head = "id,split,speaker,language,seconds,licence,corpus\n"
     (tmp_path / "manifest.csv").write_text(head + "a,train,s,en,3,own,mine\n", "utf-8")
-    for network in ("speech", "mouth", "expression", "lips", "sync", "lipreader", "coefficients", "multimodal"):
+    for network in (
+        "speech",
+        "front",
+        "mouth",
+        "expression",
+        "lips",
+        "sync",
+        "lipreader",
+        "coefficients",
+        "multimodal",
+    ):
         assert cli.run(["train", network, "--data", str(tmp_path), "-o", str(tmp_path / "run")]) == 2
         line = only_line(capsys)
         assert "no clip of split 'val'" in line and "--split" in line

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kouxing.arkit import PLACE
 from kouxing.face.closure import CLOSED_DISTANCE, lip_distance
-from kouxing.infer.rest import MEMORY, OPEN_OVER, SHORTEST, Rest, nearer
+from kouxing.infer.rest import MEL_LIMITS, MEMORY, SHORTEST, Rest, nearer
 from kouxing.types import Float
 from kouxing.units import SAMPLES_PER_FRAME
 
@@ -58,7 +58,7 @@ def test_a_pause_shorter_than_a_third_of_a_second_is_speech() -> None:
 
 
 def test_a_mouth_heard_wide_open_is_left_alone() -> None:
-    wide = rows(60, OPEN_OVER + 0.01)
+    wide = rows(60, MEL_LIMITS[1] + 0.01)
     np.testing.assert_array_equal(run(speech(60, [(20, 40)]), wide), wide)
 
 

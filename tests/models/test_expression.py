@@ -49,7 +49,7 @@ def test_chunks_equal_the_whole(lengths: list[int]) -> None:
     torch.manual_seed(1)
     encoder = SpeechEncoder(EAR).eval()
     model = expression(heard=EAR.width + EAR.hidden)
-    step, steps, context = ExpressionStep(encoder, model, CLOSING), sum(lengths), EAR.context_mels
+    step, steps, context = ExpressionStep(encoder, model, CLOSING), sum(lengths), EAR.context_rows
     mel = torch.randn(1, context + steps * MELS_PER_FRAME, EAR.bands)
     emotion, style = control(steps, 1)
     whole, *last = step(mel, emotion, style, encoder.initial_state(1), model.initial_state(1))
@@ -67,7 +67,7 @@ def test_chunks_equal_the_whole(lengths: list[int]) -> None:
 @torch.no_grad()
 def test_the_future_beyond_the_encoders_look_ahead_leaves_the_past_alone() -> None:
     encoder, model = SpeechEncoder(EAR).eval(), expression(heard=EAR.width + EAR.hidden)
-    step, steps, known, context = ExpressionStep(encoder, model, CLOSING), 16, 7, EAR.context_mels
+    step, steps, known, context = ExpressionStep(encoder, model, CLOSING), 16, 7, EAR.context_rows
     mel = torch.randn(1, context + steps * MELS_PER_FRAME, EAR.bands)
     emotion, style = control(steps, 1)
     states = encoder.initial_state(1), model.initial_state(1)
@@ -106,7 +106,7 @@ def test_every_parameter_learns() -> None:
 
 def test_the_ablation_changes_the_graph() -> None:
     encoder = SpeechEncoder(EAR).eval()
-    mel = torch.randn(1, EAR.context_mels + 8 * MELS_PER_FRAME, EAR.bands)
+    mel = torch.randn(1, EAR.context_rows + 8 * MELS_PER_FRAME, EAR.bands)
     emotion, style = control(8, 1)
     made = []
     for shuts in (True, False):
@@ -131,7 +131,7 @@ def test_several_ears_lie_side_by_side() -> None:
     torch.manual_seed(2)
     members = [SpeechEncoder(EAR).eval() for _ in range(2)]
     ears = Ears(members)
-    mel = torch.randn(1, EAR.context_mels + 5 * MELS_PER_FRAME, EAR.bands)
+    mel = torch.randn(1, EAR.context_rows + 5 * MELS_PER_FRAME, EAR.bands)
     heard, state = listen(ears, mel, ears.initial_state(1))
     for place, member in enumerate(members):
         own, last = listen(member, mel, member.initial_state(1))
@@ -145,7 +145,7 @@ def test_the_encoders_own_opening_is_what_its_features_say() -> None:
     torch.manual_seed(3)
     members = [SpeechEncoder(SpeechDimensions(width=6, hidden=5, reach=2, features=16)).eval() for _ in range(2)]
     ears = Ears(members)
-    mel = torch.randn(1, EAR.context_mels + 5 * MELS_PER_FRAME, EAR.bands)
+    mel = torch.randn(1, EAR.context_rows + 5 * MELS_PER_FRAME, EAR.bands)
     heard, _ = listen(ears, mel, ears.initial_state(1))
     features, _ = ears(mel, ears.initial_state(1))
     wanted = torch.from_numpy(opening(features.numpy()) * PER_CROP_PX)

@@ -21,7 +21,7 @@ def encoder() -> SpeechEncoder:
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
 @torch.no_grad()
 def test_chunks_equal_the_whole(lengths: list[int]) -> None:
-    model, frames, context = encoder(), sum(lengths), SIZE.context_mels
+    model, frames, context = encoder(), sum(lengths), SIZE.context_rows
     mel = torch.randn(2, context + frames * MELS_PER_FRAME, SIZE.bands)
     whole, last = model(mel, model.initial_state(2))
     assert whole.shape == (2, frames, SIZE.features)
@@ -38,12 +38,12 @@ def test_chunks_equal_the_whole(lengths: list[int]) -> None:
 @torch.no_grad()
 def test_the_future_beyond_the_look_ahead_leaves_the_past_alone() -> None:
     model, frames = encoder(), 20
-    mel = torch.randn(1, SIZE.context_mels + frames * MELS_PER_FRAME, SIZE.bands)
+    mel = torch.randn(1, SIZE.context_rows + frames * MELS_PER_FRAME, SIZE.bands)
     before, _ = model(mel, model.initial_state(1))
     known = 10
     changed = mel.clone()
-    # Frame t lies before_mels into the input; it may look after_mels further.
-    changed[:, SIZE.before_mels + known * MELS_PER_FRAME + SIZE.after_mels :] += 5
+    # Frame t lies before_rows into the input; it may look after_rows further.
+    changed[:, SIZE.before_rows + known * MELS_PER_FRAME + SIZE.after_rows :] += 5
     after, _ = model(changed, model.initial_state(1))
     torch.testing.assert_close(after[:, :known], before[:, :known])
     assert not torch.allclose(after[:, known:], before[:, known:])

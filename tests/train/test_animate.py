@@ -13,6 +13,7 @@ from fake_data import make_animated_data
 from kouxing import weights
 from kouxing.arkit import EMOTIONS
 from kouxing.audio.encoder import SpeechEncoder
+from kouxing.audio.file_ear import FileEar
 from kouxing.data.phones import PhoneClip
 from kouxing.errors import DataError, WeightError
 from kouxing.infer.expression import Expression
@@ -99,7 +100,7 @@ def test_expression(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_expression_behind_the_front(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     speech.main(data, tmp_path / "speech", front=True, schedule=TINY, report=quiet)
-    told = weights.card("speech", tmp_path / "speech")
+    told = weights.card("speech_file", tmp_path / "speech")
     assert "--front" in told["recipe"] and told["dimensions"]["steps"] == 1
     assert "Moonshine" in str(told["data"])
     expression.main(data, tmp_path / "expression", speech=tmp_path / "speech", schedule=TINY, report=quiet)
@@ -107,14 +108,15 @@ def test_expression_behind_the_front(data: Path, tmp_path: Path, monkeypatch: py
     assert "Moonshine" in str(told["data"]) and not told["dimensions"]["mouth_share"]
     monkeypatch.setenv("KOUXING_WEIGHTS", f"{tmp_path / 'expression'}:{tmp_path / 'speech'}")
     sound = np.random.default_rng(0).normal(0, 0.1, 10 * SAMPLE_HZ + 99).astype(np.float32)
-    for model, frames in ((Expression(threads=1), 251), (SpeechEncoder(threads=1), 251)):
+    ear = SpeechEncoder(threads=1, name="speech_file")
+    for model, frames in ((Expression(threads=1), 251), (ear, 251), (FileEar(threads=1), 251)):
         stream, pieces = model.stream(), model.stream()
         whole = np.concatenate([stream.push(sound), stream.finish()])
         parts = [pieces.push(sound[first : first + 5_000]) for first in range(0, len(sound), 5_000)]
         assert len(whole) == frames
         np.testing.assert_allclose(np.concatenate([*parts, pieces.finish()]), whole, atol=1e-5)
     with pytest.raises(WeightError, match="--front"):
-        SpeechEncoder(threads=1).hear(np.zeros((100, 80), np.float32))
+        ear.hear(np.zeros((100, 80), np.float32))
 
 
 def test_expression_needs_a_speech_encoder(data: Path, tmp_path: Path) -> None:

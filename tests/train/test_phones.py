@@ -72,6 +72,6 @@ def test_without_any_speech_with_phones_it_says_why(tmp_path: Path, monkeypatch:
 def test_heads_tell_what_they_should() -> None:
     model = listener()
     size = model.encoder.dimensions
-    around = (size.before_mels, size.after_mels)
+    around = (size.before_rows, size.after_rows)
     features, logits, coefficients = model(torch.randn(2, sum(around) + 6 * MELS_PER_FRAME, MEL_BANDS))
     assert features.shape == (2, 6, 16) and logits.shape == (2, 24, len(MOUTHS)) and coefficients.shape == (2, 6, 3)

@@ -79,7 +79,7 @@ def test_helpers_may_be_missing() -> None:
     clip = footage("one", 3.2, 0)
     model = speech.fresh()
     size = model.encoder.dimensions
-    around = (size.before_mels, size.after_mels)
+    around = (size.before_rows, size.after_rows)
     task = speech.SpeechTask(model, SpeechWindows([clip], 30, 3, around, 0), [clip])
     batch = task.batch(0)
     _, alone = task.step(model, batch, 0.0)

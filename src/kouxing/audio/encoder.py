@@ -8,13 +8,14 @@ import numpy as np
 
 from kouxing import weights
 from kouxing.audio.features import SILENT_MEL, MelStream
-from kouxing.audio.front import NAME as FRONT
-from kouxing.audio.front import Front
+from kouxing.audio.front import AnyFront, Front
+from kouxing.audio.live_front import LiveFront
 from kouxing.errors import WeightError
 from kouxing.types import Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
-NAME = "speech"
+NAME, FILE_NAME, LIVE_NAME = "speech", "speech_file", "speech_live"
+"""The first hears log-mel; the others through the front of files, and that of streams."""
 
 
 def rows_per_frame(dimensions: dict[str, int]) -> int:
@@ -23,12 +24,12 @@ def rows_per_frame(dimensions: dict[str, int]) -> int:
 
 
 def around(dimensions: dict[str, int]) -> tuple[int, int]:
-    """Mel frames (rows of sound) of context before and behind a video frame's own, by an encoder's card."""
+    """Rows of sound of context before and behind a video frame's own, by an encoder's card."""
     middle, earlier = dimensions["reach"] * rows_per_frame(dimensions), dimensions.get("earlier", 0)
     return middle + earlier, middle - earlier
 
 
-def front_of(dimensions: dict[str, int], threads: int | None, folder: Path | None = None) -> Front | None:
+def front_of(dimensions: dict[str, int], threads: int | None, folder: Path | None = None) -> AnyFront | None:
     """What an encoder hears through, by its card; None where it hears log-mel.
 
     Args:
@@ -37,8 +38,9 @@ def front_of(dimensions: dict[str, int], threads: int | None, folder: Path | Non
     """
     if rows_per_frame(dimensions) != 1:
         return None
-    beside = folder if folder is not None and (folder / f"{FRONT}.onnx").exists() else None
-    return Front(threads, beside)
+    kind = LiveFront if dimensions.get("earlier") else Front
+    beside = folder if folder is not None and (folder / f"{kind.name}.onnx").exists() else None
+    return kind(threads, beside)
 
 
 def quiet(dimensions: dict[str, int], count: int) -> Float:
@@ -49,18 +51,19 @@ def quiet(dimensions: dict[str, int], count: int) -> Float:
 
 
 class SpeechEncoder:
-    """Loads the ``speech`` weights once; any number of streams share them.
+    """Loads an encoder's weights once; any number of streams share them.
 
     Args:
         threads: CPU threads of the network; by default those of ``weights.session``.
         folder: where the weights lie, as for ``weights.session``.
+        name: ``NAME``, ``FILE_NAME`` or ``LIVE_NAME``.
 
     Raises:
         WeightError: the weights are missing or damaged.
     """
 
-    def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
-        self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
+    def __init__(self, threads: int | None = None, folder: Path | None = None, name: str = NAME) -> None:
+        self.session, self.card = weights.session(name, threads=threads, folder=folder)
         self.dimensions: dict[str, int] = self.card["dimensions"]
         self.heard = self.session.get_inputs()[0].name
         self.front = front_of(self.dimensions, threads, folder)
@@ -76,7 +79,7 @@ class SpeechEncoder:
             WeightError: the encoder hears through the front, which mel is not enough for.
         """
         if self.front is not None:
-            raise WeightError("the weights `speech` hear through the front; take ones trained without --front here")
+            raise WeightError("encoders behind the front hear samples; take one trained without --front here")
         _, after = around(self.dimensions)
         return self.stream()._push_mel(np.concatenate([mel, quiet(self.dimensions, after)]))
 

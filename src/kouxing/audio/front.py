@@ -6,7 +6,9 @@ They attend over whole windows, sound to come included: for files. Streams hear 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -24,28 +26,59 @@ HOP_FRAMES, MARGIN_FRAMES = 8 * FRAME_HZ, FRAME_HZ
 of what was said."""
 
 
-class Front:
-    """Loads the ``front`` weights once; any number of streams share them.
+class HeardStream(Protocol):
+    """One speech being heard."""
+
+    def push(self, samples: Float) -> Float:
+        """Take ``[N] float32`` samples at ``SAMPLE_HZ``; give the ``[n, WIDTH]`` rows they complete."""
+        ...
+
+    def finish(self) -> Float:
+        """The rows still owed, ``[n, WIDTH]``: with those before, one for every begun video frame."""
+        ...
+
+
+class AnyFront(ABC):
+    """The front of files or that of streams (``audio.live_front``).
 
     Args:
-        threads: CPU threads of the network; by default those of ``weights.session``.
-        folder: where the weights lie, as for ``weights.session``.
+        threads, folder: as for ``weights.session``.
+
+    Attributes:
+        name: of its weights.
+        look_ahead_ms: sound that a row waits for beyond the beginning of its video frame, at the most.
+        frames_ahead: whole video frames that are heard behind a row's own when it is given, at the least.
 
     Raises:
         WeightError: the weights are missing or damaged.
     """
 
-    def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
-        self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
+    name: ClassVar[str]
+    look_ahead_ms: ClassVar[float]
+    frames_ahead: ClassVar[int]
 
-    def stream(self) -> FrontStream:
+    def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
+        self.session, self.card = weights.session(self.name, threads=threads, folder=folder)
+
+    @abstractmethod
+    def stream(self) -> HeardStream:
         """A stream at its beginning."""
-        return FrontStream(self)
 
     def hear(self, samples: Float) -> Float:
         """``[N]`` samples at ``SAMPLE_HZ`` -> ``[ceil(N / SAMPLES_PER_FRAME), WIDTH] float32``, as a stream gives."""
         stream = self.stream()
         return np.concatenate([stream.push(samples), stream.finish()])
+
+
+class Front(AnyFront):
+    """That of files."""
+
+    name = NAME
+    look_ahead_ms = 1000.0 * (HOP_FRAMES + MARGIN_FRAMES) / FRAME_HZ
+    frames_ahead = MARGIN_FRAMES
+
+    def stream(self) -> FrontStream:
+        return FrontStream(self)
 
 
 class FrontStream:
@@ -58,7 +91,7 @@ class FrontStream:
         self._first = self._given = self._heard = 0
 
     def push(self, samples: Float) -> Float:
-        """Take ``[N] float32`` samples at ``SAMPLE_HZ``; give the ``[n, WIDTH]`` rows of the windows they complete."""
+        """As ``HeardStream.push``: the rows of the windows that are completed."""
         self._held = np.concatenate([self._held, np.asarray(samples, np.float32)])
         self._heard += len(samples)
         made = [np.zeros((0, WIDTH), np.float32)]
@@ -71,7 +104,6 @@ class FrontStream:
         return np.concatenate(made)
 
     def finish(self) -> Float:
-        """The rows still owed, ``[n, WIDTH]``: with those before, one for every begun video frame."""
         frames = -(-self._heard // SAMPLES_PER_FRAME)
         if frames <= self._given:
             return np.zeros((0, WIDTH), np.float32)

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from kouxing.audio.front import Front
+from kouxing.audio.front import AnyFront
 from kouxing.data import augment
 from kouxing.data.animate import Take
 from kouxing.data.footage import Footage, cache_folder
 from kouxing.data.heard import PIECE, Heard, listened
 from kouxing.data.pretrained import changed
-from kouxing.data.speech import SpeechWindows
+from kouxing.data.speech import CaptureWindows, SpeechWindows
+from kouxing.face.closure import lip_distance
 from kouxing.media.aside import keeping
 from kouxing.media.reader import load_sound
 from kouxing.models.speech import Ears, SpeechEncoder
@@ -34,10 +35,10 @@ class FrontSounds:
 
     Args:
         data: data folder.
-        front: it.
+        front: of files or of streams.
     """
 
-    def __init__(self, data: Path, front: Front) -> None:
+    def __init__(self, data: Path, front: AnyFront) -> None:
         self._data, self._front = data, front
         self._folder = cache_folder(data) / f"front-{str(front.card['sha256'])[:12]}"
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -56,15 +57,19 @@ class FrontSounds:
         path = self._folder / f"{name}-{version}.npy"
         if path.exists():
             return np.asarray(np.load(path, allow_pickle=False), np.float32)
-        sound = self._sound(name, frames)
-        if version:
-            rng = np.random.default_rng([version, zlib.crc32(name.encode())])
-            behind = self._sound(others[rng.integers(len(others))]) if others else sound[:0]
-            sound, _ = changed(sound, np.zeros((frames, 1), np.float32), behind, rng)
-        made = self._front.hear(sound).astype(np.float16)
+        made = self._front.hear(self.sound(name, frames, version, others)).astype(np.float16)
         with keeping(path) as part, part.open("wb") as file:
             np.save(file, made)
         return made.astype(np.float32)
+
+    def sound(self, name: str, frames: int, version: int = 0, others: Sequence[str] = ()) -> Float:
+        """What ``rows`` are of: ``[T * SAMPLES_PER_FRAME]``."""
+        sound = self._sound(name, frames)
+        if version == 0:
+            return sound
+        rng = np.random.default_rng([version, zlib.crc32(name.encode())])
+        behind = self._sound(others[rng.integers(len(others))]) if others else sound[:0]
+        return changed(sound, np.zeros((frames, 1), np.float32), behind, rng)[0]
 
     def _sound(self, name: str, frames: int | None = None) -> Float:
         path = self._data / "clips" / f"{name}.mp4"
@@ -100,20 +105,33 @@ def front_footage(sounds: FrontSounds, footage: Sequence[Footage], versions: int
     return made
 
 
+def front_takes(sounds: FrontSounds, takes: Sequence[Take], versions: int, report: Report) -> list[Take]:
+    """``front_footage`` of takes."""
+    names, made = [take.name for take in takes], []
+    for version in range(versions):
+        report(f"version {version + 1} of {versions}: hearing {len(takes)} takes")
+        for take in takes:
+            rows = sounds.rows(take.name, len(take), version, names)
+            told = np.column_stack([take.values, take.gap, take.silent, take.found]).astype(np.float32)
+            told = augment.resample(told, len(rows))
+            made.append(
+                replace(
+                    take, mel=rows, values=told[:, :-3], gap=told[:, -3], silent=told[:, -2] > 0.5,
+                    found=told[:, -1] > 0.5,
+                )
+            )  # fmt: skip
+    return made
+
+
 class FrontWindows(SpeechWindows):
     """Windows of ``front_footage``: what is heard was changed before the front heard it."""
 
     def _window(self, clip: Footage, rng: augment.Rng) -> dict[str, np.ndarray]:
-        before, after = self._around
         first = int(rng.integers(0, max(1, len(clip) - self._frames // 2)))
         count = min(len(clip) - first, int(rng.integers(self._frames // 3, self._frames + 1)))
-        # What was said before is known of files, so windows need not begin in silence.
-        rows = np.pad(clip.mel, ((before, after), (0, 0)))[first : first + before + count + after]
-        heard = np.zeros((before + self._frames + after, rows.shape[1]), np.float32)
-        heard[: len(rows)] = rows
         near, missing = slice(first, first + count), (0, self._frames - count)
         return {
-            "mel": heard,
+            "mel": _heard(clip.mel, first, count, self._frames, self._around),
             "geometry": np.pad(clip.geometry[near], (missing, (0, 0))).astype(np.float32),
             "aperture": np.pad(clip.aperture[near], missing).astype(np.float32),
             "mask": np.pad(clip.found[near], missing).astype(np.float32),
@@ -121,27 +139,45 @@ class FrontWindows(SpeechWindows):
         }
 
 
+class FrontCapture(CaptureWindows):
+    """Windows of ``front_takes``."""
+
+    def _window(self, take: Take, rng: augment.Rng) -> dict[str, np.ndarray]:
+        first = int(rng.integers(0, max(1, len(take) - self._frames)))
+        count = min(len(take) - first, self._frames)
+        near, missing = slice(first, first + count), (0, self._frames - count)
+        known = take.found[near, None] & take.channels[self._columns]
+        values = take.values[near, self._columns] / self._scale
+        return {
+            "take_mel": _heard(take.mel, first, count, self._frames, self._around),
+            "coefficients": np.pad(values, (missing, (0, 0))).astype(np.float32),
+            "distance": np.pad(lip_distance(take.values[near]), missing).astype(np.float32),
+            "known": np.pad(known, (missing, (0, 0))).astype(np.float32),
+        }
+
+
+def _heard(rows: Float, first: int, count: int, frames: int, around: tuple[int, int]) -> Float:
+    """``[before + frames + after, WIDTH]``: rows of ``count`` video frames and what is around them, quiet behind.
+
+    What was said before is known of files, so windows need not begin in silence.
+    """
+    before, after = around
+    near = np.pad(rows, ((before, after), (0, 0)))[first : first + before + count + after]
+    return np.pad(near, ((0, frames - count), (0, 0)))
+
+
 def hear_front(
     encoder: SpeechEncoder | Ears, takes: Sequence[Take], sounds: FrontSounds, versions: int, report: Report = print
 ) -> list[Heard]:
     """``data.heard.hear_takes`` for an encoder behind the front."""
-    report(f"hearing {len(takes)} takes in {versions} versions")
-    made: list[Heard] = []
-    for version in range(versions):
-        for place, take in enumerate(takes):
-            made += _pieces(encoder, place, take, sounds.rows(take.name, len(take), version, _others(takes)))
-    return made
-
-
-def _others(takes: Sequence[Take]) -> list[str]:
-    return [take.name for take in takes]
+    versed = front_takes(sounds, takes, versions, report)
+    return [heard for n, take in enumerate(versed) for heard in _pieces(encoder, n % len(takes), take)]
 
 
 @torch.no_grad()
-def _pieces(encoder: SpeechEncoder | Ears, place: int, take: Take, rows: Float) -> Iterator[Heard]:
+def _pieces(encoder: SpeechEncoder | Ears, place: int, take: Take) -> Iterator[Heard]:
     told = np.column_stack([take.values, take.gap, take.closed, take.silent, take.found]).astype(np.float32)
-    told = augment.resample(told, len(rows))
-    features = listened(encoder, [rows])[0].half().numpy()
-    for first in range(0, len(rows), PIECE):
+    features = listened(encoder, [take.mel])[0].half().numpy()
+    for first in range(0, len(told), PIECE):
         near = slice(first, first + PIECE)
         yield Heard(place, features[near].copy(), told[near])

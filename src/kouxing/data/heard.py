@@ -90,9 +90,9 @@ def _hear(encoder: SpeechEncoder | Ears, pieces: list[tuple[int, Float, Float]])
 def listened(encoder: SpeechEncoder | Ears, sounds: list[Float]) -> Tensor:
     """What the trunk hears in rows of sound ``[n, bands]``, quiet around each: ``[B, longest, heard]``."""
     size, longest = encoder.dimensions, max(-(-len(sound) // encoder.dimensions.steps) for sound in sounds)
-    whole = np.full((len(sounds), size.context_mels + longest * size.steps, size.bands), size.quiet, np.float32)
+    whole = np.full((len(sounds), size.context_rows + longest * size.steps, size.bands), size.quiet, np.float32)
     for row, sound in enumerate(sounds):
-        whole[row, size.before_mels : size.before_mels + len(sound)] = sound
+        whole[row, size.before_rows : size.before_rows + len(sound)] = sound
     features, _ = listen(encoder, torch.from_numpy(whole), encoder.initial_state(len(sounds)))
     return features
 

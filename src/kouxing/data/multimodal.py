@@ -184,9 +184,9 @@ def hear(sounds: Sequence[Float], muted: Sequence[Bool], encoder: SpeechEncoder 
         told = []
         for network, through in ((encoder, encoder), (ear.encoder, ear.encoder.trunk)):
             size = network.dimensions
-            mel = np.full((len(places), size.context_mels + longest, MEL_BANDS), SILENT_MEL, np.float32)
+            mel = np.full((len(places), size.context_rows + longest, MEL_BANDS), SILENT_MEL, np.float32)
             for row, place in enumerate(places):
-                mel[row, size.before_mels : size.before_mels + len(sounds[place])] = sounds[place]
+                mel[row, size.before_rows : size.before_rows + len(sounds[place])] = sounds[place]
             told.append(through(torch.from_numpy(mel), network.initial_state(len(places)))[0])
         log_probs = (
             ear.classes(told[1]).reshape(len(places), told[1].shape[1] * MELS_PER_FRAME, -1).log_softmax(-1).numpy()

@@ -134,7 +134,7 @@ class SpeechWindows:
         footage: prepared clips.
         frames: longest window in video frames.
         batch: windows per batch.
-        around: mel frames of context before and behind (``SpeechDimensions.before_mels``, ``after_mels``).
+        around: mel frames of context before and behind (``SpeechDimensions.before_rows``, ``after_rows``).
         seed: source of chance.
         late: frames by which a clip's mouth is late, by its id; 0 where nothing is told.
     """

@@ -16,7 +16,7 @@ from kouxing.infer.mouth import Mouth
 from kouxing.types import Float
 from kouxing.units import COEFFICIENT_HZ, SAMPLE_HZ
 
-WEIGHTS = {LIVE: ("expression_live", "expression_live_style", "mouth"), "mouth": ("mouth",)}
+WEIGHTS = {LIVE: ("expression_live", "expression_live_style", "front_live", "mouth"), "mouth": ("mouth",)}
 """What each way that streams loads."""
 STREAM_S = 20
 """Speech over which the streams' delay is timed."""

@@ -13,17 +13,16 @@ from kouxing import weights
 from kouxing.arkit import COEFFICIENTS, EMOTIONS
 from kouxing.audio.encoder import around, front_of, quiet, rows_per_frame
 from kouxing.audio.features import MelStream
-from kouxing.audio.front import HOP_FRAMES, MARGIN_FRAMES
 from kouxing.face.closure import drawn_together, lip_distance
 from kouxing.infer.blinks import Blinks
 from kouxing.infer.mouth import NAME as MOUTH
 from kouxing.infer.mouth import Mouth, look_ahead_ms
-from kouxing.infer.rest import FILE_AHEAD, FILE_OPEN_OVER, FILE_SHUT_UNDER, Rest, nearer
+from kouxing.infer.rest import FRONT_LIMITS, MEL_LIMITS, Rest, nearer
 from kouxing.types import CoefficientTrack, Float
 from kouxing.units import FRAME_HZ, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
 NAME, LIVE_NAME = "expression", "expression_live"
-"""The one hears files, seconds ahead; the other looks 97.5 ms ahead, for streams. Beside each lies its reader of
+"""The one hears files, seconds ahead; the other looks 96 ms ahead, for streams. Beside each lies its reader of
 styles."""
 NEAR = 0.05
 """Lip distances under this become closed lips where ``mouth`` is asked too: a mean of two closes less than either. As
@@ -65,10 +64,13 @@ class Expression:
         self.rate_hz = Fraction(self.dimensions["rate_hz"])
         self.before_rows, self.after_rows = around(ear)
         self.heard, self.front = self.session.get_inputs()[0].name, front_of(ear, threads, folder)
+        # A row waits for this much sound anyway, which also tells whether anybody speaks.
         if self.front is None:
             self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.after_rows)
+            self.frames_ahead = self.after_rows // MELS_PER_FRAME
         else:
-            self.look_ahead_ms = 1000.0 * (HOP_FRAMES + MARGIN_FRAMES) / FRAME_HZ
+            self.look_ahead_ms = self.front.look_ahead_ms + self.after_rows * 1000 / FRAME_HZ
+            self.frames_ahead = self.front.frames_ahead
         self.style_width = int(self.dimensions["style"])
         self.mouth_share = float(self.dimensions.get("mouth_share", 0))
         beside = folder if folder is not None and (folder / f"{MOUTH}.onnx").exists() else None
@@ -113,11 +115,8 @@ class ExpressionStream:
         self._per_frame = rows_per_frame(ear)
         self._sounds = quiet(ear, expression.before_rows)
         self._sound = MelStream() if expression.front is None else expression.front.stream()
-        # A row waits for this much sound after its own frame anyway, and behind the front for far more.
-        if expression.front is None:
-            self._rest = Rest(expression.after_rows // self._per_frame)
-        else:
-            self._rest = Rest(FILE_AHEAD, (FILE_SHUT_UNDER, FILE_OPEN_OVER))
+        limits = MEL_LIMITS if expression.front is None else FRONT_LIMITS
+        self._rest = Rest(expression.frames_ahead, limits)
         self._mouth = expression.mouth.stream() if expression.mouth is not None else None
         # Rows that wait for the other opinion, how neutral each is, and what the other says.
         self._rows, self._neutral, self._told = NO_ROWS, NO_ROWS[:, 0], NO_ROWS[:, 0]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kouxing import weights
-from kouxing.audio import encoder
+from kouxing.audio.file_ear import NAMES, FileEar
 from kouxing.face.paste import paste
 from kouxing.face.track import FaceTracker
 from kouxing.infer.lips import LipsNetwork
@@ -48,7 +48,7 @@ def shipped(person: Person | None = None, own_voice: bool = True) -> Parts:
     manner = person.manner if person and own_voice else None
 
     def speech() -> FeatureStream:
-        stream = encoder.SpeechEncoder(threads=1).stream()
+        stream = FileEar(threads=1).stream()
         return Touching(stream if manner is None else Manner(stream, manner))
 
     def identity(preset: str) -> dict[str, Any]:
@@ -67,4 +67,4 @@ def shipped(person: Person | None = None, own_voice: bool = True) -> Parts:
 
 def weight_names(preset: str) -> tuple[str, ...]:
     """The weights that a dub is painted with."""
-    return encoder.NAME, f"lips_{preset}_references", f"lips_{preset}_frame"
+    return *NAMES, f"lips_{preset}_references", f"lips_{preset}_frame"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from kouxing.arkit import PLACE
-from kouxing.audio.front import MARGIN_FRAMES
 from kouxing.audio.silence import FLOOR_DB, SHORT_S, frame_levels, silent_limit
 from kouxing.face.closure import lip_distance
 from kouxing.types import Bool, Float
@@ -17,14 +16,12 @@ BEGINNING, FAINT_DB = 5 * FRAME_HZ, -40.0
 """In its first 5 s a stream may not have heard speech yet: what stays under this is taken for the room."""
 SHORTEST = int(np.ceil(SHORT_S * FRAME_HZ))
 """Frames of a pause in which lips rest; shorter ones are part of speech."""
-SHUT_UNDER, OPEN_OVER = 0.07, 0.12
+MEL_LIMITS = (0.07, 0.12)
 """Lip distances: in silence lips touch under the first; over the second they are heard open (noise, a whisper) and stay
 as they are."""
-FILE_SHUT_UNDER, FILE_OPEN_OVER = 0.12, 0.3
-"""The same where a whole file is heard, through the front: it opens lips ahead of the voice as people do, and noise
-hardly moves them."""
-FILE_AHEAD = MARGIN_FRAMES
-"""Frames ahead that tell speech from quiet then: so many are known of whatever a window of the front gives."""
+FRONT_LIMITS = (0.12, 0.3)
+"""The same where sound is heard through the front: it opens lips ahead of the voice as people do, and noise hardly
+moves them."""
 
 
 class Rest:
@@ -33,10 +30,10 @@ class Rest:
     Args:
         ahead: whole frames of sound after a row's own that are known when it is made. What a row becomes depends on
             those and no others, so that chunks do not matter.
-        limits: ``SHUT_UNDER, OPEN_OVER``, or those of files.
+        limits: ``MEL_LIMITS`` or ``FRONT_LIMITS``.
     """
 
-    def __init__(self, ahead: int, limits: tuple[float, float] = (SHUT_UNDER, OPEN_OVER)) -> None:
+    def __init__(self, ahead: int, limits: tuple[float, float] = MEL_LIMITS) -> None:
         self._ahead = ahead
         self._under, self._over = limits
         self._levels = np.zeros(0, np.float32)

@@ -27,8 +27,8 @@ them than about strangers; its opening, learned from far more variety, is the be
 FRONT_SHARE = 0.6
 """The same where it hears through the front, whose trunk knows strangers as well."""
 MOUTH_SHARE = 0.3
-"""How much ``mouth``'s lip distance counts in use beside the own one, where both hear log-mel: the two err differently.
-What hears through the front errs less than either."""
+"""How much ``mouth``'s lip distance counts in use beside the own one: the two err differently. What hears whole files
+through the front errs less than either."""
 
 
 @dataclass(frozen=True)
@@ -236,13 +236,13 @@ class ExpressionStep(nn.Module):
     ) -> None:
         super().__init__()
         if share is None:
-            share = FRONT_SHARE if encoder.dimensions.steps == 1 else EAR_SHARE
+            share = FRONT_SHARE if encoder.dimensions.behind_front else EAR_SHARE
         self.encoder, self.model, self.closing, self.share = encoder, model, closing, share
 
     def forward(
         self, mel: Tensor, emotion: Tensor, style: Tensor, ear: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """T steps from ``mel [1, context_mels + 4 * T, 80]``: ``[1, T, 52]`` and both next states."""
+        """T steps from ``mel [1, context_rows + 4 * T, 80]``: ``[1, T, 52]`` and both next states."""
         heard, ear = listen(self.encoder, mel, ear)
         values, shut, state = self.model(heard, emotion, style, state)
         return self.finished(values, shut, emotion, heard_distance(self.encoder, heard)), ear, state

@@ -1,4 +1,5 @@
-"""Speech encoder, first version: log-mel -> mouth geometry, streaming (state in, state out) with a declared look-ahead.
+"""Speech encoder: log-mel, or what the front tells (``audio.front``), -> mouth geometry, streaming (state in, state
+out) with a declared look-ahead.
 
 Its output is the audio feature sequence [B, L, D] of ``lips`` (methods.md section 4) and carries geometry, because
 pixels learn slowly straight from sound.
@@ -22,12 +23,12 @@ class SpeechDimensions:
     """Sizes of the speech encoder.
 
     Attributes:
-        bands: mel bands in.
+        bands: numbers in a row of sound: mel bands, or the front's width.
         width: channels of the convolutions.
         hidden: units of each GRU layer.
         layers: GRU layers.
         reach: video frames that the convolutions see on each side of their middle.
-        earlier: mel frames by which that middle lies before the video frame: so much less is looked ahead.
+        earlier: rows by which that middle lies before the video frame: so much less is looked ahead.
         steps: rows of sound in per video frame: ``MELS_PER_FRAME`` of log-mel, or 1 of the front (``audio.front``).
         features: D, features out per video frame.
         members: encoders of this shape whose features are averaged (``Ears``).
@@ -44,24 +45,34 @@ class SpeechDimensions:
     steps: int = MELS_PER_FRAME
 
     @property
-    def quiet(self) -> float:
-        """What stands for no sound: in log-mel, or in the front's rows."""
-        return SILENT_MEL if self.steps == MELS_PER_FRAME else 0.0
+    def behind_front(self) -> bool:
+        """Whether rows of sound are the front's instead of log-mel."""
+        return self.steps == 1
 
     @property
-    def before_mels(self) -> int:
-        """Mel frames (rows of sound) of the past that are kept between chunks."""
+    def sound(self) -> str:
+        """What exported graphs call the rows of sound."""
+        return "heard" if self.behind_front else "mel"
+
+    @property
+    def quiet(self) -> float:
+        """What stands for no sound in rows of it."""
+        return 0.0 if self.behind_front else SILENT_MEL
+
+    @property
+    def before_rows(self) -> int:
+        """Rows of sound of the past that are kept between chunks."""
         return self.reach * self.steps + self.earlier
 
     @property
-    def after_mels(self) -> int:
-        """Mel frames (rows of sound) behind a video frame's own that are waited for: the look-ahead."""
+    def after_rows(self) -> int:
+        """Rows of sound behind a video frame's own that are waited for: the look-ahead."""
         return self.reach * self.steps - self.earlier
 
     @property
-    def context_mels(self) -> int:
+    def context_rows(self) -> int:
         """Both together."""
-        return self.before_mels + self.after_mels
+        return self.before_rows + self.after_rows
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -70,7 +81,7 @@ class SpeechDimensions:
 class SpeechEncoder(nn.Module):
     """Convolutions over a window of ``2 * reach + 1`` video frames, then a causal GRU.
 
-    The convolutions use no padding: a chunk is preceded by ``context_mels`` mel frames of context, so whole and
+    The convolutions use no padding: a chunk is preceded by ``context_rows`` rows of context, so whole and
     chunked output are equal by construction.
     """
 
@@ -79,7 +90,7 @@ class SpeechEncoder(nn.Module):
         self.dimensions = dimensions
         width = dimensions.width
         # 100 Hz -> 50 -> 25 Hz, which costs one frame on each side; every middle layer costs one more.
-        strided = dimensions.steps == MELS_PER_FRAME
+        strided = not dimensions.behind_front
         self.first = nn.Conv1d(dimensions.bands, width, *((4, 2) if strided else (1,)))
         self.second = nn.Conv1d(width, width, 4, stride=2) if strided else None
         middles = dimensions.reach - 1 if strided else dimensions.reach
@@ -104,7 +115,8 @@ class SpeechEncoder(nn.Module):
         """Features of the video frames in the middle of ``mel``.
 
         Args:
-            mel: ``[B, before_mels + 4 * T + after_mels, bands]``: past context, T video frames, look-ahead.
+            mel: rows of sound ``[B, before_rows + steps * T + after_rows, bands]``: past context, T video frames,
+                look-ahead.
             state: ``[layers, B, hidden]`` from the chunk before, or ``initial_state``.
 
         Returns:

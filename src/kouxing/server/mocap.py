@@ -229,11 +229,9 @@ class Receiver:
 
     def take(self, content: bytes, sender: str) -> None:
         """Judge one datagram. Never raises."""
-        self.counts.packets += 1
-        if self._sender is not None and sender != self._sender:
-            self.counts.foreign += 1
-            return
         try:
+            if self._sender is not None and sender != self._sender:
+                raise Foreign
             frame = self._decoder.take(content, self._clock())
         except Foreign:
             self.counts.foreign += 1
@@ -241,8 +239,10 @@ class Receiver:
             self.counts.bad += 1
         else:
             if frame is not None:
-                self.counts.frames += 1
                 self.face.push(frame)
+                self.counts.frames += 1
+        # Last: who reads the counts from another thread finds the packet's outcome told.
+        self.counts.packets += 1
 
     def greet(self, now_s: float) -> None:
         """Ask a phone that is silent to send."""

@@ -103,22 +103,23 @@ def _sources(folder: Path) -> dict[tuple[str, str], Source]:
     return found
 
 
-def further_sources(data: Path, coefficients: bool = True) -> list[Source]:
+def further_sources(data: Path, coefficients: bool = True, phones: bool = True) -> list[Source]:
     """Motion capture and phone speech, which the clips' manifest does not name.
 
     Args:
         data: data folder.
         coefficients: whether the footage's were learned; our own network is a source where `kouxing prepare` read them.
+        phones: whether phones were learned, of synthetic or labelled speech.
     """
     sources: set[tuple[str, str]] = set()
     if coefficients and read_by_us(data):
         licence = "open" if weights.card("coefficients")["licence"] == OPEN else RESEARCH
         sources.add(("coefficients of the footage, read by the network `coefficients`", licence))
-    if find_spec("espeakng_loader"):
+    if phones and find_spec("espeakng_loader"):
         sources.add(("espeak-ng, synthetic speech with phones", "open"))
-    if mbrola.voices():
+    if phones and mbrola.voices():
         sources.add(("MBROLA's voices, synthetic speech with phones", RESEARCH))
-    for folder in ("mocap", "phones"):
+    for folder in ("mocap", "phones") if phones else ("mocap",):
         path = data / folder / "manifest.csv"
         if path.exists():
             with path.open(newline="", encoding="utf-8") as file:

@@ -16,10 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing import weights
+from kouxing.audio.encoder import FILE_NAME, LIVE_NAME, NAME
 from kouxing.errors import WeightError
 from kouxing.models.coefficients import CoefficientReader
 from kouxing.models.lips import Lips, neighbours
-from kouxing.models.speech import Ears, SpeechEncoder
+from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
 from kouxing.units import CROP_PX, HALF_PX
 
 TOLERANCE = 1e-3
@@ -146,20 +147,28 @@ def _round_to_half(model: nn.Module) -> None:
                 value.copy_(value.half().float())
 
 
+def encoder_name(dimensions: SpeechDimensions) -> str:
+    """Of the weights of an encoder of these sizes."""
+    if not dimensions.behind_front:
+        return NAME
+    return LIVE_NAME if dimensions.earlier else FILE_NAME
+
+
 def export_speech(model: SpeechEncoder | Ears, about: dict[str, Any], folder: Path | None = None) -> float:
-    """Save ``speech``; returns the largest difference to PyTorch."""
+    """Save ``speech``, or one of those behind the front; returns the largest difference to PyTorch."""
     model = model.cpu().eval()
-    _round_to_half(model)
-    mel = torch.randn(1, model.dimensions.context_mels + 3 * model.dimensions.steps, model.dimensions.bands)
+    _round_to_steps(model)
+    mel = torch.randn(1, model.dimensions.context_rows + 3 * model.dimensions.steps, model.dimensions.bands)
     state = torch.randn_like(model.initial_state(1))
-    heard = "heard" if model.dimensions.steps == 1 else "mel"
-    axes = {heard: {1: "mels"}, "features": {1: "frames"}}
-    onnx_bytes = halve(_export(model, (mel, state), [heard, "state"], ["features", "next_state"], dynamic_axes=axes))
-    longer = torch.randn(1, model.dimensions.context_mels + 50 * model.dimensions.steps, model.dimensions.bands)
+    heard = model.dimensions.sound
+    axes = {heard: {1: "rows"}, "features": {1: "frames"}}
+    onnx_bytes = quarter(_export(model, (mel, state), [heard, "state"], ["features", "next_state"], dynamic_axes=axes))
+    longer = torch.randn(1, model.dimensions.context_rows + 50 * model.dimensions.steps, model.dimensions.bands)
     with torch.no_grad():
         wanted = [x.numpy() for x in model(longer, state)]
-    worst = _compare(onnx_bytes, {heard: longer.numpy(), "state": state.numpy()}, wanted, "speech")
-    weights.save("speech", onnx_bytes, {**about, "dimensions": model.dimensions.as_dict()}, folder)
+    name = encoder_name(model.dimensions)
+    worst = _compare(onnx_bytes, {heard: longer.numpy(), "state": state.numpy()}, wanted, name)
+    weights.save(name, onnx_bytes, {**about, "dimensions": model.dimensions.as_dict()}, folder)
     return worst
 
 

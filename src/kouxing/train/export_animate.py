@@ -16,7 +16,7 @@ from kouxing.errors import WeightError
 from kouxing.models.expression import MOUTH_SHARE, STATISTICS, Expression, ExpressionStep, StyleReader
 from kouxing.models.mouth import STATE, Mouth, MouthStep, shut_lips, to_coefficients
 from kouxing.models.speech import Ears, SpeechEncoder
-from kouxing.train.export import TOLERANCE, _compare, _export, _round_to_half, halve
+from kouxing.train.export import TOLERANCE, _compare, _export, _round_to_half, _round_to_steps, halve, quarter
 from kouxing.units import FRAME_HZ, MELS_PER_FRAME
 
 
@@ -78,22 +78,22 @@ def export_expression(
         WeightError: ONNX and PyTorch differ by more than ``TOLERANCE``; nothing is saved.
     """
     model, encoder = model.cpu().eval(), encoder.cpu().eval()
-    _round_to_half(model)
-    _round_to_half(encoder)
+    _round_to_steps(model)
+    _round_to_steps(encoder)
     step, size, ear = ExpressionStep(encoder, model), model.dimensions, encoder.dimensions
 
     def inputs(steps: int) -> tuple[torch.Tensor, ...]:
-        mel = torch.randn(1, ear.context_mels + steps * ear.steps, ear.bands)
+        mel = torch.randn(1, ear.context_rows + steps * ear.steps, ear.bands)
         emotion = torch.rand(1, steps, size.emotions).softmax(-1)
         return (
             mel, emotion, torch.randn(1, steps, size.style).tanh(), encoder.initial_state(1), model.initial_state(1)
         )  # fmt: skip
 
-    heard = "heard" if ear.steps == 1 else "mel"
+    heard = ear.sound
     names = [heard, "emotion", "style", "ear", "state"]
-    axes = {heard: {1: "mels"}, "emotion": {1: "steps"}, "style": {1: "steps"}, "coefficients": {1: "steps"}}
+    axes = {heard: {1: "rows"}, "emotion": {1: "steps"}, "style": {1: "steps"}, "coefficients": {1: "steps"}}
     outputs = ["coefficients", "next_ear", "next_state"]
-    graph = halve(_export(step, inputs(3), names, outputs, dynamic_axes=axes))
+    graph = quarter(_export(step, inputs(3), names, outputs, dynamic_axes=axes))
     given = inputs(40)
     with torch.no_grad():
         wanted = [value.numpy() for value in step(*given)]
@@ -104,7 +104,7 @@ def export_expression(
         "ear": ear.as_dict(),
         "closing": asdict(step.closing),
         "ear_share": step.share,
-        "mouth_share": MOUTH_SHARE if size.shuts and ear.steps == MELS_PER_FRAME else 0,
+        "mouth_share": MOUTH_SHARE if size.shuts and not (ear.behind_front and not ear.earlier) else 0,
         "rate_hz": FRAME_HZ,
     }
     name = "expression_live" if ear.earlier else "expression"

@@ -48,7 +48,7 @@ def export_multimodal(model: Multimodal, ear: Listener, about: dict[str, Any], f
         return (*(torch.randn(1, steps, width) for width in widths), (torch.rand(1, steps, 3) > 0.3).float())
 
     def mels(steps: int) -> tuple[Tensor, ...]:
-        mel = torch.randn(1, heard.context_mels + steps * MELS_PER_FRAME, heard.bands)
+        mel = torch.randn(1, heard.context_rows + steps * MELS_PER_FRAME, heard.bands)
         return mel, ear.encoder.initial_state(1)
 
     def pictures(steps: int) -> tuple[Tensor, ...]:

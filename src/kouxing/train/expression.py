@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from kouxing.arkit import COEFFICIENTS, PLACE
-from kouxing.audio.front import Front
 from kouxing.data.animate import Take, in_step, load_takes
 from kouxing.data.front import FrontSounds, hear_front
 from kouxing.data.heard import Heard, HeardWindows, hear_takes
@@ -31,7 +30,7 @@ from kouxing.train.export_animate import export_expression
 from kouxing.train.loop import Batch, Figures, Schedule, counting, train
 from kouxing.train.mouth import held_out_figures, mouth_terms, spread, told_figures
 from kouxing.train.origin import origin
-from kouxing.train.speech import FRONT_VERSIONS
+from kouxing.train.speech import FRONT_VERSIONS, front_sounds
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
@@ -156,7 +155,7 @@ def main(
     encoder = load_speech(speech)
     takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech), report)
     held_out = load_takes(data, "val")
-    sounds = FrontSounds(data, Front()) if encoder.dimensions.steps == 1 else None
+    sounds = front_sounds(data, encoder.dimensions) if encoder.dimensions.behind_front else None
     task = prepare(encoder, takes, held_out, schedule, closure, report, sounds)
     config = {
         "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS,

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kouxing.audio.encoder import SpeechEncoder
 from kouxing.audio.features import frame_mels, log_mel
+from kouxing.audio.file_ear import FileEar
 from kouxing.audio.silence import silent_frames
 from kouxing.data.footage import Footage, encode_crop, unpacked
 from kouxing.data.manifest import Clip
@@ -176,6 +176,5 @@ def _silent(sound: Float, frames: int) -> Bool:
 
 def _heard(sound: Float, frames: int) -> Float:
     """What the encoder makes of the sound, ``[frames, 16]``, silence not calmed: mouths really open in pauses."""
-    stream = SpeechEncoder(threads=1).stream()
-    features = np.concatenate([stream.push(sound), stream.finish()])[:frames]
+    features = FileEar(threads=1).hear(sound)[:frames]
     return np.concatenate([features, np.zeros((frames - len(features), features.shape[1]), np.float32)])

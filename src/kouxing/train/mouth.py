@@ -306,7 +306,7 @@ def load_expression(run: Path, speech: Path) -> tuple[Expression, SpeechEncoder 
         raise DataError(f"{run}: no trained expression ({BEST}); run `kouxing train expression --out {run}` first")
     told = json.loads((run / "config.json").read_text(encoding="utf-8"))
     encoder = load_speech(speech)
-    if encoder.dimensions.steps == 1:
+    if encoder.dimensions.behind_front:
         raise DataError(f"{speech}: hears through the front; give runs of `train speech` without --front here")
     model = Expression(ExpressionDimensions(**told["dimensions"]))
     load_tensors(model, run / BEST)

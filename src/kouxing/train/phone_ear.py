@@ -65,7 +65,7 @@ def hearing(model: Listener) -> Callable[[Float], Float]:
     @torch.no_grad()
     def hear(mel: Float) -> Float:
         whole = len(mel) // MELS_PER_FRAME * MELS_PER_FRAME
-        heard = np.pad(mel[:whole], ((size.before_mels, size.after_mels), (0, 0)), constant_values=SILENT_MEL)
+        heard = np.pad(mel[:whole], ((size.before_rows, size.after_rows), (0, 0)), constant_values=SILENT_MEL)
         _, logits, _ = model(torch.from_numpy(heard.astype(np.float32))[None].to(device))
         return np.asarray(logits[0].float().log_softmax(-1).cpu().numpy(), np.float32)
 
@@ -114,7 +114,7 @@ def main(
     size = model.encoder.dimensions
     windows = EarWindows(
         groups, [take.mel for take in takes if len(take.mel)], FRAMES, schedule.batch,
-        (size.before_mels, size.after_mels), schedule.seed,
+        (size.before_rows, size.after_rows), schedule.seed,
     )  # fmt: skip
     config = {
         "model": "phone_ear", "dimensions": size.as_dict(), "classes": [mouth.name for mouth in MOUTHS],

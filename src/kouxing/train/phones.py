@@ -108,7 +108,7 @@ def hear_classes(model: Listener, mel: np.ndarray) -> np.ndarray:
     device = next(model.parameters()).device
     size = model.encoder.dimensions
     whole = len(mel) // MELS_PER_FRAME * MELS_PER_FRAME
-    heard = np.pad(mel[:whole], ((size.before_mels, size.after_mels), (0, 0)), constant_values=SILENT_MEL)
+    heard = np.pad(mel[:whole], ((size.before_rows, size.after_rows), (0, 0)), constant_values=SILENT_MEL)
     _, logits, _ = model(torch.from_numpy(heard)[None].to(device))
     return np.asarray(logits[0].argmax(-1).cpu().numpy())
 
@@ -133,7 +133,7 @@ def pretrain(
         device, schedule, report: see ``train.loop.train``.
     """
     size = model.encoder.dimensions
-    around = (size.before_mels, size.after_mels)
+    around = (size.before_rows, size.after_rows)
     windows = PhoneWindows(phones.made, phones.real, Noises(footage), FRAMES, schedule.batch, around, schedule.seed)
     config = {
         "model": "phones",

@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from kouxing import weights
 from kouxing.arkit import PLACE
+from kouxing.audio.encoder import FILE_NAME, LIVE_NAME, NAME, front_of
 from kouxing.audio.front import NAME as FRONT
-from kouxing.audio.front import WIDTH, Front
+from kouxing.audio.front import WIDTH
+from kouxing.audio.live_front import NAME as LIVE_FRONT
 from kouxing.data.animate import Take, mocap_takes
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.front import FrontSounds, FrontWindows, front_footage
+from kouxing.data.front import FrontCapture, FrontSounds, FrontWindows, front_footage, front_takes
 from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, one_scale, together
 from kouxing.data.sync import STEPS, Step, find_step, read_steps, steps_of, write_steps
 from kouxing.data.sync_filter import read_verdicts
@@ -68,6 +70,8 @@ BEHIND_FRONT = SpeechDimensions(bands=WIDTH, steps=1, reach=4)
 """For files: sound is heard by the front first (``audio.front``)."""
 FRONT_VERSIONS = 3
 """How many versions of every clip the front hears."""
+LIVE_BEHIND_FRONT = replace(BEHIND_FRONT, earlier=BEHIND_FRONT.reach)
+"""For streams: nothing is waited for beyond what the front of streams does (``audio.live_front``)."""
 LIVE = SpeechDimensions(earlier=15)
 """For streams: 97.5 ms of look-ahead (``infer.mouth.look_ahead_ms``) instead of 247.5."""
 ANCHOR_STEPS = 300
@@ -147,7 +151,7 @@ def predict(model: nn.Module, clip: Footage) -> np.ndarray:
     assert isinstance(encoder, SpeechEncoder | Ears)
     encoder.eval()
     device = next(encoder.parameters()).device
-    around = (encoder.dimensions.before_mels, encoder.dimensions.after_mels)
+    around = (encoder.dimensions.before_rows, encoder.dimensions.after_rows)
     heard = np.pad(clip.mel, (around, (0, 0)), constant_values=encoder.dimensions.quiet)
     mel = torch.from_numpy(heard)[None].to(device)
     features, _ = encoder(mel, encoder.initial_state(1))
@@ -168,20 +172,18 @@ class _Stage:
 
     def windows(self, footage: list[Footage], schedule: Schedule, late: dict[str, int]) -> Callable[[int], Batch]:
         size = self.dimensions
-        around = (size.before_mels, size.after_mels)
-        if size.steps == 1:
-            return FrontWindows(footage, FRAMES, schedule.batch, around, schedule.seed, late)
-        noises = Noises(footage)
-        parts: list[Callable[[int], Batch]] = [
-            SpeechWindows(footage, FRAMES, schedule.batch, around, schedule.seed, late)
-        ]
+        around = (size.before_rows, size.after_rows)
+        noises, behind = Noises(footage), size.behind_front
+        kind = FrontWindows if behind else SpeechWindows
+        parts: list[Callable[[int], Batch]] = [kind(footage, FRAMES, schedule.batch, around, schedule.seed, late)]
         if self.spoken is not None:
             count = max(1, round(schedule.batch * PHONE_SHARE))
             parts.append(PhoneWindows(self.spoken.made, self.spoken.real, noises, FRAMES, count, around, schedule.seed))
         if self.takes:
             count = max(1, round(schedule.batch * TAKE_SHARE))
             columns = [PLACE[name] for name in HELPERS]
-            parts.append(CaptureWindows(self.takes, columns, noises, FRAMES, count, around, schedule.seed))
+            captured = FrontCapture if behind else CaptureWindows
+            parts.append(captured(self.takes, columns, noises, FRAMES, count, around, schedule.seed))
         return together(parts)
 
     def run(
@@ -230,8 +232,8 @@ def main(
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their card
             (``KOUXING_WEIGHTS=out`` uses them).
-        front: hear through the front (``audio.front``), which knows phones already: no stage 1; for files.
-        live: hear no further ahead than ``LIVE`` does, for streams; what dubs may wait hears more.
+        front: hear through the front (``audio.front``), which knows phones already: no stage 1.
+        live: hear no further ahead than ``LIVE`` and ``LIVE_BEHIND_FRONT`` do, for streams; files may wait.
         set_two: what the filter of ``train sync`` decided (its ``set2.csv``), in place of stage 2: it also tells of
             single words, which are too short for an encoder to tell.
         device: see ``train.loop.train``.
@@ -247,13 +249,14 @@ def main(
     decided = None if set_two is None else steps_of(read_verdicts(set_two))
     footage = load_footage(data, "train", counting(report, "clips made ready"))
     held_out = load_footage(data, "val")
-    dimensions = BEHIND_FRONT if front else LIVE if live else SpeechDimensions()
+    dimensions = dimensions_of(live, front)
+    takes = mocap_takes(data, "train")
     if front:
-        sounds = FrontSounds(data, Front())
+        sounds = front_sounds(data, dimensions)
         footage = front_footage(sounds, footage, FRONT_VERSIONS, report)
         held_out = front_footage(sounds, held_out, 1, lambda _: None)
+        takes = front_takes(sounds, takes, FRONT_VERSIONS, report)
     spoken = None if front else phones.load(data, report)
-    takes = [] if front else mocap_takes(data, "train")
     stage = _Stage(spoken, takes, held_out, device, report, dimensions, origin(data))
     start = fresh(schedule.seed, dimensions)
     if spoken is not None:
@@ -285,6 +288,24 @@ def main(
     ]
     save(model, data, out, " ".join(["kouxing train speech --data DATA", *options, f"--out runs/{out.name}"]))
     return model
+
+
+def dimensions_of(live: bool, front: bool) -> SpeechDimensions:
+    """Sizes of an encoder for streams or files, behind the front or not."""
+    if front:
+        return LIVE_BEHIND_FRONT if live else BEHIND_FRONT
+    return LIVE if live else SpeechDimensions()
+
+
+def front_sounds(data: Path, dimensions: SpeechDimensions) -> FrontSounds:
+    """What the encoder of these sizes, which is behind a front, hears of ``data``.
+
+    Raises:
+        WeightError: the front is missing.
+    """
+    front = front_of(dimensions.as_dict(), None)
+    assert front is not None
+    return FrontSounds(data, front)
 
 
 def who_is_in_step(
@@ -340,11 +361,12 @@ def load(run: Path) -> SpeechEncoder | Ears:
 
 def _dimensions(run: Path) -> SpeechDimensions:
     """One encoder's sizes, by the card beside it."""
-    card = run / "speech.json"
-    if not card.exists():
-        return SpeechDimensions()
-    told = json.loads(card.read_text(encoding="utf-8"))["dimensions"]
-    return SpeechDimensions(**{**told, "members": 1})
+    for name in (NAME, FILE_NAME, LIVE_NAME):
+        card = run / f"{name}.json"
+        if card.exists():
+            told = json.loads(card.read_text(encoding="utf-8"))["dimensions"]
+            return SpeechDimensions(**{**told, "members": 1})
+    return SpeechDimensions()
 
 
 def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str], None] = print) -> Ears:
@@ -364,8 +386,8 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
         raise DataError(f"{', '.join(map(str, runs))}: give two or more run folders of `kouxing train speech`")
     model = Ears([member for member in members if isinstance(member, SpeechEncoder)]).eval()
     held_out = load_footage(data, "val")
-    if model.dimensions.steps == 1:
-        held_out = front_footage(FrontSounds(data, Front()), held_out, 1, lambda _: None)
+    if model.dimensions.behind_front:
+        held_out = front_footage(front_sounds(data, model.dimensions), held_out, 1, lambda _: None)
     figures = measured(model, held_out)
     report("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
     out.mkdir(parents=True, exist_ok=True)
@@ -385,6 +407,9 @@ def save(model: SpeechEncoder | Ears, data: Path, out: Path, recipe: str) -> Non
         "features": "[1, T, 16] mouth geometry (face.geometry), 25 Hz, 0 = lips closed and relaxed",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    behind = model.dimensions.steps == 1
-    beside = weights.card(FRONT)["data"] if behind else further_sources(data, coefficients=False)
+    behind = model.dimensions.behind_front
+    beside = further_sources(data, coefficients=False, phones=not behind)
+    if behind:
+        front = LIVE_FRONT if model.dimensions.earlier else FRONT
+        beside = [*weights.card(front)["data"], *beside]
     export_speech(model, about(data, recipe, units, figures, beside), out)

@@ -15,10 +15,10 @@ def speech(
     data: options.Data,
     out: options.Out = None,
     live: Annotated[
-        bool, typer.Option("--live", help="Hear at most 97.5 ms ahead, for streams; else 247.5 ms.")
+        bool, typer.Option("--live", help="Hear at most 97.5 ms ahead, for streams; else 247.5 ms of log-mel.")
     ] = False,
     front: Annotated[
-        bool, typer.Option("--front", help="Hear through the front, layers of a speech recogniser; for files.")
+        bool, typer.Option("--front", help="Hear through the front, layers of a speech recogniser.")
     ] = False,
     set_two: Annotated[
         Path | None,
@@ -31,7 +31,7 @@ def speech(
     seed: options.Seed = None,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Train the speech encoder: log-mel to mouth geometry. The same command goes on where it stopped."""
+    """Train the speech encoder: sound to mouth geometry. The same command goes on where it stopped."""
     options.check_installed()
     from kouxing.train import speech as recipe
 
@@ -41,8 +41,6 @@ def speech(
         options.show("speech", data, folder, device, schedule, {"live": live, "front": front, "set2": set_two})
         return
     options.check_data(data)
-    if live and front:
-        raise OptionError("--front: hears whole windows, which streams cannot wait for; leave out --live")
     if set_two is not None and not set_two.is_file():
         raise OptionError(f"--set2 {set_two}: no such file")
     recipe.main(data, folder, live=live, front=front, set_two=set_two, device=device, schedule=schedule)
