@@ -36,11 +36,15 @@ class FrontSounds:
     Args:
         data: data folder.
         front: of files or of streams.
+
+    Attributes:
+        digest: tells one front from another.
     """
 
     def __init__(self, data: Path, front: AnyFront) -> None:
         self._data, self._front = data, front
-        self._folder = cache_folder(data) / f"front-{str(front.card['sha256'])[:12]}"
+        self.digest = str(front.card["sha256"])[:12]
+        self._folder = cache_folder(data) / f"front-{self.digest}"
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def rows(self, name: str, frames: int, version: int = 0, others: Sequence[str] = ()) -> Float:

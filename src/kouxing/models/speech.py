@@ -50,6 +50,11 @@ class SpeechDimensions:
         return self.steps == 1
 
     @property
+    def live(self) -> bool:
+        """Whether it is for streams."""
+        return self.earlier > 0
+
+    @property
     def sound(self) -> str:
         """What exported graphs call the rows of sound."""
         return "heard" if self.behind_front else "mel"

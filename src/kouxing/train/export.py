@@ -151,7 +151,7 @@ def encoder_name(dimensions: SpeechDimensions) -> str:
     """Of the weights of an encoder of these sizes."""
     if not dimensions.behind_front:
         return NAME
-    return LIVE_NAME if dimensions.earlier else FILE_NAME
+    return LIVE_NAME if dimensions.live else FILE_NAME
 
 
 def export_speech(model: SpeechEncoder | Ears, about: dict[str, Any], folder: Path | None = None) -> float:

@@ -104,10 +104,10 @@ def export_expression(
         "ear": ear.as_dict(),
         "closing": asdict(step.closing),
         "ear_share": step.share,
-        "mouth_share": MOUTH_SHARE if size.shuts and not (ear.behind_front and not ear.earlier) else 0,
+        "mouth_share": MOUTH_SHARE if size.shuts and (ear.live or not ear.behind_front) else 0,
         "rate_hz": FRAME_HZ,
     }
-    name = "expression_live" if ear.earlier else "expression"
+    name = "expression_live" if ear.live else "expression"
     weights.save(name, graph, {**about, "dimensions": told}, folder)
     weights.save(f"{name}_style", reader, {**about, "dimensions": told}, folder)
     return worst

@@ -120,7 +120,11 @@ def main(
     others = named(load_footage(data, "val"), [])
     held_out = [_lesson(model, sounds, name, frames, 0, others) for name, frames in others.items()]
     task = FrontTask(model, FrontSequences(lessons, FRAMES, schedule.batch, schedule.seed), held_out)
-    config = {"model": "front", "dimensions": model.dimensions.as_dict(), "origin": origin(data)}
+    config = {
+        "model": "front",
+        "dimensions": model.dimensions.as_dict(),
+        "origin": origin(data) | {"front": sounds.digest},
+    }
     best = cast(LiveFront, train(task, schedule, out, device, config, report))
     options = changed(schedule, PRESETS["front"])
     save(best, data, out, " ".join(["kouxing train front --data DATA", *options, "--out runs/front_live"]))

@@ -250,14 +250,15 @@ def main(
     footage = load_footage(data, "train", counting(report, "clips made ready"))
     held_out = load_footage(data, "val")
     dimensions = dimensions_of(live, front)
-    takes = mocap_takes(data, "train")
+    takes, of = mocap_takes(data, "train"), origin(data)
     if front:
         sounds = front_sounds(data, dimensions)
         footage = front_footage(sounds, footage, FRONT_VERSIONS, report)
         held_out = front_footage(sounds, held_out, 1, lambda _: None)
         takes = front_takes(sounds, takes, FRONT_VERSIONS, report)
+        of |= {"front": sounds.digest}
     spoken = None if front else phones.load(data, report)
-    stage = _Stage(spoken, takes, held_out, device, report, dimensions, origin(data))
+    stage = _Stage(spoken, takes, held_out, device, report, dimensions, of)
     start = fresh(schedule.seed, dimensions)
     if spoken is not None:
         lesson = replace(
@@ -410,6 +411,6 @@ def save(model: SpeechEncoder | Ears, data: Path, out: Path, recipe: str) -> Non
     behind = model.dimensions.behind_front
     beside = further_sources(data, coefficients=False, phones=not behind)
     if behind:
-        front = LIVE_FRONT if model.dimensions.earlier else FRONT
+        front = LIVE_FRONT if model.dimensions.live else FRONT
         beside = [*weights.card(front)["data"], *beside]
     export_speech(model, about(data, recipe, units, figures, beside), out)
