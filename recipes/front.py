@@ -1,7 +1,7 @@
 """Cut the ``front`` weights out of a public speech recogniser: Moonshine tiny (MIT), as its npm package holds it.
 
     npm pack @moonshine-ai/moonshine-js@0.1.29 && tar xzf moonshine-ai-moonshine-js-0.1.29.tgz
-    python recipes/front.py package/dist/model/tiny/quantized/encoder_model.onnx --data DATA --out runs/front
+    python recipes/front.py package/dist/model/tiny/quantized/encoder_model.onnx --data DATA --out runs/front_whole
 
 The first three of its six layers: what lies behind hears words rather than mouths (docs/log.md). Mean and spread of
 what they tell of the training footage are taken off, so that 0 is what nothing in particular sounds like.
@@ -76,7 +76,7 @@ def main() -> None:
             "samples": "[1, N] float32, -1..1, 16 kHz",
             "heard": f"[1, n, {WIDTH}], one row every {STEP} samples, about mean 0 and spread 1",
         },
-        "recipe": "python recipes/front.py encoder_model.onnx --data DATA --out runs/front",
+        "recipe": "python recipes/front.py encoder_model.onnx --data DATA --out runs/front_whole",
         "commit": commit(),
         "data": [{"source": SOURCE, "licence": "MIT"}],
         "licence": "MIT",

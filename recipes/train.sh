@@ -5,7 +5,7 @@
 #   One GPU:      add --device cuda; raise --batch and --steps.
 #
 # Every run goes on where it was stopped when the same line is given again. At its end a run folder also holds the weights as
-# ONNX with their cards: KOUXING_WEIGHTS=runs/lips-fast-sharp:runs/speech tries them, copying them into src/kouxing/weights ships them.
+# ONNX with their cards: KOUXING_WEIGHTS=runs/lips-fast-sharp:runs/speech:runs/front tries them, copying them into src/kouxing/weights ships them.
 #
 # One's own footage: kouxing prepare FOOTAGE -o DATA --licence own --split 0.8/0.1/0.1 --landmarker face_landmarker.task
 #   Without --landmarker the coefficients are read by the shipped network, so that what learns them (mouth, expression, multimodal)

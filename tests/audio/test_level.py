@@ -36,3 +36,12 @@ def test_what_comes_later_changes_nothing_before() -> None:
 def test_silence_stays_silence() -> None:
     assert not Leveller().push(np.zeros(1_000, np.float32)).any()
     assert Leveller().push(np.zeros(0, np.float32)).shape == (0,)
+
+
+def test_a_knock_does_not_rule_for_long() -> None:
+    quiet, knock = np.tile(SPEECH, 2) * 0.02, np.zeros(1_600, np.float32)
+    knock[:] = rng.normal(0, 0.5, 1_600)
+    plain, knocked = Leveller(), Leveller()
+    plain.push(quiet), knocked.push(np.concatenate([quiet, knock]))
+    after = [np.abs(one.push(SPEECH[:16_000] * 0.02)).mean() for one in (plain, knocked)]
+    assert after[1] > 0.5 * after[0]

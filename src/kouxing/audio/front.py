@@ -1,7 +1,7 @@
 """The front: the first layers of a speech recogniser that others trained, which hear sounds as phones do, whoever says
 them through whatever microphone. They stay as they are; our encoders learn mouths from what they tell.
 
-They attend over whole windows, sound to come included: for files. Streams hear log-mel instead.
+They attend over whole windows, sound to come included: for files. Streams have their own (``audio.live_front``).
 """
 
 from __future__ import annotations

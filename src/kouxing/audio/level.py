@@ -13,6 +13,8 @@ MEMORY_S = 10.0
 BELIEF = 0.05
 """How much the usual power counts at the beginning, beside what was heard: as powerful a block of the usual one."""
 GAINS = (0.03, 30.0)
+KNOCK = 4.0
+"""No block counts for more than so many times the mean: a knock is no speech, and would rule for a minute."""
 
 
 class Leveller:
@@ -43,6 +45,7 @@ class Leveller:
         return np.concatenate(made, dtype=np.float32)
 
     def _learn(self, power: float) -> None:
+        power = min(power, KNOCK * self._power / self._weight)
         self._power = self._keep * self._power + power * power
         self._weight = self._keep * self._weight + power
         gain = float(np.clip(np.sqrt(USUAL * self._weight / self._power), *GAINS))

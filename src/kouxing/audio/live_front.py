@@ -50,7 +50,8 @@ class LiveFrontStream:
 
     def push(self, samples: Float) -> Float:
         """As ``HeardStream.push``."""
-        samples = np.asarray(samples, np.float32)
+        # One number that is none would stay in the level and in the state for good.
+        samples = np.nan_to_num(np.asarray(samples, np.float32), posinf=0, neginf=0)
         self._heard += len(samples)
         self._samples = np.concatenate([self._samples, self._level.push(samples)])
         last = (self._heard - LOOK_AHEAD) // SAMPLES_PER_FRAME + 1

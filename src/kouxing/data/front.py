@@ -28,6 +28,8 @@ from kouxing.types import Float
 from kouxing.units import SAMPLE_HZ, SAMPLES_PER_FRAME
 
 Report = Callable[[str], None]
+RULES = 2
+"""Raised when the same sound is changed or levelled otherwise."""
 
 
 class FrontSounds:
@@ -58,7 +60,9 @@ class FrontSounds:
         Returns:
             ``[T, WIDTH] float32``; another number of frames where the tempo is another.
         """
-        path = self._folder / f"{name}-{version}.npy"
+        # Of this very sound, under these very voices: what is told must be of what is heard elsewhere, too.
+        heard = zlib.crc32(" ".join(others if version else ()).encode(), zlib.crc32(self._place(name).read_bytes()))
+        path = self._folder / f"{name}-{version}-{frames}-{RULES}-{heard:08x}.npy"
         if path.exists():
             return np.asarray(np.load(path, allow_pickle=False), np.float32)
         made = self._front.hear(self.sound(name, frames, version, others)).astype(np.float16)
@@ -76,14 +80,15 @@ class FrontSounds:
         return changed(sound, np.zeros((frames, 1), np.float32), behind, rng)[0]
 
     def _sound(self, name: str, frames: int | None = None) -> Float:
-        path = self._data / "clips" / f"{name}.mp4"
-        if not path.exists():
-            path = self._data / "mocap" / f"{name}.flac"
-        samples = load_sound(path, SAMPLE_HZ).samples
+        samples = load_sound(self._place(name), SAMPLE_HZ).samples
         if frames is None:
             return samples
         wanted = frames * SAMPLES_PER_FRAME
         return np.pad(samples[:wanted], (0, max(0, wanted - len(samples)))).astype(np.float32)
+
+    def _place(self, name: str) -> Path:
+        path = self._data / "clips" / f"{name}.mp4"
+        return path if path.exists() else self._data / "mocap" / f"{name}.flac"
 
 
 def front_footage(sounds: FrontSounds, footage: Sequence[Footage], versions: int, report: Report) -> list[Footage]:

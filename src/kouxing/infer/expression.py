@@ -22,7 +22,7 @@ from kouxing.types import CoefficientTrack, Float
 from kouxing.units import FRAME_HZ, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
 NAME, LIVE_NAME = "expression", "expression_live"
-"""The one hears files, seconds ahead; the other looks 96 ms ahead, for streams. Beside each lies its reader of
+"""The one hears files, seconds ahead; the other looks 97.5 ms ahead, for streams. Beside each lies its reader of
 styles."""
 NEAR = 0.05
 """Lip distances under this become closed lips where ``mouth`` is asked too: a mean of two closes less than either. As
@@ -75,6 +75,8 @@ class Expression:
         self.mouth_share = float(self.dimensions.get("mouth_share", 0))
         beside = folder if folder is not None and (folder / f"{MOUTH}.onnx").exists() else None
         self.mouth = Mouth(threads=threads, folder=beside) if self.mouth_share else None
+        if self.mouth is not None:
+            self.look_ahead_ms = max(self.look_ahead_ms, self.mouth.look_ahead_ms)
 
     def read_style(self, track: CoefficientTrack) -> Float:
         """The style ``[S]`` of a reference clip, from how its coefficients move (10 s or more tell most)."""
@@ -133,7 +135,8 @@ class ExpressionStream:
         """
         self._emotion = self._emotion if emotion is None else emotion
         self._style = self._style if style is None else style
-        samples = np.asarray(samples, np.float32)
+        # One number that is none would stay in every state for good.
+        samples = np.nan_to_num(np.asarray(samples, np.float32), posinf=0, neginf=0)
         self._heard += len(samples)
         self._rest.hear(samples)
         self._run(self._sound.push(samples))

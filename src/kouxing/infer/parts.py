@@ -8,6 +8,7 @@ from typing import Any
 
 from kouxing import weights
 from kouxing.audio.file_ear import NAMES, FileEar
+from kouxing.audio.front import NAME as FRONT
 from kouxing.face.paste import paste
 from kouxing.face.track import FaceTracker
 from kouxing.infer.lips import LipsNetwork
@@ -67,4 +68,4 @@ def shipped(person: Person | None = None, own_voice: bool = True) -> Parts:
 
 def weight_names(preset: str) -> tuple[str, ...]:
     """The weights that a dub is painted with."""
-    return *NAMES, f"lips_{preset}_references", f"lips_{preset}_frame"
+    return FRONT, *NAMES, f"lips_{preset}_references", f"lips_{preset}_frame"

@@ -58,6 +58,8 @@ class Closing:
 CLOSING = Closing(under=0.08, more=0.02)
 """Chosen on ``val`` and on held-out training speakers (docs/log.md): the distance tells strangers' closed lips better
 than the learned probability alone, which is too sure of them."""
+FRONT_CLOSING = Closing(under=0.08, more=0.04)
+"""Behind the front, where the probability is worth more."""
 STATISTICS = 2 * len(COEFFICIENTS)
 """What a style is read from: mean and standard deviation of every coefficient over a reference clip."""
 
@@ -222,7 +224,7 @@ class ExpressionStep(nn.Module):
     Args:
         encoder: whose trunk hears.
         model: what follows it.
-        closing: where lips touch.
+        closing: where lips touch; by default ``CLOSING``, behind the front ``FRONT_CLOSING``.
         share: how far a neutral face's lips follow what the encoder itself hears of their distance; by default
             ``EAR_SHARE``, behind the front ``FRONT_SHARE``.
     """
@@ -231,12 +233,14 @@ class ExpressionStep(nn.Module):
         self,
         encoder: SpeechEncoder | Ears,
         model: Expression,
-        closing: Closing = CLOSING,
+        closing: Closing | None = None,
         share: float | None = None,
     ) -> None:
         super().__init__()
+        behind = encoder.dimensions.behind_front
+        closing = closing or (FRONT_CLOSING if behind else CLOSING)
         if share is None:
-            share = FRONT_SHARE if encoder.dimensions.behind_front else EAR_SHARE
+            share = FRONT_SHARE if behind else EAR_SHARE
         self.encoder, self.model, self.closing, self.share = encoder, model, closing, share
 
     def forward(

@@ -25,8 +25,8 @@ LOG = logging.getLogger("kouxing.server")
 GRID = exact(SAMPLE_HZ, 5)
 """Samples (0.2 s) after which rows at 60 and model rows at 25 a second fall together: where a stream may be cut."""
 GRID_ROWS = 12
-CONTEXT = 15 * GRID
-"""Samples (3 s) that a moved stream hears again, so that its network remembers."""
+CONTEXT = 30 * GRID
+"""Samples (6 s) that a moved stream hears again, so that its network remembers."""
 PING_S = 0.5
 ILL_S = 8.0
 """A worker that answers nothing for so long is replaced; on an overloaded machine a healthy one may be silent for some

@@ -19,6 +19,7 @@ one_thread_a_library()
 import numpy as np  # noqa: E402
 
 from kouxing.errors import KouxingError  # noqa: E402
+from kouxing.infer.animate import load  # noqa: E402
 from kouxing.infer.expression import Expression  # noqa: E402
 from kouxing.infer.mouth import Mouth  # noqa: E402
 from kouxing.server.faces import Face, look_ahead_ms  # noqa: E402
@@ -26,7 +27,6 @@ from kouxing.server.pipe import Reader, Say, manner_of, packed, packed_json, pac
 from kouxing.server.protocol import Rows, to_float  # noqa: E402
 from kouxing.units import SAMPLE_HZ  # noqa: E402
 
-MODELS: dict[str, type[Mouth] | type[Expression]] = {"mouth": Mouth, "expression": Expression}
 AT_ONCE = 1 << 18
 """Bytes read at a time."""
 
@@ -82,7 +82,7 @@ class Worker:
 
     def _model(self, method: str) -> Mouth | Expression:
         if method not in self._models:
-            self._models[method] = MODELS[method](threads=1)
+            self._models[method] = load(method, live=True)
         return self._models[method]
 
     def _warm(self, method: str) -> None:

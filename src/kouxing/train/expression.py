@@ -159,7 +159,7 @@ def main(
     task = prepare(encoder, takes, held_out, schedule, closure, report, sounds)
     config = {
         "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS,
-        "origin": origin(data, speech=speech),
+        "origin": origin(data, speech=speech) | ({"front": sounds.digest} if sounds else {}),
     }  # fmt: skip
     model = cast(Expression, train(task, schedule, out, device, config, report))
     options = changed(schedule, PRESETS["expression"]) + ([] if closure else ["--no-closure"])
@@ -217,7 +217,8 @@ def save(
         "style": "[1, T, S]; 0 is the average style",
         "coefficients": f"[1, T, {len(COEFFICIENTS)}] ARKit's, 0..1, 25 Hz, row i at i / 25 s",
     }
-    told = about(data, recipe, units, told_figures(out), [*further_sources(data), *parents])
+    beside = further_sources(data, phones=not encoder.dimensions.behind_front)
+    told = about(data, recipe, units, told_figures(out), [*beside, *parents])
     told["emotions"] = {
         "neutral": "real speech with each take's resting face taken off",
         **{

@@ -111,7 +111,8 @@ def main(
     front = Front()
     sounds = FrontSounds(data, front)
     model = fresh()
-    recordings = named(load_footage(data, "train", counting(report, "clips made ready")), mocap_takes(data, "train"))
+    takes = mocap_takes(data, "train")
+    recordings = named(load_footage(data, "train", counting(report, "clips made ready")), takes)
     _measure(model, sounds, recordings)
     lessons = _quiet(model, front)
     for version in range(VERSIONS):
@@ -123,6 +124,7 @@ def main(
     config = {
         "model": "front",
         "dimensions": model.dimensions.as_dict(),
+        "takes": [take.name for take in takes],
         "origin": origin(data) | {"front": sounds.digest},
     }
     best = cast(LiveFront, train(task, schedule, out, device, config, report))
@@ -179,4 +181,6 @@ def save(model: LiveFront, data: Path, out: Path, recipe: str) -> None:
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
     beside = [*weights.card(WHOLE)["data"], *further_sources(data, coefficients=False, phones=False)]
-    export_front(model, about(data, recipe, units, figures, beside), out)
+    told = about(data, recipe, units, figures, beside)
+    # The licence of what it began as asks for its text in every copy.
+    export_front(model, told | {"notice": weights.card(WHOLE)["notice"]}, out)

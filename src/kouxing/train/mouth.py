@@ -300,7 +300,7 @@ def load_expression(run: Path, speech: Path) -> tuple[Expression, SpeechEncoder 
     """The model that a ``train expression`` run left, and the encoder it hears with.
 
     Raises:
-        DataError: there is none, or it hears through the front: streams and what is joined with text hear log-mel.
+        DataError: there is none, or it hears through the front: `mouth` and what is joined with text hear log-mel.
     """
     if not (run / BEST).exists():
         raise DataError(f"{run}: no trained expression ({BEST}); run `kouxing train expression --out {run}` first")

@@ -1,4 +1,4 @@
-"""Train the speech encoder: log-mel -> mouth geometry. Phones first, then who is in step, then everybody."""
+"""Train the speech encoder: sound -> mouth geometry. Phones first, then who is in step, then everybody."""
 
 from __future__ import annotations
 

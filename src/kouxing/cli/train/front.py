@@ -13,7 +13,6 @@ def front(
     device: options.Device = "cpu",
     steps: options.Steps = None,
     batch: options.Batch = None,
-    precision: options.Precision = None,
     seed: options.Seed = None,
     dry_run: options.DryRun = False,
 ) -> None:
@@ -21,7 +20,7 @@ def front(
     options.check_installed()
     from kouxing.train import front as recipe
 
-    schedule = options.changed(recipe.PRESETS["front"], steps=steps, batch=batch, precision=precision, seed=seed)
+    schedule = options.changed(recipe.PRESETS["front"], steps=steps, batch=batch, seed=seed)
     folder = out or options.RUNS / "front_live"
     if dry_run:
         options.show("front", data, folder, device, schedule, {})

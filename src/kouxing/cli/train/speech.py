@@ -14,9 +14,7 @@ from kouxing.errors import OptionError
 def speech(
     data: options.Data,
     out: options.Out = None,
-    live: Annotated[
-        bool, typer.Option("--live", help="Hear at most 97.5 ms ahead, for streams; else 247.5 ms of log-mel.")
-    ] = False,
+    live: Annotated[bool, typer.Option("--live", help="For streams: hear less than 100 ms ahead.")] = False,
     front: Annotated[
         bool, typer.Option("--front", help="Hear through the front, layers of a speech recogniser.")
     ] = False,
