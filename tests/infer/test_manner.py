@@ -61,6 +61,16 @@ def test_a_person_file_keeps_it_and_refuses_a_wrong_one(weights: np.ndarray, tmp
     assert shipped(whom).identity("fast") != shipped(whom, own_voice=False).identity("fast")
 
 
+def test_a_manner_of_what_other_weights_heard_is_left_out(tmp_path: Path) -> None:
+    whole = {**tensors(), person.MANNER: np.full(SHAPE, 0.01, np.float32)}
+    path = tmp_path / "anna.kx"
+    person.save(path, "fast", whole, about())
+    assert not person.load(path).deaf and person.load(path).manner is not None
+    path = tmp_path / "old.kx"
+    person.save(path, "fast", whole, {**about(), "ears": {"speech": "0123"}})
+    assert person.load(path).deaf and person.load(path).manner is None
+
+
 def test_it_speaks_for_the_persons_own_voice_only(weights: np.ndarray, tmp_path: Path) -> None:
     whom = person.save(tmp_path / "anna.kx", "fast", {**tensors(), person.MANNER: weights}, about())
     sound = np.random.default_rng(2).normal(0, 0.1, 32_000).astype(np.float32)

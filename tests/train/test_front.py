@@ -14,6 +14,7 @@ from kouxing.audio.encoder import SpeechEncoder
 from kouxing.audio.front import Front
 from kouxing.audio.live_front import between
 from kouxing.data.live_front import FrontSequences, Lesson
+from kouxing.errors import WeightError
 from kouxing.infer.expression import Expression
 from kouxing.train import expression, front, speech
 from kouxing.train.front_start import fresh
@@ -42,6 +43,9 @@ def test_from_the_front_to_a_live_face(tmp_path: Path, monkeypatch: pytest.Monke
     assert "--front --live" in told["recipe"] and "Moonshine" in str(told["data"])
     expression.main(data, face, speech=ears, schedule=TINY, report=quiet)
     assert weights.card("expression_live", face)["dimensions"]["mouth_share"]
+    monkeypatch.setenv("KOUXING_WEIGHTS", f"{face}:{ears}")
+    with pytest.raises(WeightError, match="another `front_live`"):
+        Expression(threads=1, live=True)
     monkeypatch.setenv("KOUXING_WEIGHTS", f"{own}:{face}:{ears}")
     model = Expression(threads=1, live=True)
     assert model.look_ahead_ms < 100

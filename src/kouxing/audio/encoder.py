@@ -29,18 +29,30 @@ def around(dimensions: dict[str, int]) -> tuple[int, int]:
     return middle + earlier, middle - earlier
 
 
-def front_of(dimensions: dict[str, int], threads: int | None, folder: Path | None = None) -> AnyFront | None:
+def front_of(
+    dimensions: dict[str, int], threads: int | None, folder: Path | None = None, sha256: str | None = None
+) -> AnyFront | None:
     """What an encoder hears through, by its card; None where it hears log-mel.
 
     Args:
         dimensions: of the encoder. threads: as for ``weights.session``.
         folder: where the encoder lies; the front may lie beside it.
+        sha256: of the front that it was trained behind, where that is known.
+
+    Raises:
+        WeightError: the front is missing, or another one.
     """
     if rows_per_frame(dimensions) != 1:
         return None
     kind = LiveFront if dimensions.get("earlier") else Front
     beside = folder if folder is not None and (folder / f"{kind.name}.onnx").exists() else None
-    return kind(threads, beside)
+    front = kind(threads, beside)
+    if sha256 not in (None, front.card["sha256"]):
+        raise WeightError(
+            f"the encoder was trained behind another `{kind.name}` than the one in use: let KOUXING_WEIGHTS name the "
+            "folders of both, or of neither"
+        )
+    return front
 
 
 def quiet(dimensions: dict[str, int], count: int) -> Float:
@@ -66,7 +78,7 @@ class SpeechEncoder:
         self.session, self.card = weights.session(name, threads=threads, folder=folder)
         self.dimensions: dict[str, int] = self.card["dimensions"]
         self.heard = self.session.get_inputs()[0].name
-        self.front = front_of(self.dimensions, threads, folder)
+        self.front = front_of(self.dimensions, threads, folder, self.card.get("front"))
 
     def stream(self) -> SpeechStream:
         """A stream at its beginning."""

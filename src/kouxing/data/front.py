@@ -40,13 +40,13 @@ class FrontSounds:
         front: of files or of streams.
 
     Attributes:
-        digest: tells one front from another.
+        sha256: of the front.
     """
 
     def __init__(self, data: Path, front: AnyFront) -> None:
         self._data, self._front = data, front
-        self.digest = str(front.card["sha256"])[:12]
-        self._folder = cache_folder(data) / f"front-{self.digest}"
+        self.sha256 = str(front.card["sha256"])
+        self._folder = cache_folder(data) / f"front-{self.sha256[:12]}"
         self._folder.mkdir(parents=True, exist_ok=True)
 
     def rows(self, name: str, frames: int, version: int = 0, others: Sequence[str] = ()) -> Float:

@@ -142,6 +142,8 @@ def dub(
             run = _Run(order, info, job, parts, lips, progress or _silent, given)
             if given and fitted is not None and voice == VOICES[0]:
                 run.warn(f"{fitted}: its manner of speaking is left out; text and mouth video tell how the mouth moves")
+            elif fitted is not None and voice == VOICES[0] and persons.load(fitted).deaf:
+                run.warn(f"{fitted}: its manner of speaking is left out, it was learnt with other weights; fit it anew")
             return run(began)
         except OutputError as error:
             raise OutputError(f"{error}; the same command with --resume then goes on") from error

@@ -63,7 +63,10 @@ class Expression:
         ear = self.dimensions["ear"]
         self.rate_hz = Fraction(self.dimensions["rate_hz"])
         self.before_rows, self.after_rows = around(ear)
-        self.heard, self.front = self.session.get_inputs()[0].name, front_of(ear, threads, folder)
+        self.heard, self.front = (
+            self.session.get_inputs()[0].name,
+            front_of(ear, threads, folder, self.card.get("front")),
+        )
         # A row waits for this much sound anyway, which also tells whether anybody speaks.
         if self.front is None:
             self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.after_rows)

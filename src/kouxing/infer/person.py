@@ -23,6 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kouxing import weights
+from kouxing.audio.file_ear import NAMES as EARS
+from kouxing.audio.front import NAME as FRONT
 from kouxing.errors import OptionError, OutputError, WeightError
 from kouxing.infer.manner import SHAPE
 from kouxing.infer.order import PRESETS
@@ -61,13 +63,23 @@ class Person:
 
     @property
     def manner(self) -> NDArray[Any] | None:
-        """The correction of what is heard in the person's own voice, where there is one."""
-        return self.tensors.get(MANNER)
+        """The correction of what is heard in the person's own voice, where there is one and it is of today's ears."""
+        return None if self.deaf else self.tensors.get(MANNER)
+
+    @property
+    def deaf(self) -> bool:
+        """Whether its correction is of what other weights heard: of no use any more."""
+        return MANNER in self.tensors and self.card.get("ears") != ears()
 
     def stage(self, name: str) -> Tensors:
         """Tensors of one stage by their names in its graph."""
         prefix = f"{name}/"
         return {key[len(prefix) :]: value for key, value in self.tensors.items() if key.startswith(prefix)}
+
+
+def ears() -> dict[str, str]:
+    """What dubs are heard with: weights and their SHA-256."""
+    return {name: str(weights.card(name)["sha256"]) for name in (FRONT, *EARS)}
 
 
 def load(path: Path) -> Person:
@@ -104,7 +116,7 @@ def save(path: Path, preset: str, tensors: Mapping[str, NDArray[Any]], about: Ma
     """
     raw = write_tensors(tensors)
     digest = hashlib.sha256(raw).hexdigest()
-    card = {**about, "kind": KIND, "format": FORMAT, "preset": preset, "sha256": digest}
+    card = {"ears": ears(), **about, "kind": KIND, "format": FORMAT, "preset": preset, "sha256": digest}
     _check_fit(path, card, dict(tensors))
     try:
         handle, aside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")

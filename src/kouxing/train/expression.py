@@ -159,7 +159,7 @@ def main(
     task = prepare(encoder, takes, held_out, schedule, closure, report, sounds)
     config = {
         "model": "expression", "dimensions": asdict(task.model.dimensions), "weights": WEIGHTS,
-        "origin": origin(data, speech=speech) | ({"front": sounds.digest} if sounds else {}),
+        "origin": origin(data, speech=speech) | ({"front": sounds.sha256} if sounds else {}),
     }  # fmt: skip
     model = cast(Expression, train(task, schedule, out, device, config, report))
     options = changed(schedule, PRESETS["expression"]) + ([] if closure else ["--no-closure"])
@@ -227,4 +227,6 @@ def save(
         },
     }
     told["blinks"] = "not learned: speech does not tell of them; drawn at random in use, the same for the same seed"
+    if encoder.dimensions.behind_front:
+        told["front"] = front_sounds(data, encoder.dimensions).sha256
     export_expression(model, encoder, told, out)

@@ -125,7 +125,7 @@ def main(
         "model": "front",
         "dimensions": model.dimensions.as_dict(),
         "takes": [take.name for take in takes],
-        "origin": origin(data) | {"front": sounds.digest},
+        "origin": origin(data) | {"front": sounds.sha256},
     }
     best = cast(LiveFront, train(task, schedule, out, device, config, report))
     options = changed(schedule, PRESETS["front"])

@@ -256,7 +256,7 @@ def main(
         footage = front_footage(sounds, footage, FRONT_VERSIONS, report)
         held_out = front_footage(sounds, held_out, 1, lambda _: None)
         takes = front_takes(sounds, takes, FRONT_VERSIONS, report)
-        of |= {"front": sounds.digest}
+        of |= {"front": sounds.sha256}
     spoken = None if front else phones.load(data, report)
     stage = _Stage(spoken, takes, held_out, device, report, dimensions, of)
     start = fresh(schedule.seed, dimensions)
@@ -411,6 +411,7 @@ def save(model: SpeechEncoder | Ears, data: Path, out: Path, recipe: str) -> Non
     behind = model.dimensions.behind_front
     beside = further_sources(data, coefficients=False, phones=not behind)
     if behind:
-        front = LIVE_FRONT if model.dimensions.live else FRONT
-        beside = [*weights.card(front)["data"], *beside]
-    export_speech(model, about(data, recipe, units, figures, beside), out)
+        front = weights.card(LIVE_FRONT if model.dimensions.live else FRONT)
+        beside = [*front["data"], *beside]
+    told = about(data, recipe, units, figures, beside)
+    export_speech(model, told | ({"front": front["sha256"]} if behind else {}), out)
