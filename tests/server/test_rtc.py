@@ -177,7 +177,10 @@ def test_orders_come_by_the_data_channel() -> None:
     play(scene, LampHub(speak=speak))
 
 
-def test_a_viewer_that_floods_is_hung_up_on() -> None:
+def test_a_viewer_that_floods_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Fewer than the 400 of everyday: where all cores are busy, no more get through.
+    monkeypatch.setattr(rtc_peer, "MESSAGES_HZ", 10)
+
     async def scene(hub: RenderHub) -> None:
         viewer = Viewer()
         channel, told = viewer.peer.createDataChannel("kouxing"), []
@@ -187,7 +190,7 @@ def test_a_viewer_that_floods_is_hung_up_on() -> None:
         for _ in range(1_000):
             channel.send('{"event": "end"}')
         await until(lambda: name not in hub._peers)
-        assert [json.loads(one)["message"] for one in told] == ["more than 400 messages a second"]
+        assert [json.loads(one)["message"] for one in told] == ["more than 10 messages a second"]
         await viewer.close()
 
     play(scene, LampHub())
