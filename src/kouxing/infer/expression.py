@@ -47,6 +47,9 @@ class Expression:
     Attributes:
         rate_hz: rows per second; row i stands for time i / rate_hz.
         look_ahead_ms: sound that a row waits for beyond its own time.
+        frames_ahead: whole video frames heard behind a row's own when it is made.
+        before_rows, after_rows: rows of sound around a video frame's own that its row is made of.
+        front: what it hears through; None: log-mel. ``heard`` is the network's name for those rows of sound.
         style_width: numbers in a style.
         mouth: the second opinion on how far neutral lips are apart, and ``mouth_share`` how much it counts; None
             where it does not.
@@ -63,10 +66,8 @@ class Expression:
         ear = self.dimensions["ear"]
         self.rate_hz = Fraction(self.dimensions["rate_hz"])
         self.before_rows, self.after_rows = around(ear)
-        self.heard, self.front = (
-            self.session.get_inputs()[0].name,
-            front_of(ear, threads, folder, self.card.get("front")),
-        )
+        self.heard = self.session.get_inputs()[0].name
+        self.front = front_of(ear, threads, folder, self.card.get("front"))
         # A row waits for this much sound anyway, which also tells whether anybody speaks.
         if self.front is None:
             self.look_ahead_ms = look_ahead_ms(MELS_PER_FRAME - 1 + self.after_rows)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 @dataclass(frozen=True)
 class FrontDimensions:
-    """Sizes of the front.
+    """Sizes of the front for streams.
 
     Attributes:
         width: numbers in a row. heads: of attention. turned: of a head's numbers, those that tell of places.
@@ -71,7 +71,9 @@ class FrontLayer(nn.Module):
         self.wide, self.narrow = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, before: Tensor, turns: tuple[Tensor, Tensor], seen: Tensor) -> tuple[Tensor, Tensor]:
-        """Args:
+        """One layer on.
+
+        Args:
             x: ``[B, n, width]``.
             before: ``[2, B, past, width]``: keys and values of frames before.
             turns: cosines and sines ``[past + n, turned]`` of places.

@@ -30,7 +30,7 @@ from kouxing.train.export_animate import export_expression
 from kouxing.train.loop import Batch, Figures, Schedule, counting, train
 from kouxing.train.mouth import held_out_figures, mouth_terms, spread, told_figures
 from kouxing.train.origin import origin
-from kouxing.train.speech import FRONT_VERSIONS, front_sounds
+from kouxing.train.speech import FRONT_VERSIONS, front_card, front_sounds
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
@@ -228,5 +228,5 @@ def save(
     }
     told["blinks"] = "not learned: speech does not tell of them; drawn at random in use, the same for the same seed"
     if encoder.dimensions.behind_front:
-        told["front"] = front_sounds(data, encoder.dimensions).sha256
+        told["front"] = front_card(encoder.dimensions)["sha256"]
     export_expression(model, encoder, told, out)

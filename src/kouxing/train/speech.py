@@ -309,6 +309,15 @@ def front_sounds(data: Path, dimensions: SpeechDimensions) -> FrontSounds:
     return FrontSounds(data, front)
 
 
+def front_card(dimensions: SpeechDimensions) -> weights.Card:
+    """The card of the front that an encoder of these sizes is behind.
+
+    Raises:
+        WeightError: it is missing.
+    """
+    return weights.card(LIVE_FRONT if dimensions.live else FRONT)
+
+
 def who_is_in_step(
     stage: _Stage,
     start: Listener,
@@ -411,7 +420,7 @@ def save(model: SpeechEncoder | Ears, data: Path, out: Path, recipe: str) -> Non
     behind = model.dimensions.behind_front
     beside = further_sources(data, coefficients=False, phones=not behind)
     if behind:
-        front = weights.card(LIVE_FRONT if model.dimensions.live else FRONT)
+        front = front_card(model.dimensions)
         beside = [*front["data"], *beside]
     told = about(data, recipe, units, figures, beside)
     export_speech(model, told | ({"front": front["sha256"]} if behind else {}), out)
