@@ -1,8 +1,8 @@
 """Both face generators of `multimodal` (methods.md section 5), trained for the same steps, beside `lips` `fast`.
 
-    python recipes/multimodal_face.py DATA OUT MULTIMODAL SPEECH LIPS [STEPS [CLIPS]]
+    python recipes/multimodal_face.py DATA OUT MULTIMODAL LIPS [STEPS [CLIPS]]
 
-MULTIMODAL, SPEECH and LIPS are run folders of `kouxing train multimodal`, `train speech` and `train lips --preset fast`
+MULTIMODAL and LIPS are run folders of `kouxing train multimodal` and `train lips --preset fast`
 (beside which the shape reader lies, in `shape/`). Prints, on `val`, how close, how sharp and how obedient the painted
 lower faces are: of the variants from text, sound and mouth pictures as far as a clip has them, and from sound alone; of
 `lips` from the speech encoder's features, and from the tracked ones.
@@ -20,24 +20,21 @@ from torch import nn
 
 from kouxing.data.animate import load_takes
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.mouths import load_mouths
-from kouxing.data.multimodal import Clip, Version, clips_of, hear
+from kouxing.data.multimodal import Clip
+from kouxing.data.multimodal_heard import Version
 from kouxing.models.lips import PRESETS, Lips
 from kouxing.models.multimodal_face import VARIANTS
 from kouxing.models.shape import ShapeReader
 from kouxing.train import multimodal
 from kouxing.train import multimodal_face as recipe
 from kouxing.train.loop import BEST, load_tensors
-from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
 HELD_OUT = {"grid": 4, "wild": 4}
 FULL, SOUND = (1, 1, 1), (0, 1, 0)
 
 
-def told(
-    data: Path, split: str, counts: dict[str, int], run: Path, speech: Path
-) -> list[tuple[Footage, Clip, Version]]:
+def told(data: Path, split: str, counts: dict[str, int], run: Path) -> list[tuple[Footage, Clip, Version]]:
     """Some clips of a split, seen and heard."""
     _, ear = multimodal.load(run)
     footage = {clip.clip.id: clip for clip in load_footage(data, split)}
@@ -45,13 +42,12 @@ def told(
     for group, count in counts.items():
         fitting = [one for one in load_takes(data, split) if one.group == group and one.name in footage]
         takes += [fitting[place] for place in np.random.default_rng(0).permutation(len(fitting))[:count]]
-    names = {take.name for take in takes}
-    mouths = [one for one in load_mouths(data, split) if one.clip.id in names]
-    clips = clips_of(takes, mouths, multimodal.known_classes(data, takes, ear))
-    clips = [clip for clip in clips if clip.pictures is not None]
-    nowhere = [np.zeros(len(clip.take), bool) for clip in clips]
-    versions = hear([clip.take.mel for clip in clips], nowhere, load_speech(speech), ear)
-    return [(footage[clip.take.name], clip, version) for clip, version in zip(clips, versions, strict=True)]
+    some = multimodal.hold_out(data, takes, ear, split=split)
+    return [
+        (footage[clip.take.name], clip, version)
+        for clip, version in zip(some.clips, some.clean, strict=True)
+        if clip.pictures is not None
+    ]
 
 
 def long(rows: Float, footage: Footage) -> Float:
@@ -60,13 +56,13 @@ def long(rows: Float, footage: Footage) -> Float:
 
 
 def main() -> None:
-    data, out, run, speech, lips_run = map(Path, sys.argv[1:6])
-    steps = int(sys.argv[6]) if len(sys.argv) > 6 else recipe.SCHEDULE.steps
-    count = int(sys.argv[7]) if len(sys.argv) > 7 else 120
+    data, out, run, lips_run = map(Path, sys.argv[1:5])
+    steps = int(sys.argv[5]) if len(sys.argv) > 5 else recipe.SCHEDULE.steps
+    count = int(sys.argv[6]) if len(sys.argv) > 6 else 120
     schedule = replace(recipe.SCHEDULE, steps=steps, validate_every=max(1, steps // 2))
     model, _ = multimodal.load(run)
-    known = told(data, "train", {"grid": count // 2, "wild": count // 2}, run, speech)
-    judged = told(data, "val", HELD_OUT, run, speech)
+    known = told(data, "train", {"grid": count // 2, "wild": count // 2}, run)
+    judged = told(data, "val", HELD_OUT, run)
     mouths = {
         footage.clip.id: [
             long(recipe.mouth_features(model, clip, version, there), footage)

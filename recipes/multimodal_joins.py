@@ -1,6 +1,6 @@
 """Sequential modulation against concatenation and a contrastive shared space: same data, steps and number of weights.
 
-    python recipes/multimodal_joins.py DATA RUNS SPEECH EXPRESSION [STEPS]
+    python recipes/multimodal_joins.py DATA RUNS SPEECH EXPRESSION [STEPS [TEXTS]]
 
 RUNS is the folder that holds `multimodal/` of `kouxing train multimodal`; the others are its options. Prints, on `val`,
 correlation and closure F1 of each subset, clean and at 0 dB, and how much of the voice's loudness and colour (spectral
@@ -17,14 +17,14 @@ import numpy as np
 import torch
 
 from kouxing.data.animate import load_takes
-from kouxing.data.multimodal import Clip, MultimodalWindows, Version
+from kouxing.data.multimodal import Clip, MultimodalWindows
+from kouxing.data.multimodal_heard import Version
 from kouxing.eval import figures as pages
 from kouxing.eval.multimodal_tone import probe, tone
 from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions
 from kouxing.train import multimodal as recipe
 from kouxing.train.loop import train
 from kouxing.train.mouth import spread
-from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 
 PROBED = 150
@@ -42,13 +42,14 @@ def told(model: Multimodal, clips: list[Clip], versions: list[Version]) -> tuple
 
 def main() -> None:
     data, runs, speech, expression = map(Path, sys.argv[1:5])
+    texts = Path(sys.argv[6]) if len(sys.argv) > 6 else None
     schedule = replace(recipe.PRESETS["multimodal"], steps=int(sys.argv[5]) if len(sys.argv) > 5 else 250)
-    encoder, (_, ear) = load_speech(speech), recipe.load(runs / "multimodal")
+    _, ear = recipe.load(runs / "multimodal")
     clips, versions = recipe.prepare(
-        data, load_takes(data, "train"), encoder, ear, speech=speech, expression=expression,
+        data, load_takes(data, "train"), ear, speech=speech, expression=expression, texts=texts,
         folder=runs / "multimodal", seed=schedule.seed,
     )  # fmt: skip
-    held_out = recipe.hold_out(data, load_takes(data, "val"), encoder, ear)
+    held_out = recipe.hold_out(data, load_takes(data, "val"), ear, texts)
     real = [place for place, clip in enumerate(clips) if clip.pictures is not None]
     chosen = [real[place] for place in np.random.default_rng(0).permutation(len(real))[:PROBED]]
     learn = [clips[place] for place in chosen], [versions[0][place] for place in chosen]

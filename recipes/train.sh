@@ -37,8 +37,9 @@ kouxing train front --data "$data" --out runs/front_live
 for seed in 0 1 2; do KOUXING_WEIGHTS=runs/front_live kouxing train speech --data "$data" --front --live --set2 runs/in_step.csv --steps 500 --seed "$seed" --out "runs/live-$seed"; done
 KOUXING_WEIGHTS=runs/front_live kouxing train ears --data "$data" --run runs/live-0 --run runs/live-1 --run runs/live-2 --out runs/live
 KOUXING_WEIGHTS=runs/front_live kouxing train expression --data "$data" --speech runs/live --out runs/expression-live
-# Text, speech and mouth pictures together; needs kouxing[text]. Its aligner starts from the phone stage of one encoder.
-kouxing train multimodal --data "$data" --speech runs/speech --phones runs/speech-0 --expression runs/expression-mel --out runs/multimodal
+# Text, speech and mouth pictures together, and the aligner; needs kouxing[text]. It hears as dubs do, with the weights in use: KOUXING_WEIGHTS=runs/front:runs/speech
+# takes one's own. --texts runs/texts (recipes/transcribe.py) adds what people in the wild say. 30 minutes on one core, most of it hearing, once.
+kouxing train multimodal --data "$data" --speech runs/speech --expression runs/expression-mel --out runs/multimodal
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
 # Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 nine times (25 to 60 minutes on one core),
 # the rest takes 8 minutes a run; further runs may take the first one's decisions. (What ships averages three, two of them of an older filter.)

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from kouxing.audio.features import SILENT_MEL, log_mel  # noqa: E402
 from kouxing.audio.silence import silent_frames  # noqa: E402
-from kouxing.data import phone_ear  # noqa: E402
 from kouxing.data.animate import Take  # noqa: E402
 from kouxing.data.manifest import Clip as Row  # noqa: E402
 from kouxing.data.mouths import Mouths  # noqa: E402
-from kouxing.data.multimodal import Clip, MultimodalWindows, Version, clips_of, hear, subset, versions_of  # noqa: E402
-from kouxing.data.multimodal_sound import harm, holes, strange, worse  # noqa: E402
-from kouxing.data.phone_ear import EarWindows, spoiled  # noqa: E402
-from kouxing.data.phones import PhoneClip  # noqa: E402
+from kouxing.data.multimodal import Clip, MultimodalWindows, clips_of, subset  # noqa: E402
+from kouxing.data.multimodal_heard import Hearing, Version, versions_of  # noqa: E402
+from kouxing.data.multimodal_sound import harm, hissing, holes, strange, worse  # noqa: E402
+from kouxing.data.phone_ear import EarWindows  # noqa: E402
+from kouxing.data.phone_sounds import PhoneRows  # noqa: E402
 from kouxing.data.sync import Step  # noqa: E402
 from kouxing.eval import sync_corrupt  # noqa: E402
 from kouxing.eval.multimodal_sound import muted, over  # noqa: E402
 from kouxing.face.mouth_light import even_light  # noqa: E402
-from kouxing.models.speech import SpeechDimensions  # noqa: E402
-from kouxing.train.speech import fresh  # noqa: E402
+from kouxing.text.phones import MOUTHS  # noqa: E402
+from kouxing.text.pronounce import Pronouncer  # noqa: E402
+from kouxing.text.rows import WIDTH as TEXT  # noqa: E402
+from kouxing.text.transcripts import Cue, Transcript  # noqa: E402
 from kouxing.units import SAMPLE_HZ  # noqa: E402
 
 
@@ -53,7 +53,7 @@ def version(one: Clip) -> Version:
     rng = np.random.default_rng(frames)
     hole = np.zeros(frames, bool)
     hole[5:15] = True
-    rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80, 6))
+    rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80, 6, 19))
     return Version(*rows, hole)
 
 
@@ -72,22 +72,69 @@ def test_batches_are_the_same_again_and_hold_what_they_say() -> None:
     assert (one["mask"][alone][:, 5:15].sum(1) == 0).any() and (one["mask"][~alone][:, 5:15] == 1).all()
 
 
-def test_what_was_heard_is_kept_for_the_same_sound_and_networks_alone(tmp_path: Path) -> None:
-    small = SpeechDimensions(width=8, hidden=8)
-    encoder, other, ear = fresh(0, small).encoder, fresh(1, small).encoder, fresh(2, small)
-    clips, said = [clip(20, False, False), clip(30, False, False)], []
-    kept = tmp_path / "heard.npz"
+class Ears:
+    """Hears how loud it is, and nothing else."""
 
-    def heard(clips: list[Clip], by: Any, through: Any) -> np.ndarray:
-        return versions_of(clips, by, through, 1, 0, kept, said.append)[0][0].heard
+    digest = "a"
 
-    first = heard(clips, encoder, ear)
-    assert np.array_equal(heard(clips, encoder, ear), first) and len(said) == 1
-    assert not np.array_equal(heard(clips, other, ear), first) and len(said) == 2
-    heard(clips, other, fresh(3, small))
-    louder = [replace(one, take=replace(one.take, mel=one.take.mel + 1)) for one in clips]
-    heard(louder, other, fresh(3, small))
-    assert len(said) == 4
+    class front:
+        @staticmethod
+        def hear(samples: np.ndarray) -> np.ndarray:
+            return samples.reshape(-1, 640)[:, :8] + 1
+
+    def hear_rows(self, rows: np.ndarray, mel: np.ndarray) -> np.ndarray:
+        assert len(mel) == 4 * len(rows)
+        return np.tile(rows.mean(1, keepdims=True), 16)
+
+
+def heard_phones(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    classes = np.full((4 * len(rows), len(MOUTHS)), -9.0, np.float32)
+    classes[:, 3] = 0.0
+    return classes, rows
+
+
+def noises(*frames: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [(0.1 * rng.normal(size=640 * count)).astype(np.float32) for count in frames]
+
+
+def test_what_was_heard_is_kept_for_the_same_sound_text_and_networks_alone(tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader")
+    said: list[str] = []
+    kept, sounds = tmp_path / "heard.npz", noises(50, 75)
+    nothing: list[Transcript | None] = [None, None]
+
+    def heard(sounds: list[np.ndarray], texts: list[Transcript | None], digest: str) -> list[list[Version]]:
+        hearing = Hearing(cast(Any, Ears()), heard_phones, digest)
+        return versions_of(sounds, texts, hearing, 2, 0, kept, said.append)
+
+    first = heard(sounds, nothing, "b")
+    again = heard(sounds, nothing, "b")
+    assert len(said) == 2 and [len(one.heard) for one in again[1]] == [50, 75]
+    for one, other in zip(first[1], again[1], strict=True):
+        for name in ("heard", "trunk", "mel", "clear", "text", "muted"):
+            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+    assert np.isnan(first[0][0].text).all() and not first[0][0].muted.any()
+    heard(sounds, nothing, "c")
+    heard([2 * one for one in sounds], nothing, "c")
+    heard([2 * one for one in sounds], [Transcript((Cue("hello"),), "t"), None], "c")
+    assert len(said) == 8
+
+
+def test_a_text_lies_where_each_sound_has_it_or_nowhere() -> None:
+    pytest.importorskip("espeakng_loader")
+    (samples,) = noises(50)
+    nowhere, words = np.zeros(50, bool), Transcript((Cue("hello there"),), "t")
+
+    def unsure(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.full((4 * len(rows), len(MOUTHS)), -np.log(len(MOUTHS)), np.float32), rows
+
+    with Pronouncer("en") as pronouncer:
+        made = Hearing(cast(Any, Ears()), unsure, "").hear(samples, nowhere, words, pronouncer)
+        refused = Hearing(cast(Any, Ears()), heard_phones, "").hear(samples, nowhere, words, pronouncer)
+    assert made.text.shape == (50, TEXT) and np.isfinite(made.text).all()
+    # Another sound is heard there throughout.
+    assert np.isnan(refused.text).all()
 
 
 def test_a_subset_is_never_empty_nor_of_what_is_missing() -> None:
@@ -114,26 +161,18 @@ def test_late_mouths_are_moved_and_foreign_sound_is_left_out() -> None:
     assert clips_of([own], [], {}) == []
 
 
-def test_hearing_several_at_once_is_hearing_one() -> None:
-    small = fresh(0, SpeechDimensions(width=16, hidden=16)).eval()
-    sounds = [take(20).mel, take(33).mel]
-    nowhere = [np.zeros(20, bool), np.zeros(33, bool)]
-    both = hear(sounds, nowhere, small.encoder, small)
-    alone = hear(sounds[:1], nowhere[:1], small.encoder, small)
-    assert both[1].heard.shape == (33, 16) and both[0].trunk.shape == (20, 32) and both[1].clear.shape == (33, 6)
-    assert np.abs(both[0].heard.astype(float) - alone[0].heard).max() < 2e-3
-
-
 def test_spoiled_sound_has_holes_where_it_says_and_keeps_its_length() -> None:
-    rng, mel = np.random.default_rng(0), take(50).mel + 2
+    rng, (sound, other) = np.random.default_rng(0), noises(50, 20)
     seen = []
     for _ in range(30):
-        made, gone = worse(mel, [take(20).mel], rng)
-        assert made.shape == mel.shape and made.dtype == np.float32
-        assert (made[np.repeat(gone, 4)] == SILENT_MEL).all() and (made[~np.repeat(gone, 4)] > SILENT_MEL).any()
+        made, gone = worse(sound, [other], rng)
+        assert made.shape == sound.shape and made.dtype == np.float32 and np.abs(made).max() <= 1
+        assert not made[np.repeat(gone, 640)].any() and made[~np.repeat(gone, 640)].any()
         seen.append(gone.mean())
     assert min(seen) == 0 and 0.05 < np.mean(seen) < 0.6
     assert holes(2, np.random.default_rng(5)).shape == (2,)
+    behind = hissing(sound, rng) - sound
+    assert (behind**2).mean() == pytest.approx((sound**2).mean(), rel=0.02)
 
 
 def test_the_less_is_heard_the_stranger_it_sounds() -> None:
@@ -145,17 +184,15 @@ def test_the_less_is_heard_the_stranger_it_sounds() -> None:
     assert harm(clean, noisy) == pytest.approx(0.5) and harm(noisy, clean) == 0 and harm(clean[:0], noisy[:0]) == 0
 
 
-def test_windows_of_the_phone_network_keep_labels_with_their_sound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(phone_ear, "spoiled", lambda mel, backgrounds, rng: mel)
-    classes = np.repeat(np.arange(10), 30)
-    mel = np.repeat(np.arange(10, dtype=np.float32), 30)[:, None].repeat(80, 1)
-    windows = EarWindows({"words": [PhoneClip("a", mel, classes)]}, [mel], 20, 6, (20, 20), 0)
+def test_windows_of_the_phone_network_keep_labels_with_their_sound() -> None:
+    classes = np.repeat(np.arange(10), 12)
+    rows = np.repeat(np.arange(10, dtype=np.float16), 3)[:, None].repeat(8, 1)
+    windows = EarWindows({"words": [PhoneRows((rows, rows), classes)], "made": []}, 20, 6, (5, 5), 0)
     batch = windows(0)
-    assert batch["mel"].shape == (6, 120, 80) and batch["classes"].shape == (6, 80)
-    for sound, told in zip(batch["mel"], batch["classes"], strict=True):
-        known = told >= 0
-        # Every step is one louder, and bands are alike, so that another voice changes nothing.
-        assert np.abs(sound[20:100].mean(1)[known] - told[known]).mean() < 0.1
+    assert batch["heard"].shape == (6, 30, 8) and batch["classes"].shape == (6, 80)
+    for heard, told in zip(batch["heard"][:, 5:25, 0], batch["classes"].reshape(6, 20, 4), strict=True):
+        known = (told >= 0).all(1)
+        assert known.any() and torch.equal(heard[known], told[known][:, 0].float()) and not heard[~known].any()
 
 
 def test_noise_is_as_loud_as_it_says_and_a_hole_is_one() -> None:
@@ -169,7 +206,6 @@ def test_noise_is_as_loud_as_it_says_and_a_hole_is_one() -> None:
         assert abs(found - level) < 0.2
     made, hole = muted(speech)
     assert hole.sum() == 25 and np.abs(made[np.repeat(hole, 640)]).max() == 0 and 24 < np.flatnonzero(hole).mean() < 50
-    assert spoiled(log_mel(speech), [log_mel(speech)], rng).shape == (300, 80)
 
 
 def test_light_does_not_count() -> None:

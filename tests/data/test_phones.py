@@ -33,7 +33,7 @@ def test_synthesis_is_repeatable_kept_and_made_again_when_asked_otherwise(
     assert made and all(len(clip.mel) == len(clip.classes) for clip in made)
     assert all(clip.classes.min() >= 0 and clip.classes.max() < len(MOUTHS) for clip in made)
     assert any((clip.classes != REST).any() for clip in made)
-    again = synthesise(5, seed=1)
+    again = synthesise(5, 1, of=clip_of)
     assert [clip.name for clip in again] == [clip.name for clip in made]
     np.testing.assert_array_equal(again[0].classes, made[0].classes)
     with monkeypatch.context() as patch:
@@ -45,19 +45,19 @@ def test_synthesis_is_repeatable_kept_and_made_again_when_asked_otherwise(
 
 
 def test_a_folder_without_labels_has_none(tmp_path: Path) -> None:
-    assert load_labelled(tmp_path) == []
+    assert load_labelled(tmp_path, clip_of) == []
 
 
 def test_a_manifest_cannot_lead_elsewhere(tmp_path: Path) -> None:
     (tmp_path / "phones").mkdir()
     (tmp_path / "phones" / "manifest.csv").write_text("id,labels\na,../../secret.lab\n", encoding="utf-8")
     with pytest.raises(DataError, match="plain file name"):
-        load_labelled(tmp_path)
+        load_labelled(tmp_path, clip_of)
 
 
 @needs_shared
 def test_real_labels_stand_where_the_sound_is() -> None:
-    clips = load_labelled(SHARED / "data")
+    clips = load_labelled(SHARED / "data", clip_of)
     assert len(clips) >= 25
     # Speech is louder than its pauses.
     better = [

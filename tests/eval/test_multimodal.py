@@ -36,15 +36,20 @@ def test_gains_are_over_sound_alone_on_clips_whose_words_are_known() -> None:
                 "clean": [row(0.8, 8, 0.5), row(0.1, 0, 0.1, "b")],
                 "0 dB": [row(0.5, 4, 0.2), row(0.1, 0, 0.1, "b")],
                 "muted": [row(0.5, 4, 0.0)],
+                "-5 dB": [row(0.3, 4, 0.2)],
             },
-            "text + sound": {"clean": [row(0.795, 8, 0.5)], "0 dB": [row(0.7, 8, 0.4)], "muted": [row(0.7, 8, 0.45)]},
+            "text + sound": {
+                "clean": [row(0.795, 8, 0.5)], "0 dB": [row(0.7, 8, 0.4)], "muted": [row(0.7, 8, 0.45)],
+                "-5 dB": [row(0.65, 8, 0.4)],
+            },
             "sound + mouth": {"0 dB": [row(0.9, 9, 0.9)], "muted": [row(0.9, 9, 0.6)]},
             TIMED: {"0 dB": [row(0.75, 9, 0.4)], "muted": [row(0.7, 8, 0.475)]},
             "expression": {"clean": [row(0.7, 7, 0.4)], "0 dB": [row(0.45, 4, 0.2)]},
         }
-    }
+    }  # fmt: skip
     told = figures_of(rows, {"0 dB": [False, True]})
     assert told["clips"] == 1 and told["gain_r_0db"] == 0.2 and told["gain_r_0db_timed"] == 0.25
+    assert told["gain_r_minus_5db"] == 0.35
     assert told["gain_f1_0db"] == round(16 / 18 - 8 / 14, 4)
     assert told["clean_loss"] == 0.005 and told["muted_share_text"] == 0.9 and told["muted_share_mouth"] == 1.2
     assert (
@@ -84,11 +89,12 @@ def test_every_clip_counts_once_however_many_holes_it_has() -> None:
         "grid": {
             "sound": {
                 "clean": [row(0.8, 8, 0.5), row(0.8, 8, 0.7, "b")], "0 dB": [row(0.5, 4, 0.2), row(0.1, 4, 0.2, "b")],
-                "muted": [row(0.5, 4, 0.1)],
+                "muted": [row(0.5, 4, 0.1)], "-5 dB": [row(0.5, 4, 0.1)],
             },
             "text + sound": {
                 "clean": [row(0.8, 8, 0.5), row(0.8, 8, 0.7, "b")], "0 dB": [row(0.6, 8, 0.4), row(0.7, 8, 0.4, "b")],
                 "muted": [row(0.7, 8, 0.1), row(0.7, 8, 0.2), row(0.7, 8, 0.3), row(0.7, 8, 0.7, "b")],
+                "-5 dB": [row(0.7, 8, 0.1)],
             },
             "sound + mouth": {"0 dB": [row(0.9, 9, 0.9)], "muted": [row(0.9, 9, 0.9)]},
             TIMED: {"0 dB": [row(0.7, 9, 0.4)], "muted": [row(0.7, 8, 0.6)]},

@@ -8,9 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from kouxing.audio.front import WIDTH
 from kouxing.models.expression import Expression, ExpressionDimensions
 from kouxing.models.multimodal import Multimodal, MultimodalDimensions
-from kouxing.models.speech import Listener, SpeechDimensions, SpeechEncoder
+from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.train import expression, multimodal, phone_ear, pretrained
 
 BACK = "Cannot copy out of meta tensor"
@@ -39,6 +40,6 @@ def test_multimodal() -> None:
 
 
 def test_phone_ear() -> None:
-    hear = phone_ear.hearing(Listener(SpeechEncoder(SpeechDimensions()), 16, 2).to("meta"))
+    hear = phone_ear.hearing(phone_ear.fresh().to("meta"))
     with pytest.raises(NotImplementedError, match=BACK):
-        hear(np.zeros((40, 80), np.float32))
+        hear(np.zeros((10, WIDTH), np.float32))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
 from kouxing.data.animate import Take  # noqa: E402
-from kouxing.data.multimodal import Clip, MultimodalWindows, Version  # noqa: E402
+from kouxing.data.multimodal import Clip, MultimodalWindows  # noqa: E402
+from kouxing.data.multimodal_heard import Version  # noqa: E402
 from kouxing.losses.multimodal import contrastive  # noqa: E402
 from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions  # noqa: E402
-from kouxing.train.multimodal import HeldOut, MultimodalTask  # noqa: E402
+from kouxing.train.multimodal import HeldOut, MultimodalTask, predict  # noqa: E402
 
 
 def world() -> tuple[list[Clip], list[Version]]:
@@ -26,7 +29,7 @@ def world() -> tuple[list[Clip], list[Version]]:
         geometry = rng.normal(size=(frames, 16)).astype(np.float32)
         pictures = rng.integers(0, 255, (frames, 48, 64), dtype=np.uint8)
         clips.append(Clip(one, geometry, rng.random((frames, 19)).astype(np.float32), pictures if number else None))
-        rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80, 6))
+        rows = (rng.normal(size=(frames, width)).astype(np.float16) for width in (16, 12, 80, 6, 19))
         heard.append(Version(*rows, np.zeros(frames, bool)))
     return clips, heard
 
@@ -59,6 +62,20 @@ def test_held_out_figures_name_subset_and_sound(tmp_path_factory: pytest.TempPat
     figures = task.validate(model, tmp_path_factory.mktemp("run"), 1)
     assert {"val/ts_grid_r", "val/ts_0db_grid_f1", "val/m_grid_r", "score"} <= figures.keys()
     assert "val/t_0db_grid_r" not in figures
+
+
+def test_beside_sound_a_text_lies_where_that_sound_has_it_and_does_not_count_where_it_is_not_heard() -> None:
+    clips, heard = world()
+    model = Multimodal(MultimodalDimensions(trunk=12, seen=8, width=16))
+    later = replace(heard[0], text=np.roll(heard[0].text, 9, 0))
+    gone = replace(heard[0], text=np.full_like(heard[0].text, np.nan))
+
+    def made(version: Version, there: tuple[int, ...]) -> np.ndarray:
+        return predict(model, clips[0], version, there)[1]
+
+    assert not np.allclose(made(heard[0], (1, 1, 0)), made(later, (1, 1, 0)))
+    assert np.array_equal(made(heard[0], (1, 0, 0)), made(later, (1, 0, 0)))
+    assert np.array_equal(made(gone, (1, 1, 0)), made(gone, (0, 1, 0)))
 
 
 def test_the_shared_space_draws_moments_together() -> None:

@@ -10,8 +10,9 @@ torch = pytest.importorskip("torch")
 from fake_data import make_data  # noqa: E402
 from kouxing.data.animate import Take  # noqa: E402
 from kouxing.data.footage import Footage, load_footage  # noqa: E402
-from kouxing.data.multimodal import Clip, Version  # noqa: E402
+from kouxing.data.multimodal import Clip  # noqa: E402
 from kouxing.data.multimodal_face import FaceSamples, face_sample  # noqa: E402
+from kouxing.data.multimodal_heard import Version  # noqa: E402
 from kouxing.face.no_mouth import region  # noqa: E402
 from kouxing.models.multimodal import Multimodal, MultimodalDimensions  # noqa: E402
 from kouxing.models.multimodal_face import FaceMaker  # noqa: E402
@@ -74,7 +75,7 @@ def test_mouth_features_are_of_what_is_there() -> None:
     )  # fmt: skip
     clip = Clip(take, np.zeros((frames, 16), np.float32), rng.random((frames, 19)).astype(np.float32), None)
     version = Version(
-        *(rng.normal(size=(frames, w)).astype(np.float16) for w in (16, 12, 80, 6)), np.zeros(frames, bool)
+        *(rng.normal(size=(frames, w)).astype(np.float16) for w in (16, 12, 80, 6, 19)), np.zeros(frames, bool)
     )
     model = Multimodal(MultimodalDimensions(trunk=12, seen=8, width=WIDTH))
     told = mouth_features(model, clip, version, (1, 1, 1)).reshape(frames, 3, WIDTH + 1)

@@ -47,12 +47,24 @@ def front_of(
     kind = LiveFront if dimensions.get("earlier") else Front
     beside = folder if folder is not None and (folder / f"{kind.name}.onnx").exists() else None
     front = kind(threads, beside)
+    same_front(front, sha256)
+    return front
+
+
+def same_front(front: AnyFront, sha256: str | None) -> None:
+    """What was trained behind a front hears nothing of use through another.
+
+    Args:
+        front: in use. sha256: of the one that it was trained behind, where that is known.
+
+    Raises:
+        WeightError: they are two.
+    """
     if sha256 not in (None, front.card["sha256"]):
         raise WeightError(
-            f"the encoder was trained behind another `{kind.name}` than the one in use: let KOUXING_WEIGHTS name the "
+            f"the encoder was trained behind another `{front.name}` than the one in use: let KOUXING_WEIGHTS name the "
             "folders of both, or of neither"
         )
-    return front
 
 
 def quiet(dimensions: dict[str, int], count: int) -> Float:
@@ -92,8 +104,12 @@ class SpeechEncoder:
         """
         if self.front is not None:
             raise WeightError("encoders behind the front hear samples; take one trained without --front here")
+        return self.hear_rows(mel)
+
+    def hear_rows(self, rows: Float) -> Float:
+        """``hear`` of whatever rows of sound it takes: log-mel ``[4T, 80]``, or the front's ``[T, WIDTH]``."""
         _, after = around(self.dimensions)
-        return self.stream()._push_mel(np.concatenate([mel, quiet(self.dimensions, after)]))
+        return self.stream()._push_mel(np.concatenate([rows, quiet(self.dimensions, after)]))
 
 
 class SpeechStream:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kouxing.audio.encoder import FILE_NAME, NAME, SpeechEncoder, SpeechStream
+from kouxing.audio.front import AnyFront
 from kouxing.types import Float
 
 NAMES = (FILE_NAME, NAME)
@@ -27,6 +28,11 @@ class FileEar:
     def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
         self._encoders = [SpeechEncoder(threads, folder, name) for name in NAMES]
 
+    @property
+    def digest(self) -> str:
+        """Of all weights that it hears with."""
+        return " ".join(str(card["sha256"]) for card in (self.front.card, *(one.card for one in self._encoders)))
+
     def stream(self) -> FileEarStream:
         """A stream at its beginning."""
         width = self._encoders[0].dimensions["features"]
@@ -36,6 +42,17 @@ class FileEar:
         """``[N]`` samples at ``SAMPLE_HZ`` -> ``[ceil(N / SAMPLES_PER_FRAME), D] float32``, as a stream gives."""
         stream = self.stream()
         return np.concatenate([stream.push(samples), stream.finish()])
+
+    @property
+    def front(self) -> AnyFront:
+        """What the first encoder hears through."""
+        front = self._encoders[0].front
+        assert front is not None
+        return front
+
+    def hear_rows(self, rows: Float, mel: Float) -> Float:
+        """``[T, D]`` of what the front heard, ``[T, WIDTH]``, and log-mel ``[4T, 80]``: for who needs those as well."""
+        return _mixed(*(encoder.hear_rows(one) for encoder, one in zip(self._encoders, (rows, mel), strict=True)))
 
 
 class FileEarStream:
@@ -57,5 +74,8 @@ class FileEarStream:
         waiting = [np.concatenate(pair) for pair in zip(self._waiting, told, strict=True)]
         ready = min(map(len, waiting))
         self._waiting = [rows[ready:] for rows in waiting]
-        front, mel = (rows[:ready] for rows in waiting)
-        return np.asarray((1 - MEL_SHARE) * front + MEL_SHARE * mel, np.float32)
+        return _mixed(*(rows[:ready] for rows in waiting))
+
+
+def _mixed(front: Float, mel: Float) -> Float:
+    return np.asarray((1 - MEL_SHARE) * front + MEL_SHARE * mel, np.float32)

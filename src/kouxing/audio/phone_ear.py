@@ -1,4 +1,4 @@
-"""The phone network in use: samples in; log probabilities of mouth classes and what its trunk hears out."""
+"""The phone network in use: what the front hears in; log probabilities of mouth classes, and its trunk, out."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from kouxing import weights
-from kouxing.audio.encoder import around
-from kouxing.audio.features import SILENT_MEL, frame_mels
-from kouxing.types import Bool, Float
-from kouxing.units import MEL_BANDS, MELS_PER_FRAME
+from kouxing.audio.encoder import around, same_front
+from kouxing.audio.front import AnyFront
+from kouxing.types import Float
 
 NAME = "multimodal_ear"
 AT_ONCE = 500
@@ -26,65 +25,44 @@ class HeardPhones:
     Attributes:
         log_probs: ``[4T, classes] float32`` of ``text.phones.MOUTHS``, a hundred a second.
         trunk: ``[T, W] float32``.
-        loud: ``[4T] float32``: mean log-mel of each mel frame.
     """
 
     log_probs: Float
     trunk: Float
-    loud: Float
-
-
-FADE = 12
-"""Mel frames over which sound fades in and out of a hole."""
-
-
-def faded(mel: Float, lost: Bool) -> Float:
-    """Sound that fades into its holes and out of them, as the network knows it from speech; a cut sounds like a stop.
-
-    Args:
-        mel: ``[M, 80]``. lost: ``[M]``: where the sound is gone.
-    """
-    made, steps = mel.copy(), np.arange(len(mel))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], lost.astype(np.int8), [0]])))
-    for first, last in zip(edges[::2], edges[1::2], strict=True):
-        hole = slice(first, last)
-        for place, away in ((first - 1, steps[hole] - first), (last, last - 1 - steps[hole])):
-            if 0 <= place < len(mel):
-                share = np.clip(1 - (away + 0.5) / FADE, 0, 1)[:, None]
-                made[hole] = share * mel[place] + (1 - share) * made[hole]
-    return np.asarray(made, np.float32)
 
 
 class PhoneEar:
     """Loads the weights once.
 
     Args:
+        front: what it hears through.
         threads: CPU threads; by default those of ``weights.session``.
         folder: where the weights lie; by default where ``weights.session`` looks.
 
     Raises:
-        WeightError: the weights are missing or damaged.
+        WeightError: the weights are missing or damaged, or were trained behind another front.
     """
 
-    def __init__(self, threads: int | None = None, folder: Path | None = None) -> None:
+    def __init__(self, front: AnyFront, threads: int | None = None, folder: Path | None = None) -> None:
         self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
         self.dimensions: dict[str, Any] = self.card["dimensions"]["ear"]
+        same_front(front, self.card.get("front"))
 
-    def hear(self, mel: Float, frames: int) -> HeardPhones:
-        """Listen to the first ``frames`` video frames of ``mel [M, 80]``; silence beyond its end."""
-        before, after = around(self.dimensions)
+    def hear(self, rows: Float) -> HeardPhones:
+        """Listen to what the front heard of T video frames, ``[T, WIDTH]``; all is quiet around.
+
+        Raises:
+            ValueError: there are none.
+        """
         size = self.dimensions
-        sound = frame_mels(mel, frames)
-        quiet = np.full((before + after, MEL_BANDS), SILENT_MEL, np.float32)
-        whole = np.concatenate([quiet[:before], sound, quiet[:after]])
+        whole = np.pad(rows, (around(size), (0, 0))).astype(np.float32)
         state = np.zeros((size["layers"], 1, size["hidden"]), np.float32)
         told: list[tuple[Float, Float]] = []
-        for first in range(0, frames, AT_ONCE):
-            last = min(frames, first + AT_ONCE)
-            part = whole[first * MELS_PER_FRAME : last * MELS_PER_FRAME + before + after]
-            log_probs, trunk, state = self.session.run(None, {"mel": part[None], "state": state})
+        for first in range(0, len(rows), AT_ONCE):
+            part = whole[first : min(len(rows), first + AT_ONCE) + sum(around(size))]
+            log_probs, trunk, state = self.session.run(None, {"heard": part[None], "state": state})
             told.append((log_probs[0], trunk[0]))
         if not told:
-            raise ValueError("nothing to hear: frames must be at least 1")
+            raise ValueError("nothing to hear: rows must be at least 1")
         log_probs, trunk = (np.concatenate(rows) for rows in zip(*told, strict=True))
-        return HeardPhones(log_probs, trunk, sound.mean(1))
+        return HeardPhones(log_probs, trunk)

@@ -1,11 +1,9 @@
-"""What ``multimodal`` learns from: clips as text rows, heard speech in several spoiled versions, and mouth pictures."""
+"""What ``multimodal`` learns from: clips as text rows, heard speech (``data.multimodal_heard``) and mouth pictures."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -14,38 +12,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kouxing.arkit import COEFFICIENTS
-from kouxing.audio.clearness import clearness
-from kouxing.audio.features import SILENT_MEL
 from kouxing.data import augment, sync_augment
 from kouxing.data.animate import Take
 from kouxing.data.mouths import Mouths
-from kouxing.data.multimodal_sound import ALONE, STRANGE, STRANGER, harm, strange, worse
-from kouxing.data.pretrained import digest
+from kouxing.data.multimodal_heard import Version
+from kouxing.data.multimodal_sound import ALONE, STRANGE, STRANGER, harm, strange
 from kouxing.data.speech import one_scale
 from kouxing.data.sync import Step, places
 from kouxing.face.geometry import GEOMETRY
 from kouxing.face.mouth_light import even_light
 from kouxing.face.mouth_picture import HEIGHT_PX, WIDTH_PX
-from kouxing.media.aside import keeping
 from kouxing.models.multimodal import MODALITIES
-from kouxing.models.speech import Ears, Listener, SpeechEncoder
+from kouxing.text.rows import WIDTH as TEXT
 from kouxing.text.rows import text_rows
-from kouxing.types import Bool, Bytes, Float
-from kouxing.units import MEL_BANDS, MELS_PER_FRAME
+from kouxing.types import Bytes, Float
+from kouxing.units import MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 
-SHARES = {"grid": 0.4, "words": 0.15, "wild": 0.3, "taught": 0.15}
+SHARES = {"grid": 0.3, "words": 0.15, "wild": 0.4, "taught": 0.15}
 VERSIONS = 4
 """Every clip is heard as it is and in three spoiled ways."""
 LATE = 0.3
 """Share of the texts that come a frame early or late: aligned times err."""
+PLACED = 0.7
+"""Share of the texts that lie where the sound of the version has them, as in use; others where the clean sound has."""
 SUBSETS = {
     (1, 1, 0): 0.33, (0, 1, 0): 0.2, (1, 0, 0): 0.12, (0, 0, 1): 0.08, (0, 1, 1): 0.1, (1, 0, 1): 0.05,
     (1, 1, 1): 0.12,
 }  # fmt: skip
 """Modality dropout: how often which of ``MODALITIES`` are there."""
-TOGETHER = 16
 
 
 @dataclass(frozen=True)
@@ -63,25 +59,6 @@ class Clip:
     geometry: Float
     text: Float | None
     pictures: Bytes | None
-
-
-@dataclass(frozen=True)
-class Version:
-    """What is heard of one clip in one version of its sound.
-
-    Attributes:
-        heard: ``[T, 16] float16`` of the shared encoder.
-        trunk: ``[T, W] float16`` of the phone network.
-        mel: ``[T, 80] float16``, mean of the frame's mels.
-        clear: ``[T, 6] float16``, how well the sound can be heard (``audio.clearness``).
-        muted: ``[T] bool``: the sound was taken away.
-    """
-
-    heard: NDArray[np.float16]
-    trunk: NDArray[np.float16]
-    mel: NDArray[np.float16]
-    clear: NDArray[np.float16]
-    muted: Bool
 
 
 def clips_of(
@@ -119,86 +96,6 @@ def clips_of(
         )  # fmt: skip
         clips.append(Clip(moved, mouth.geometry[at], None if text is None else text[:frames], mouth.pictures[at]))
     return clips
-
-
-def versions_of(
-    clips: Sequence[Clip], encoder: SpeechEncoder | Ears, ear: Listener, count: int, seed: int,
-    kept: Path | None = None, report: Callable[[str], None] = print,
-) -> list[list[Version]]:  # fmt: skip
-    """Hear every clip as it is and in ``count - 1`` spoiled versions: ``[count][clips]``.
-
-    Args:
-        clips: see ``Clip``.
-        encoder, ear: the shared encoder and the phone network.
-        count: versions.
-        seed: source of chance.
-        kept: file in which they are kept; made anew where it is of other clips, or was heard by other networks.
-        report: where progress goes.
-    """
-    bounds = np.cumsum([0, *(len(clip.take) for clip in clips)])
-    sound = 0
-    for clip in clips:
-        sound = zlib.crc32(np.ascontiguousarray(clip.take.mel).tobytes(), sound)
-    key = f"{count} {seed} {digest(encoder)} {digest(ear)} {sound:08x} " + " ".join(
-        f"{clip.take.name}:{len(clip.take)}" for clip in clips
-    )
-    if kept is not None and kept.exists():
-        with np.load(kept, allow_pickle=False) as file:
-            if str(file["key"]) == key:
-                return [
-                    [Version(*rows) for rows in zip(*(np.split(file[f"{name}{n}"], bounds[1:-1]) for name in _PARTS))]  # noqa: B905
-                    for n in range(count)
-                ]
-    rng, made = np.random.default_rng(seed), []
-    backgrounds = [clip.take.mel for clip in clips if len(clip.take.mel)]
-    for number in range(count):
-        report(f"hearing {len(clips)} clips, version {number + 1} of {count}")
-        sounds = [
-            worse(clip.take.mel, backgrounds, rng) if number else (clip.take.mel, np.zeros(len(clip.take), bool))
-            for clip in clips
-        ]
-        made.append(hear([sound for sound, _ in sounds], [muted for _, muted in sounds], encoder, ear))
-    if kept is not None:
-        stored = {
-            f"{name}{n}": np.concatenate([getattr(one, name) for one in version])
-            for n, version in enumerate(made)
-            for name in _PARTS
-        }
-        with keeping(kept, shared=True) as part:
-            np.savez(part, key=np.array(key), **stored)
-    return made
-
-
-_PARTS = ("heard", "trunk", "mel", "clear", "muted")
-
-
-@torch.no_grad()
-def hear(sounds: Sequence[Float], muted: Sequence[Bool], encoder: SpeechEncoder | Ears, ear: Listener) -> list[Version]:
-    """Several sounds, mel ``[4T, 80]`` each, through both networks."""
-    encoder.eval(), ear.eval()
-    made: dict[int, Version] = {}
-    order = sorted(range(len(sounds)), key=lambda place: len(sounds[place]))
-    for first in range(0, len(order), TOGETHER):
-        places = order[first : first + TOGETHER]
-        longest = max(len(sounds[place]) for place in places)
-        told = []
-        for network, through in ((encoder, encoder), (ear.encoder, ear.encoder.trunk)):
-            size = network.dimensions
-            mel = np.full((len(places), size.context_rows + longest, MEL_BANDS), SILENT_MEL, np.float32)
-            for row, place in enumerate(places):
-                mel[row, size.before_rows : size.before_rows + len(sounds[place])] = sounds[place]
-            told.append(through(torch.from_numpy(mel), network.initial_state(len(places)))[0])
-        log_probs = (
-            ear.classes(told[1]).reshape(len(places), told[1].shape[1] * MELS_PER_FRAME, -1).log_softmax(-1).numpy()
-        )
-        for row, place in enumerate(places):
-            frames = len(sounds[place]) // MELS_PER_FRAME
-            own = sounds[place][: frames * MELS_PER_FRAME]
-            heard, trunk = (rows[row, :frames].half().numpy() for rows in told)
-            means = own.reshape(frames, MELS_PER_FRAME, -1).mean(1).astype(np.float16)
-            clear = clearness(own, log_probs[row, : len(own)]).astype(np.float16)
-            made[place] = Version(heard.copy(), trunk.copy(), means, clear, muted[place][:frames])
-    return [made[place] for place in range(len(sounds))]
 
 
 class MultimodalWindows:
@@ -248,7 +145,9 @@ class MultimodalWindows:
         first = int(rng.integers(0, max(1, len(take) - self._frames + 1)))
         part = slice(first, min(len(take), first + self._frames))
         there = subset(clip.text is not None, clip.pictures is not None, rng)
-        text = clip.text if clip.text is not None else np.zeros((len(take), 19), np.float32)
+        text = clip.text if clip.text is not None else np.zeros((len(take), TEXT), np.float32)
+        if clip.text is not None and there[1] and np.isfinite(version.text).all() and rng.random() < PLACED:
+            text = version.text.astype(np.float32)
         if rng.random() < LATE:
             text = np.roll(text, int(rng.choice((-1, 1))), 0)
         width = len(COEFFICIENTS)

@@ -1,59 +1,99 @@
-"""Speech whose mouth classes are known, spoiled more than elsewhere: what an aligner has to hear in noise."""
+"""Speech whose mouth classes are known, clean and spoiled, as the front hears it: what an aligner learns from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from kouxing.audio.features import SILENT_MEL
-from kouxing.data import augment, sync_augment
+from kouxing.audio.features import log_mel
+from kouxing.data import grid
 from kouxing.data.animate import Take
-from kouxing.data.phones import PhoneClip
-from kouxing.text.align import align
+from kouxing.data.front import FrontSounds
+from kouxing.data.phone_sounds import PhoneRows
+from kouxing.data.phones import PhoneSound
+from kouxing.errors import OptionError
+from kouxing.text.align import Alignment, align, same
 from kouxing.text.pronounce import Pronouncer
-from kouxing.text.transcripts import Transcript, read_transcript
+from kouxing.text.transcripts import Cue, Transcript, read_transcript, words_of
 from kouxing.types import Float
-from kouxing.units import MEL_BANDS, MELS_PER_FRAME
+from kouxing.units import MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
+Rng = np.random.Generator
 Hear = Callable[[Float], Float]
-"""Mel ``[M, 80]`` -> log probabilities of mouth classes ``[M, classes]``."""
+"""The front's rows ``[T, WIDTH]`` -> log probabilities of mouth classes ``[4T, classes]``."""
 
 UNKNOWN = -100
-LOWEST_DB, HIGHEST_DB = -8.0, 25.0
-"""Loud speech over its background."""
-SHARES = {"made": 0.45, "labelled": 0.2, "words": 0.35}
+SHARES = {"made": 0.4, "labelled": 0.2, "words": 0.4}
+LEAST_WORDS = 3
+"""A transcript of fewer words says little of where they are."""
 
 
-def transcripts(data: Path, takes: Sequence[Take]) -> dict[str, Transcript]:
-    """Transcripts with word times of the takes that have one: ``align/<id>.align``.
+def transcripts(data: Path, takes: Sequence[Take], texts: Path | None = None) -> dict[str, Transcript]:
+    """What is said in takes, where that is known: ``align/<id>.align``, GRID's file names, ``texts/<id>.txt``.
+
+    Args:
+        data: data folder. takes: of it.
+        texts: folder of further transcripts, in English.
 
     Raises:
-        DataError: one cannot be read.
+        DataError, OptionError: one cannot be read.
     """
-    paths = {take.name: data / "align" / f"{take.name}.align" for take in takes}
-    return {name: read_transcript(path) for name, path in paths.items() if path.is_file()}
+    told = {}
+    sentences = grid.transcripts(data)
+    for take in takes:
+        path = data / "align" / f"{take.name}.align"
+        if path.is_file():
+            told[take.name] = read_transcript(path)
+        elif take.name in sentences:
+            words = " ".join(word.text for word in sentences[take.name])
+            told[take.name] = Transcript((Cue(words),), take.name)
+        elif texts is not None and (texts / f"{take.name}.txt").is_file():
+            read = read_transcript(texts / f"{take.name}.txt")
+            if len(words_of(read.text)) >= LEAST_WORDS:
+                told[take.name] = read
+    return told
 
 
-def spoken_words(hear: Hear, takes: Sequence[Take], told: dict[str, Transcript]) -> list[PhoneClip]:
-    """Takes with the mouth class of every mel frame: word times as told, sounds inside them as ``hear`` hears them.
+def placed(
+    hear: Hear, takes: Sequence[Take], told: Mapping[str, Transcript], sounds: FrontSounds
+) -> dict[str, Alignment]:
+    """Takes' words laid onto their sound; what is not said there, as far as ``hear`` hears, is left out.
 
     Raises:
         OptionError: espeak-ng is not installed.
     """
-    clips = []
+    made = {}
     with Pronouncer("en") as pronouncer:
         for take in takes:
             if take.name not in told:
                 continue
-            mel = take.mel[: len(take.mel) // MELS_PER_FRAME * MELS_PER_FRAME]
-            found = align(hear(mel), told[take.name], pronouncer, loud=mel.mean(1))
-            clips.append(PhoneClip(take.name, mel, found.classes))
-    return clips
+            loud = log_mel(sounds.sound(take.name, len(take))).mean(1)[: len(take) * MELS_PER_FRAME]
+            try:
+                found = align(hear(sounds.rows(take.name, len(take))), told[take.name], pronouncer, loud=loud)
+            except OptionError:
+                # A recogniser may hear more words than there is room for.
+                continue
+            # Where times are told, the words were checked by who told them.
+            if told[take.name].timed or same(found):
+                made[take.name] = found
+    return made
+
+
+def spoken_words(
+    hear: Hear, takes: Sequence[Take], told: Mapping[str, Transcript], sounds: FrontSounds
+) -> list[PhoneSound]:
+    """``placed`` as speech with phones."""
+    found = placed(hear, takes, told, sounds)
+    return [
+        PhoneSound(take.name, sounds.sound(take.name, len(take)), found[take.name].classes)
+        for take in takes
+        if take.name in found
+    ]
 
 
 class EarWindows:
@@ -61,68 +101,35 @@ class EarWindows:
 
     Args:
         groups: by the names of ``SHARES``; an empty one leaves its share to the others.
-        backgrounds: recordings that may lie under a window.
         frames, batch: size of a batch, in video frames and windows.
-        around: mel frames of context before and behind.
+        around: rows of context before and behind.
         seed: source of chance.
     """
 
     def __init__(
-        self, groups: dict[str, list[PhoneClip]], backgrounds: list[Float], frames: int, batch: int,
-        around: tuple[int, int], seed: int,
-    ) -> None:  # fmt: skip
-        self._groups = [groups[name] for name in SHARES if groups.get(name)]
-        share = np.array([SHARES[name] for name in SHARES if groups.get(name)])
-        self._share = share / share.sum()
-        self._backgrounds, self._frames, self._batch, self._around, self._seed = (
-            backgrounds, frames, batch, around, seed
-        )  # fmt: skip
+        self, groups: Mapping[str, Sequence[PhoneRows]], frames: int, batch: int, around: tuple[int, int], seed: int
+    ) -> None:
+        names = [name for name in SHARES if groups.get(name)]
+        self._groups = [groups[name] for name in names]
+        self._share = np.array([SHARES[name] for name in names]) / sum(SHARES[name] for name in names)
+        self._frames, self._batch, self._around, self._seed = frames, batch, around, seed
 
     def __call__(self, number: int) -> Batch:
-        """Batch ``number``: mel ``[B, before + 4T + after, 80]``, classes ``[B, 4T] int64``, ``UNKNOWN`` beyond."""
+        """Batch ``number``: heard ``[B, before + T + after, WIDTH]``, classes ``[B, 4T] int64``, ``UNKNOWN`` beyond."""
         rng = np.random.default_rng([self._seed, number])
-        rows = [self._window(rng) for _ in range(self._batch)]
-        return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+        heard, classes = zip(*(self._window(rng) for _ in range(self._batch)), strict=True)
+        return {"heard": torch.from_numpy(np.stack(heard)), "classes": torch.from_numpy(np.stack(classes))}
 
-    def _window(self, rng: augment.Rng) -> dict[str, np.ndarray]:
-        clips = self._groups[rng.choice(len(self._groups), p=self._share)]
-        clip = clips[rng.integers(len(clips))]
-        mels = self._frames * MELS_PER_FRAME
-        first = int(rng.integers(0, max(1, len(clip.mel) - mels // 2)))
-        part = slice(first, first + int(1.3 * mels) + self._around[1])
-        count = max(2, round(len(clip.mel[part]) * (1 + rng.uniform(-0.2, 0.2))))
-        mel = augment.resample(clip.mel[part], count)
-        at = np.minimum(((np.arange(count) + 0.5) * len(clip.classes[part]) / count).astype(int), len(mel) - 1)
-        classes = clip.classes[part][np.minimum(at, len(clip.classes[part]) - 1)]
-        mel = spoiled(augment.voice(mel, rng), self._backgrounds, rng)
-        sound = np.full((self._around[0] + mels + self._around[1], MEL_BANDS), SILENT_MEL, np.float32)
-        heard = mel[: mels + self._around[1]]
-        sound[self._around[0] : self._around[0] + len(heard)] = heard
-        wanted = np.full(mels, UNKNOWN, np.int64)
-        wanted[: min(mels, count)] = classes[:mels]
-        return {"mel": sound, "classes": wanted}
-
-
-def background(backgrounds: list[Float], count: int, rng: augment.Rng) -> Float:
-    """Hiss, another recording, three of them at once, or music: ``[count, 80]`` log-mel."""
-    kind = rng.random()
-    if kind < 0.4:
-        return augment.hiss(count, rng)
-    if kind < 0.6:
-        return sync_augment.music(count, rng)
-    several = [
-        np.resize(backgrounds[rng.integers(len(backgrounds))], (count, MEL_BANDS)) for _ in range(1 + 2 * (kind > 0.8))
-    ]
-    mixed = several[0]
-    for other in several[1:]:
-        mixed = sync_augment.noisy(mixed, other, 0.0)
-    return mixed
-
-
-def spoiled(mel: Float, backgrounds: list[Float], rng: augment.Rng) -> Float:
-    """Another microphone and level; in two of three cases over a background from -8 dB on."""
-    if rng.random() < 0.65:
-        mel = sync_augment.noisy(mel, background(backgrounds, len(mel), rng), rng.uniform(LOWEST_DB, HIGHEST_DB))
-    # Never a further background: one level is drawn above.
-    curve = np.interp(np.linspace(0, 5, MEL_BANDS), np.arange(6), rng.normal(0, 0.25, 6)) + rng.uniform(-1.1, 0.45)
-    return np.maximum(mel + curve.astype(np.float32), SILENT_MEL).astype(np.float32)
+    def _window(self, rng: Rng) -> tuple[np.ndarray, np.ndarray]:
+        group = self._groups[rng.choice(len(self._groups), p=self._share)]
+        one = group[rng.integers(len(group))]
+        rows, (before, after) = one.versions[rng.integers(len(one.versions))], self._around
+        first = int(rng.integers(0, max(1, len(rows) - self._frames // 2)))
+        count = min(self._frames, len(rows) - first)
+        near = np.pad(rows, ((before, after), (0, 0)))[first : first + before + count + after].astype(np.float32)
+        said = one.classes[first * MELS_PER_FRAME : (first + count) * MELS_PER_FRAME]
+        missing = self._frames - count
+        return (
+            np.pad(near, ((0, missing), (0, 0))),
+            np.pad(said, (0, missing * MELS_PER_FRAME), constant_values=UNKNOWN),
+        )

@@ -8,7 +8,9 @@ import random
 import wave
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from scipy.signal import resample_poly
@@ -23,8 +25,10 @@ from kouxing.text.passages import LANGUAGES, passage
 from kouxing.text.phones import Phone, mouth_classes
 from kouxing.text.speak import Speaker, Voice
 from kouxing.types import Float
-from kouxing.units import MEL_HZ, SAMPLE_HZ
+from kouxing.units import MEL_HZ, MELS_PER_FRAME, SAMPLE_HZ, SAMPLES_PER_FRAME
 
+Progress = Callable[[int, int], None]
+T = TypeVar("T")
 VERSION = 1
 VARIANTS = (
     "", *(f"m{n}" for n in range(1, 9)), *(f"f{n}" for n in range(1, 6)), "klatt", "klatt2", "klatt3", "klatt4",
@@ -51,25 +55,56 @@ class PhoneClip:
     classes: np.ndarray
 
 
+@dataclass(frozen=True)
+class PhoneSound:
+    """The same, as it sounds: T whole video frames.
+
+    Attributes:
+        name: where it is from.
+        samples: ``[T * SAMPLES_PER_FRAME] float32`` at ``SAMPLE_HZ``.
+        classes: ``[4T] int64``.
+    """
+
+    name: str
+    samples: Float
+    classes: np.ndarray
+
+
 def clip_of(name: str, samples: Float, rate_hz: int, phones: list[Phone], alphabet: str = "ipa") -> PhoneClip:
     """Mel and classes of ``samples [N]`` at ``rate_hz``."""
-    if rate_hz != SAMPLE_HZ:
-        common = int(np.gcd(rate_hz, SAMPLE_HZ))
-        samples = resample_poly(samples, SAMPLE_HZ // common, rate_hz // common).astype(np.float32)
-    mel = log_mel(samples)
+    mel = log_mel(_resampled(samples, rate_hz))
     # The class of a mel frame is what sounds in its middle.
     steps = mouth_classes(phones, len(mel), MEL_HZ, alphabet)
     return PhoneClip(name, mel, np.array(steps, np.int64))
 
 
-def synthesise(count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> list[PhoneClip]:
+def sound_of(name: str, samples: Float, rate_hz: int, phones: list[Phone], alphabet: str = "ipa") -> PhoneSound:
+    """Sound and classes of the whole video frames of ``samples [N]`` at ``rate_hz``."""
+    sound = _resampled(samples, rate_hz)
+    frames = len(sound) // SAMPLES_PER_FRAME
+    steps = mouth_classes(phones, frames * MELS_PER_FRAME, MEL_HZ, alphabet)
+    return PhoneSound(name, np.asarray(sound[: frames * SAMPLES_PER_FRAME], np.float32), np.array(steps, np.int64))
+
+
+def _resampled(samples: Float, rate_hz: int) -> Float:
+    if rate_hz == SAMPLE_HZ:
+        return samples
+    common = int(np.gcd(rate_hz, SAMPLE_HZ))
+    return np.asarray(resample_poly(samples, SAMPLE_HZ // common, rate_hz // common), np.float32)
+
+
+def synthesise(count: int, seed: int, progress: Progress | None = None, *, of: Callable[..., T]) -> list[T]:
     """``count`` utterances by espeak-ng: language, variant, rate, pitch and text drawn at random.
+
+    Args:
+        count: utterances. seed: source of chance. progress: called with (done, in all).
+        of: what is made of each: ``clip_of`` or ``sound_of``.
 
     Raises:
         OptionError: espeak-ng is not installed.
     """
     rng = random.Random(seed)
-    clips = []
+    clips: list[T] = []
     with Speaker() as speaker:
         for number in range(count):
             language, variant = rng.choice(LANGUAGES), rng.choice(VARIANTS)
@@ -81,17 +116,17 @@ def synthesise(count: int, seed: int, progress: Callable[[int, int], None] | Non
             )
             spoken = speaker.speak(passage(language, rng), voice)
             if len(spoken.samples) > spoken.rate_hz // 4:
-                clips.append(clip_of(voice.name, spoken.samples, spoken.rate_hz, list(spoken.phones)))
+                clips.append(of(voice.name, spoken.samples, spoken.rate_hz, list(spoken.phones)))
             if progress:
                 progress(number + 1, count)
     return clips
 
 
-def synthesise_people(count: int, seed: int, progress: Callable[[int, int], None] | None = None) -> list[PhoneClip]:
-    """``count`` utterances by MBROLA, whose voices are cut from real speakers; empty where it is not installed."""
+def synthesise_people(count: int, seed: int, progress: Progress | None = None, *, of: Callable[..., T]) -> list[T]:
+    """``synthesise`` by MBROLA, whose voices are cut from real speakers; empty where it is not installed."""
     rng = random.Random(seed)
     voices = mbrola.voices()
-    clips: list[PhoneClip] = []
+    clips: list[T] = []
     for number in range(count if voices else 0):
         name = rng.choice(list(voices))
         text = passage(_passage_language(voices[name]), rng)
@@ -101,7 +136,7 @@ def synthesise_people(count: int, seed: int, progress: Callable[[int, int], None
                 raw, rate = file.readframes(file.getnframes()), file.getframerate()
             samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768
             try:
-                clips.append(clip_of(f"mbrola {name}", samples, rate, list(spoken.phones), "sampa"))
+                clips.append(of(f"mbrola {name}", samples, rate, list(spoken.phones), "sampa"))
             except DataError:
                 # Few voices have letters of their own: what holds one is left out.
                 continue
@@ -120,8 +155,8 @@ def cached(
     path: Path,
     count: int,
     seed: int,
-    progress: Callable[[int, int], None] | None = None,
-    make: Callable[[int, int, Callable[[int, int], None] | None], list[PhoneClip]] | None = None,
+    progress: Progress | None = None,
+    make: Callable[[int, int, Progress | None], list[PhoneClip]] | None = None,
 ) -> list[PhoneClip]:
     """``make`` (by default ``synthesise``), kept in the file ``path``; made again when it was made otherwise."""
     key = f"{VERSION} {count} {seed}"
@@ -129,7 +164,7 @@ def cached(
         with np.load(path, allow_pickle=False) as file:
             if str(file["key"]) == key:
                 return _unpack(file["names"], file["lengths"], file["mel"], file["classes"])
-    clips = (make or synthesise)(count, seed, progress)
+    clips = (make or partial(synthesise, of=clip_of))(count, seed, progress)
     if not clips:
         return []
     with keeping(path, shared=True) as part:
@@ -152,8 +187,11 @@ def _unpack(names: np.ndarray, lengths: np.ndarray, mel: np.ndarray, classes: np
     ]
 
 
-def load_labelled(data: Path) -> list[PhoneClip]:
+def load_labelled(data: Path, of: Callable[..., T]) -> list[T]:
     """Real recordings with phone labels in ``data/phones`` (manifest columns ``id``, ``labels``).
+
+    Args:
+        data: data folder. of: what is made of each: ``clip_of`` or ``sound_of``.
 
     Returns:
         Empty where the data folder has no such recordings; those with words only are left out.
@@ -167,7 +205,7 @@ def load_labelled(data: Path) -> list[PhoneClip]:
         return []
     with manifest.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    clips = []
+    clips: list[T] = []
     for row in rows:
         name, labels = row.get("id") or "", row.get("labels") or ""
         if not name or Path(name).name != name or Path(labels).name != labels:
@@ -175,5 +213,5 @@ def load_labelled(data: Path) -> list[PhoneClip]:
         phones, alphabet = read_phones(folder / labels)
         if phones:
             sound = load_sound(folder / f"{name}.flac", SAMPLE_HZ)
-            clips.append(clip_of(name, sound.samples, SAMPLE_HZ, phones, alphabet))
+            clips.append(of(name, sound.samples, SAMPLE_HZ, phones, alphabet))
     return clips

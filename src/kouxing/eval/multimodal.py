@@ -142,7 +142,7 @@ def evaluate(
         group: {way: {sound: _measures(one) for sound, one in by.items()} for way, by in ways.items()}
         for group, ways in rows.items()
     }
-    figures = figures_of(rows, refused) | tone_figures(tones) | words_figures(data, model.ear())
+    figures = figures_of(rows, refused) | tone_figures(tones) | words_figures(data, model.hear)
     if faces:
         words = {one.take.name: one.words for one in subjects if one.words is not None}
         looked = {one.take.name: one.looked for one in subjects}
@@ -187,7 +187,7 @@ def judge_clip(
     clean = model.hear(subject.samples)
     timed = None
     if subject.words is not None:
-        timed = align(clean.phones.log_probs, subject.words, pronouncer, clean.lost, loud=clean.phones.loud)
+        timed = align(clean.phones.log_probs, subject.words, pronouncer, clean.lost, loud=clean.loud)
     tones.append((model.make(classes=None if timed is None else timed.classes, sound=clean).joint, clean.mel))
     firsts = [None] if timed is None else holes(timed.words[0].start_s, timed.words[-1].end_s)
     kinds = spoiled(subject.samples, seed, firsts)
@@ -198,8 +198,8 @@ def judge_clip(
             sound = clean if name == "clean" else model.hear(samples)
             found = None
             if subject.words is not None:
-                phones = sound.phones
-                found = align(phones.log_probs, subject.words, pronouncer, sound.lost, PLACEMENTS, phones.loud)
+                log_probs = sound.phones.log_probs
+                found = align(log_probs, subject.words, pronouncer, sound.lost, PLACEMENTS, sound.loud)
                 refused.setdefault(name, []).append(not same(found))
             made = {EXPRESSION: expression(samples)}
             for way, parts in SUBSETS.items():
@@ -285,6 +285,7 @@ def figures_of(rows: Rows, refused: dict[str, list[bool]]) -> dict[str, float]:
         "gain_r_0db": both["r"] - alone["r"], "gain_f1_0db": both["f1"] - alone["f1"],
         "gain_r_0db_mean": _gained(judged_in("text + sound", "0 dB"), judged_in("sound", "0 dB")),
         "gain_r_0db_timed": timed["r"] - alone["r"], "gain_f1_0db_timed": timed["f1"] - alone["f1"],
+        "gain_r_minus_5db": told("text + sound", "-5 dB")["r"] - told("sound", "-5 dB")["r"],
         "gain_r_0db_mouth": told("sound + mouth", "0 dB")["r"] - alone["r"],
         "gain_r_0db_expression": both["r"] - told(EXPRESSION, "0 dB")["r"],
         "muted_share_text": told("text + sound", "muted")["r_hole"] / clean["r_hole"],

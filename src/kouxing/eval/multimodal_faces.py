@@ -80,7 +80,7 @@ def _features(
 ) -> Float:
     """What ``dub`` paints from (``infer.multimodal_dub``)."""
     sound = model.hear(samples)
-    found = align(sound.phones.log_probs, words, pronouncer, sound.lost, PLACEMENTS, sound.phones.loud)
+    found = align(sound.phones.log_probs, words, pronouncer, sound.lost, PLACEMENTS, sound.loud)
     classes = found.several if same(found) else None
     made = model.make(classes=classes, sound=sound, looked=looked)
     return shaped(made.geometry, speaking(classes, looked, len(made.geometry)), samples)[0]

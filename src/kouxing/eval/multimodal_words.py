@@ -5,22 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from kouxing.audio.features import log_mel
-from kouxing.audio.phone_ear import PhoneEar
 from kouxing.errors import DataError, OptionError
+from kouxing.infer.multimodal import Sound
 from kouxing.media.reader import load_sound
 from kouxing.text.align import align, same
 from kouxing.text.labels import read_phones
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.transcripts import Cue, Transcript, read_transcript, words_of
 from kouxing.types import Float
-from kouxing.units import MELS_PER_FRAME, SAMPLE_HZ
+from kouxing.units import SAMPLE_HZ
 
 NEAR_S = 0.04
 SPLITS = ("val", "test-person")
@@ -35,15 +34,15 @@ class Labelled:
     """A recording whose words and their times are known.
 
     Attributes:
-        mel: its sound. words: one cue a word. language: espeak-ng's.
+        samples: its sound. words: one cue a word. language: espeak-ng's.
     """
 
-    mel: Float
+    samples: Float
     words: tuple[Cue, ...]
     language: str
 
 
-def words_figures(data: Path, ear: PhoneEar) -> dict[str, float]:
+def words_figures(data: Path, hear: Callable[[Float], Sound]) -> dict[str, float]:
     """Shares of word boundaries (both ends) within 40 ms, and of right and wrong texts that are held for wrong."""
     groups = {"align_40ms": grid(data)}
     for language in LANGUAGES.values():
@@ -54,7 +53,7 @@ def words_figures(data: Path, ear: PhoneEar) -> dict[str, float]:
     for name, clips in groups.items():
         if not clips:
             continue
-        errors, own, others = _placed(clips, ear)
+        errors, own, others = _placed(clips, hear)
         right, wrong = right + own, wrong + others
         figures |= {name: float((np.abs(errors) <= NEAR_S + 1e-6).mean()), f"{name}_words": len(errors) / 2}
     if right and wrong:
@@ -62,14 +61,15 @@ def words_figures(data: Path, ear: PhoneEar) -> dict[str, float]:
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-def _placed(clips: Sequence[Labelled], ear: PhoneEar) -> tuple[Float, list[bool], list[bool]]:
+def _placed(clips: Sequence[Labelled], hear: Callable[[Float], Sound]) -> tuple[Float, list[bool], list[bool]]:
     """Errors of all boundaries in seconds, and whether own and others' texts were refused."""
     errors: list[float] = []
     right, wrong = [], []
     with Pronouncer(clips[0].language) as pronouncer:
         for place, one in enumerate(clips):
-            heard = ear.hear(one.mel, max(1, len(one.mel) // MELS_PER_FRAME))
-            found = align(heard.log_probs, _text(one.words), pronouncer, loud=heard.loud)
+            heard = hear(one.samples)
+            log_probs, loud = heard.phones.log_probs, heard.loud
+            found = align(log_probs, _text(one.words), pronouncer, loud=loud)
             right.append(not same(found))
             for word, cue in zip(found.words, one.words, strict=True):
                 assert cue.start_s is not None and cue.end_s is not None
@@ -79,7 +79,7 @@ def _placed(clips: Sequence[Labelled], ear: PhoneEar) -> tuple[Float, list[bool]
                 continue
             try:
                 foreign = _text(other.words[: len(one.words)])
-                wrong.append(not same(align(heard.log_probs, foreign, pronouncer, loud=heard.loud)))
+                wrong.append(not same(align(log_probs, foreign, pronouncer, loud=loud)))
             except OptionError:
                 # Too long for this sound: told, and so refused.
                 wrong.append(True)
@@ -102,7 +102,7 @@ def grid(data: Path) -> list[Labelled]:
         path = data / "align" / f"{name}.align"
         if path.is_file():
             sound = load_sound(data / "clips" / f"{name}.mp4", SAMPLE_HZ)
-            made.append(Labelled(log_mel(sound.samples), read_transcript(path).cues, "en"))
+            made.append(Labelled(sound.samples, read_transcript(path).cues, "en"))
     return made
 
 
@@ -118,7 +118,7 @@ def labelled(data: Path) -> list[Labelled]:
         words = words_in(folder / row["labels"]) if row["language"] in LANGUAGES else ()
         if words:
             sound = load_sound(folder / f"{row['id']}.flac", SAMPLE_HZ)
-            made.append(Labelled(log_mel(sound.samples), words, LANGUAGES[row["language"]]))
+            made.append(Labelled(sound.samples, words, LANGUAGES[row["language"]]))
     return made
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from kouxing import weights
 from kouxing.audio.clearness import NEARLY, clearness
 from kouxing.audio.clearness import WIDTH as CLEAR
-from kouxing.audio.encoder import SpeechEncoder
 from kouxing.audio.features import SILENT_MEL, frame_mels, log_mel
-from kouxing.audio.phone_ear import HeardPhones, PhoneEar, faded
+from kouxing.audio.file_ear import FileEar
+from kouxing.audio.front import WIDTH
+from kouxing.audio.phone_ear import HeardPhones, PhoneEar
 from kouxing.errors import OptionError
 from kouxing.face.mouth_light import even_light
 from kouxing.infer.multimodal_look import Looked
+from kouxing.infer.multimodal_trust import heard_share
 from kouxing.text.align import PLACEMENTS, Alignment, align
 from kouxing.text.phones import REST
 from kouxing.text.pronounce import Pronouncer
@@ -40,9 +42,10 @@ class Sound:
     """What is heard of T video frames.
 
     Attributes:
-        heard: ``[T, 16]`` mouth geometry of the shared encoder.
+        heard: ``[T, 16]`` mouth geometry, as dubs hear it (``audio.file_ear``).
         phones: of the phone network.
         mel: ``[T, 80]`` mean of each frame's mels.
+        loud: ``[4T]`` mean log-mel of each mel frame.
         clear: ``[T, 6]`` how well it can be heard (``audio.clearness``).
         lost: ``[4T]``: mel frames of digital silence.
     """
@@ -50,6 +53,7 @@ class Sound:
     heard: Float
     phones: HeardPhones
     mel: Float
+    loud: Float
     clear: Float
     lost: Bool
 
@@ -77,7 +81,7 @@ class Multimodal:
 
     Args:
         threads: CPU threads of each network; by default those of ``weights.session``.
-        folder: where its own weights lie; the shared encoder is the shipped one.
+        folder: where its own weights lie; what it hears with is the shipped one.
 
     Attributes:
         rate_hz: rows per second.
@@ -91,39 +95,29 @@ class Multimodal:
         self._session, self.card = weights.session(NAME, threads=threads, folder=folder)
         self.dimensions: dict[str, Any] = self.card["dimensions"]
         self.rate_hz = Fraction(self.dimensions["rate_hz"])
-        self._encoder: SpeechEncoder | None = None
-        self._ear: PhoneEar | None = None
+        self._ears: tuple[FileEar, PhoneEar] | None = None
         self._looker: Any = None
 
     def hear(self, samples: Float) -> Sound:
         """Listen to ``[N]`` samples at ``SAMPLE_HZ``: as many frames as begin in them, at least one."""
-        if self._encoder is None:
-            self._encoder = SpeechEncoder(threads=self._threads)
-        encoder, ear = self._encoder, self.ear()
+        if self._ears is None:
+            shared = FileEar(self._threads)
+            self._ears = shared, PhoneEar(shared.front, self._threads, self._folder)
+        shared, ear = self._ears
         frames = max(1, -(-len(samples) // SAMPLES_PER_FRAME))
         mel = frame_mels(log_mel(samples), frames)
-        stream = encoder.stream()
-        heard = np.concatenate([stream.push(samples), stream.finish()])
-        heard = np.concatenate([heard, np.zeros((max(0, frames - len(heard)), heard.shape[1]), np.float32)])[:frames]
+        # The front hears once, for both.
+        rows = _long(shared.front.hear(samples), frames, WIDTH)
+        phones = ear.hear(rows)
         means = mel.reshape(frames, MELS_PER_FRAME, -1).mean(1)
-        phones = ear.hear(mel, frames)
-        clear = clearness(mel, phones.log_probs)
         lost = mel.max(1) < SILENT_MEL + NEARLY
-        if lost.any():
-            # For the aligner only: the networks learned from sound that is cut.
-            phones = replace(phones, log_probs=ear.hear(faded(mel, lost), frames).log_probs)
-        return Sound(heard, phones, means, clear, lost)
-
-    def ear(self) -> PhoneEar:
-        """The phone network, loaded once."""
-        if self._ear is None:
-            self._ear = PhoneEar(self._threads, self._folder)
-        return self._ear
+        clear = clearness(mel, phones.log_probs)
+        return Sound(shared.hear_rows(rows, mel), phones, means, mel.mean(1), clear, lost)
 
     def make(
         self, *, classes: NDArray[np.int64] | None = None, sound: Sound | None = None, looked: Looked | None = None
     ) -> Made:
-        """Join what is there.
+        """Join what is there. Beside a text, clear sound counts for itself as well (``infer.multimodal_trust``).
 
         Args:
             classes: ``[M]`` mouth classes said, a hundred a second (``text.align``), or ``[K, M]`` of several
@@ -133,6 +127,19 @@ class Multimodal:
         Raises:
             ValueError: nothing is given.
         """
+        made = self._join(classes, sound, looked)
+        if classes is None or sound is None or looked is not None:
+            return made
+        heard = self._join(None, sound, None)
+        share = np.zeros((len(made.joint), 1), np.float32)
+        share[: len(sound), 0] = heard_share(sound.clear)
+        few = len(heard.joint)
+        rows = [one.copy() for one in (made.coefficients, made.geometry)]
+        for one, alone in zip(rows, (heard.coefficients, heard.geometry), strict=True):
+            one[:few] += share[:few] * (alone - one[:few])
+        return Made(rows[0], rows[1], made.joint)
+
+    def _join(self, classes: NDArray[np.int64] | None, sound: Sound | None, looked: Looked | None) -> Made:
         lengths = [len(one) for one in (sound, looked) if one is not None]
         if not lengths and classes is None:
             raise ValueError("give classes, sound or looked")
@@ -201,7 +208,7 @@ def place_text(
     """
     with Pronouncer(language) as pronouncer:
         if sound is not None:
-            found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost, PLACEMENTS, sound.phones.loud)
+            found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost, PLACEMENTS, sound.loud)
             return found.several, found
         if not transcript.timed:
             return pronouncer.spoken(transcript.text), None

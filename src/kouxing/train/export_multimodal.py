@@ -12,7 +12,7 @@ from kouxing import weights
 from kouxing.face.mouth_picture import HEIGHT_PX, WIDTH_PX
 from kouxing.models.multimodal import LookerStep, Multimodal, MultimodalStep
 from kouxing.models.speech import Listener
-from kouxing.train.export import _compare, _export, _round_to_half, halve
+from kouxing.train.export import _compare, _export, _round_to_half, _round_to_steps, halve, quarter
 from kouxing.units import FRAME_HZ, MEL_HZ, MELS_PER_FRAME
 
 EAR, JOINED, MOUTH = "multimodal_ear", "multimodal", "multimodal_mouth"
@@ -25,11 +25,11 @@ class _Ear(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, mel: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        heard, state = self.model.encoder.trunk(mel, state)
-        logits = self.model.classes(heard)
-        batch, frames, _ = heard.shape
-        return logits.reshape(batch, frames * MELS_PER_FRAME, -1).log_softmax(-1), heard, state
+    def forward(self, heard: Tensor, state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        trunk, state = self.model.encoder.trunk(heard, state)
+        logits = self.model.classes(trunk)
+        batch, frames, _ = trunk.shape
+        return logits.reshape(batch, frames * MELS_PER_FRAME, -1).log_softmax(-1), trunk, state
 
 
 def export_multimodal(model: Multimodal, ear: Listener, about: dict[str, Any], folder: Path | None = None) -> float:
@@ -40,16 +40,15 @@ def export_multimodal(model: Multimodal, ear: Listener, about: dict[str, Any], f
     """
     model, ear = model.cpu().eval(), ear.cpu().eval()
     _round_to_half(model)
-    _round_to_half(ear)
+    _round_to_steps(ear)
     size, heard = model.dimensions, ear.encoder.dimensions
 
     def rows(steps: int) -> tuple[Tensor, ...]:
         widths = (size.text, size.heard, size.trunk, size.bands, size.clear, size.seen)
         return (*(torch.randn(1, steps, width) for width in widths), (torch.rand(1, steps, 3) > 0.3).float())
 
-    def mels(steps: int) -> tuple[Tensor, ...]:
-        mel = torch.randn(1, heard.context_rows + steps * MELS_PER_FRAME, heard.bands)
-        return mel, ear.encoder.initial_state(1)
+    def sounds(steps: int) -> tuple[Tensor, ...]:
+        return torch.randn(1, heard.context_rows + steps, heard.bands), ear.encoder.initial_state(1)
 
     def pictures(steps: int) -> tuple[Tensor, ...]:
         return (torch.randn(steps, HEIGHT_PX, WIDTH_PX),)
@@ -58,14 +57,15 @@ def export_multimodal(model: Multimodal, ear: Listener, about: dict[str, Any], f
     graphs = {
         JOINED: (MultimodalStep(model), rows, joined, ["coefficients", "geometry", "joint"], dict.fromkeys(joined, 1)),
         MOUTH: (LookerStep(model), pictures, ["pictures"], ["seen"], {"pictures": 0}),
-        EAR: (_Ear(ear), mels, ["mel", "state"], ["log_probs", "trunk", "next_state"], {"mel": 1}),
+        EAR: (_Ear(ear), sounds, ["heard", "state"], ["log_probs", "trunk", "next_state"], {"heard": 1}),
     }
     told = {**size.as_dict(), "ear": heard.as_dict(), "rate_hz": FRAME_HZ, "phone_rate_hz": MEL_HZ}
     worst = 0.0
     for name, (network, inputs, names, outputs, axes) in graphs.items():
         dynamic = {one: {axis: "steps"} for one, axis in axes.items()}
         dynamic |= {one: {1: "steps_out"} for one in outputs if one != "next_state"}
-        graph = halve(_export(network, inputs(30), names, outputs, dynamic_axes=dynamic))
+        stored = quarter if name == EAR else halve
+        graph = stored(_export(network, inputs(30), names, outputs, dynamic_axes=dynamic))
         given = inputs(47)
         with torch.no_grad():
             made = network(*given)

@@ -17,7 +17,7 @@ from kouxing.arkit import MOUTH, PLACE
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data.animate import Take, TakeWindows, in_step, load_takes
 from kouxing.data.phone_windows import IGNORED, PhoneWindows
-from kouxing.data.phones import PhoneClip, load_labelled
+from kouxing.data.phones import PhoneClip, clip_of, load_labelled
 from kouxing.data.sync import STEPS, read_steps
 from kouxing.data.taught import taught_takes
 from kouxing.errors import DataError
@@ -270,7 +270,7 @@ def main(
     if phones or expression:
         spoken = phone_speech.load(data, report)
         made = [] if spoken is None else spoken.made
-        labelled = load_labelled(data)
+        labelled = load_labelled(data, clip_of)
         if phones and spoken is not None:
             steps = min(PRESETS["phones"].steps, schedule.steps)
             lesson = replace(PRESETS["phones"], steps=steps, precision=schedule.precision)

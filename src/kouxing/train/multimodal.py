@@ -10,17 +10,27 @@ from typing import cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kouxing import weights
 from kouxing.arkit import PLACE
+from kouxing.audio.features import frame_mels, log_mel
+from kouxing.audio.file_ear import NAMES as EARS
+from kouxing.audio.file_ear import FileEar
+from kouxing.audio.front import NAME as FRONT
+from kouxing.audio.front import Front
+from kouxing.data import phone_sounds
 from kouxing.data.animate import Take, load_takes
-from kouxing.data.augment import hiss
+from kouxing.data.front import FrontSounds
 from kouxing.data.mouths import load_mouths
-from kouxing.data.multimodal import VERSIONS, Clip, MultimodalWindows, Version, clips_of, hear, versions_of
-from kouxing.data.phone_ear import spoken_words, transcripts
-from kouxing.data.phones import PhoneClip
+from kouxing.data.multimodal import VERSIONS, Clip, MultimodalWindows, clips_of
+from kouxing.data.multimodal_heard import Hearing, Version, versions_of
+from kouxing.data.multimodal_sound import hissing
+from kouxing.data.phone_ear import placed, transcripts
+from kouxing.data.phones import PhoneClip, PhoneSound
+from kouxing.data.pretrained import digest
 from kouxing.data.sync import read_steps
-from kouxing.data.sync_augment import noisy
 from kouxing.data.taught import taught_takes
 from kouxing.errors import DataError
 from kouxing.eval.closure import Judged, judge, summary
@@ -30,17 +40,17 @@ from kouxing.face.mouth_light import even_light
 from kouxing.losses.motion import correlation_loss, geometry_error
 from kouxing.losses.multimodal import contrastive
 from kouxing.models.multimodal import JOINS, Multimodal, MultimodalDimensions, MultimodalStep, Shared
-from kouxing.models.speech import Ears, Listener, SpeechEncoder
-from kouxing.train import phone_ear, phones
+from kouxing.models.speech import Listener
+from kouxing.text.pronounce import Pronouncer
+from kouxing.text.transcripts import Transcript
+from kouxing.train import phone_ear
 from kouxing.train.card import Source, about, changed, further_sources, inherited
 from kouxing.train.export_multimodal import export_multimodal
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
 from kouxing.train.mouth import load_expression, mouth_terms, spread, told_figures
 from kouxing.train.origin import origin
-from kouxing.train.speech import fresh
-from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
-from kouxing.units import FRAME_HZ
+from kouxing.units import FRAME_HZ, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
 WEIGHTS = {
     "values": 0.6, "distance": 2.0, "velocity": 1.0, "correlation": 0.5, "closure": 4.0, "shut": 0.3, "silence": 0.5,
@@ -148,7 +158,11 @@ def predict(model: Multimodal, clip: Clip, version: Version, there: Sequence[int
     """Coefficients ``[T, 52]`` with lips that touch, geometry ``[T, 16]`` and mouth feature ``[T, D]`` of a clip."""
     model.eval()
     size, frames, device = model.dimensions, len(clip.take), next(model.parameters()).device
-    text = clip.text if clip.text is not None and there[0] else np.zeros((frames, size.text), np.float32)
+    # Beside sound a text lies where that sound has it; what is not heard there does not count, as in use.
+    said = None if not there[0] else version.text.astype(np.float32) if there[1] else clip.text
+    said = None if said is None or not np.isfinite(said).all() else said
+    there = (int(said is not None), *there[1:])
+    text = np.zeros((frames, size.text), np.float32) if said is None else said
     seen = torch.zeros(1, frames, size.seen, device=device)
     if there[2] and clip.pictures is not None:
         seen = model.looker(torch.from_numpy(even_light(clip.pictures, clip.take.found)).to(device))[None]
@@ -163,8 +177,8 @@ def main(
     out: Path,
     *,
     speech: Path,
-    phone_stage: Path,
     expression: Path,
+    texts: Path | None = None,
     joins: str = "modulation",
     device: str = "cpu",
     schedule: Schedule = PRESETS["multimodal"],
@@ -172,14 +186,15 @@ def main(
 ) -> Multimodal:
     """Train on ``data``'s train split; the same command resumes.
 
-    First the phone network of the aligner (``out/ear``); what is heard is kept (``out/heard.npz``); then the model.
+    First the phone network of the aligner (``out/ear``); what is heard is kept (``out/heard.npz``); then the model. It
+    hears as dubs do, with the weights that are in use (``KOUXING_WEIGHTS`` or the shipped ones).
 
     Args:
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their cards.
-        speech: run folder of the shared encoder, which also told who is in step.
-        phone_stage: run folder of ``train speech`` whose phone stage the aligner's network starts from.
-        expression: run folder of ``train expression`` (on ``speech``), which says what has no face.
+        speech: run folder of the encoder that ``expression`` hears with, which also told who is in step.
+        expression: run folder of ``train expression``, on log-mel, which says what has no face.
+        texts: folder of transcripts in English, ``<clip id>.txt``, beside those that the data folder has.
         joins: how modalities meet; other ways than ``modulation`` are for comparison.
         device, schedule, report: see ``train.loop.train``.
 
@@ -188,29 +203,32 @@ def main(
     """
     if joins not in JOINS:
         raise ValueError(f"joins must be one of {JOINS}")
-    encoder = load_speech(speech)
     takes, held_out = load_takes(data, "train"), load_takes(data, "val")
     # Another way of joining is trained on the very same.
     ear_folder = out / "ear" if joins == "modulation" else out.parent / "multimodal" / "ear"
-    ear = phone_ear.main(data, ear_folder, phone_stage, takes, held_out, device=device, report=report).cpu()
+    ear = phone_ear.main(data, ear_folder, takes, held_out, texts=texts, device=device, report=report).cpu()
     clips, versions = prepare(
-        data, takes, encoder, ear, speech=speech, expression=expression, folder=ear_folder.parent, seed=schedule.seed,
-        report=report,
+        data, takes, ear, speech=speech, expression=expression, texts=texts, folder=ear_folder.parent,
+        seed=schedule.seed, report=report,
     )  # fmt: skip
     windows = MultimodalWindows(clips, versions, FRAMES, schedule.batch, schedule.seed)
     torch.manual_seed(schedule.seed)
     model = Multimodal(MultimodalDimensions(joins=joins))
     seen = [clip.take for clip in clips]
-    task = MultimodalTask(model, windows, hold_out(data, held_out, encoder, ear), spread(seen))
+    task = MultimodalTask(model, windows, hold_out(data, held_out, ear, texts), spread(seen))
     config = {
         "model": "multimodal", "dimensions": model.dimensions.as_dict(), "weights": WEIGHTS, "clips": len(clips),
-        "origin": origin(data, speech=speech, phones=phone_stage, expression=expression),
+        "origin": origin(data, speech=speech, expression=expression) | {"heard": hearing_of(ear).digest},
     }  # fmt: skip
     best = cast(Multimodal, train(task, schedule, out, device, config, report))
     if joins == "modulation":
-        words = ["kouxing train multimodal --data DATA --speech RUN --phones RUN0 --expression RUN2"]
+        words = [
+            "kouxing train multimodal --data DATA --speech RUN --expression RUN2",
+            *(["--texts TEXTS"] * bool(texts)),
+        ]
         recipe = " ".join([*words, *changed(schedule, PRESETS["multimodal"]), "--out runs/multimodal"])
-        save(best, ear, data, out, recipe, inherited(speech, phone_stage, expression))
+        ears = [source for name in EARS for source in weights.card(name)["data"]]
+        save(best, ear, data, out, recipe, [*ears, *inherited(speech, expression, texts)])
     return best
 
 
@@ -218,7 +236,8 @@ def save(model: Multimodal, ear: Listener, data: Path, out: Path, recipe: str, p
     """Export the models of run folder ``out`` into it, with their cards; see ``train.expression.save``."""
     units = {
         "text": "[1, T, 19] of text.rows, 25 Hz",
-        "heard": "[1, T, 16] mouth geometry of the speech encoder", "trunk": "[1, T, 320] of multimodal_ear",
+        "heard": "[1, T, 16] mouth geometry of audio.file_ear; of multimodal_ear: [1, T + 2 * reach, 288] of the front",
+        "trunk": "[1, T, 320] of multimodal_ear",
         "mel": "[1, T, 80] mean of a video frame's four mels",
         "clear": "[1, T, 6] of audio.clearness", "seen": "[1, T, 96] of multimodal_mouth",
         "present": "[1, T, 3] 1 where text, speech, mouth picture are there",
@@ -227,22 +246,27 @@ def save(model: Multimodal, ear: Listener, data: Path, out: Path, recipe: str, p
         "joint": "[1, T, 96] the mouth feature",
     }  # fmt: skip
     told = about(data, recipe, units, told_figures(out), [*further_sources(data), *parents])
+    told["front"] = weights.card(FRONT)["sha256"]
     export_multimodal(model, ear, told, out)
 
 
 def prepare(
-    data: Path, takes: list[Take], encoder: SpeechEncoder | Ears, ear: Listener, *, speech: Path, expression: Path,
-    folder: Path, seed: int, report: Callable[[str], None] = print,
+    data: Path, takes: list[Take], ear: Listener, *, speech: Path, expression: Path, folder: Path, seed: int,
+    texts: Path | None = None, report: Callable[[str], None] = print,
 ) -> tuple[list[Clip], list[list[Version]]]:  # fmt: skip
     """Everything to learn from, heard."""
     rng = np.random.default_rng(seed)
     words = [take for take in takes if take.group == "words"]
     chosen = {id(words[place]) for place in rng.permutation(len(words))[:WORD_CLIPS]}
     usable = [take for take in takes if take.group in ("grid", "wild") or id(take) in chosen]
-    classes = known_classes(data, usable, ear)
+    said, classes, sounds = _said(data, usable, ear, texts)
     clips = clips_of(usable, load_mouths(data, "train"), classes, read_steps(speech))
-    clips += taught(data, expression, speech, rng, report)
-    versions = versions_of(clips, encoder, ear, VERSIONS, seed, folder / "heard.npz", report)
+    heard = [sounds.sound(clip.take.name, len(clip.take)) for clip in clips]
+    for clip, sound in taught(data, expression, speech, rng, report):
+        clips.append(clip)
+        heard.append(sound)
+    words_of = [said.get(clip.take.name) if clip.text is not None else None for clip in clips]
+    versions = versions_of(heard, words_of, hearing_of(ear), VERSIONS, seed, folder / "heard.npz", report)
     ready = [
         clip if np.isfinite(clip.geometry).any() else replace(clip, geometry=version.heard.astype(np.float32))
         for clip, version in zip(clips, versions[0], strict=True)
@@ -250,36 +274,56 @@ def prepare(
     return ready, versions
 
 
-def known_classes(data: Path, takes: Sequence[Take], ear: Listener) -> dict[str, np.ndarray]:
-    """Mouth classes of the takes whose words and word times are known."""
-    return {clip.name: clip.classes for clip in spoken_words(phone_ear.hearing(ear), takes, transcripts(data, takes))}
+def hearing_of(ear: Listener) -> Hearing:
+    """How it is heard here and in use: as dubs hear, and by the phone network."""
+    return Hearing(FileEar(threads=1), lambda rows: phone_ear.heard(ear, rows), digest(ear))
+
+
+def _said(
+    data: Path, takes: list[Take], ear: Listener, texts: Path | None
+) -> tuple[dict[str, Transcript], dict[str, NDArray[np.int64]], FrontSounds]:
+    """Transcripts of the takes whose words are known, their mouth classes where they are heard, and how they sound."""
+    sounds, said = FrontSounds(data, Front()), transcripts(data, takes, texts)
+    found = placed(phone_ear.hearing(ear), takes, said, sounds)
+    return said, {name: one.classes for name, one in found.items()}, sounds
 
 
 def taught(
     data: Path, expression: Path, speech: Path, rng: np.random.Generator, report: Callable[[str], None]
-) -> list[Clip]:
-    """Synthesised speech in many languages, with the coefficients that ``expression`` gives it."""
-    spoken = phones.load(data, report)
-    if spoken is None:
+) -> list[tuple[Clip, Float]]:
+    """Synthesised speech in many languages, with the coefficients that ``expression`` gives it, and its samples."""
+    spoken = phone_sounds.load(data, report)
+    if not spoken.made:
         raise DataError(f"{data}: no speech with phones; pip install 'kouxing[text]'")
     low, high = (seconds * FRAME_HZ for seconds in TAUGHT_S)
-    fitting = [clip for clip in spoken.made if low <= len(clip.mel) // 4 <= high]
+    fitting = [one for one in spoken.made if low <= len(one.classes) // MELS_PER_FRAME <= high]
     chosen = [fitting[place] for place in rng.permutation(len(fitting))[:TAUGHT_CLIPS]]
-    named = [PhoneClip(f"{place} {clip.name}", clip.mel, clip.classes) for place, clip in enumerate(chosen)]
+    named = [_clip(f"{place} {one.name}", one) for place, one in enumerate(chosen)]
     made = taught_takes(*load_expression(expression, speech), named)
-    return clips_of(made, [], {clip.name: clip.classes for clip in named})
+    clips = clips_of(made, [], {clip.name: clip.classes for clip in named})
+    samples = {clip.name: one.samples for clip, one in zip(named, chosen, strict=True)}
+    return [(clip, samples[clip.take.name][: len(clip.take) * SAMPLES_PER_FRAME]) for clip in clips]
 
 
-def hold_out(data: Path, takes: list[Take], encoder: SpeechEncoder | Ears, ear: Listener) -> HeldOut:
+def _clip(name: str, one: PhoneSound) -> PhoneClip:
+    return PhoneClip(name, frame_mels(log_mel(one.samples), len(one.classes) // MELS_PER_FRAME), one.classes)
+
+
+def hold_out(data: Path, takes: list[Take], ear: Listener, texts: Path | None = None, split: str = "val") -> HeldOut:
     """Clips to choose by, as they are and with hiss as loud as the speech."""
     short = [take for take in takes if take.group == "words"][::3]
     chosen = [take for take in takes if take.group in ("grid", "wild")] + short
-    clips = clips_of(chosen, load_mouths(data, "val"), known_classes(data, chosen, ear))
-    rng = np.random.default_rng(0)
-    sounds = [clip.take.mel for clip in clips]
-    loud = [noisy(mel, hiss(len(mel), rng), 0.0) for mel in sounds]
-    nowhere = [np.zeros(len(clip.take), bool) for clip in clips]
-    return HeldOut(clips, hear(sounds, nowhere, encoder, ear), hear(loud, nowhere, encoder, ear))
+    said, classes, sounds = _said(data, chosen, ear, texts)
+    clips = clips_of(chosen, load_mouths(data, split), classes)
+    rng, hearing = np.random.default_rng(0), hearing_of(ear)
+    clean, noisy = [], []
+    with Pronouncer("en") as pronouncer:
+        for clip in clips:
+            sound, nowhere = sounds.sound(clip.take.name, len(clip.take)), np.zeros(len(clip.take), bool)
+            words = said.get(clip.take.name) if clip.text is not None else None
+            clean.append(hearing.hear(sound, nowhere, words, pronouncer))
+            noisy.append(hearing.hear(hissing(sound, rng), nowhere, words, pronouncer))
+    return HeldOut(clips, clean, noisy)
 
 
 def load(run: Path) -> tuple[Multimodal, Listener]:
@@ -292,7 +336,7 @@ def load(run: Path) -> tuple[Multimodal, Listener]:
         if not path.exists():
             raise DataError(f"{run}: no trained multimodal ({path.name}); run `kouxing train multimodal --out {run}`")
     told = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    model, ear = Multimodal(MultimodalDimensions(**told["dimensions"])), fresh()
+    model, ear = Multimodal(MultimodalDimensions(**told["dimensions"])), phone_ear.fresh()
     load_tensors(model, run / BEST)
     load_tensors(ear, run / "ear" / BEST)
     return model.eval(), ear.eval()

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from kouxing.data.footage import Footage
-from kouxing.data.multimodal import Clip, Version
+from kouxing.data.multimodal import Clip
 from kouxing.data.multimodal_face import FaceSamples, face_sample
+from kouxing.data.multimodal_heard import Version
 from kouxing.face.mouth_light import even_light
 from kouxing.models.lips import Lips
 from kouxing.models.multimodal import MODALITIES, Chain, Multimodal

@@ -1,9 +1,9 @@
-"""Train the phone network of the aligner: mel -> mouth classes, a hundred times a second, in noise too."""
+"""Train the phone network of the aligner: what the front hears -> mouth classes, a hundred a second, in noise too."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -12,24 +12,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from kouxing.audio.features import SILENT_MEL
+from kouxing.audio.front import WIDTH, Front
+from kouxing.data import phone_sounds
 from kouxing.data.animate import Take
-from kouxing.data.phone_ear import UNKNOWN, EarWindows, spoken_words, transcripts
-from kouxing.data.phones import PhoneClip
+from kouxing.data.front import FrontSounds
+from kouxing.data.phone_ear import SHARES, UNKNOWN, EarWindows, spoken_words, transcripts
+from kouxing.data.phone_sounds import PhoneRows
 from kouxing.errors import DataError
-from kouxing.models.speech import Listener
+from kouxing.models.speech import Listener, SpeechDimensions, SpeechEncoder
 from kouxing.text.phones import MOUTHS
-from kouxing.train import phones
-from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
+from kouxing.train.loop import Batch, Figures, Schedule, train
 from kouxing.train.origin import origin
-from kouxing.train.speech import fresh
 from kouxing.types import Float
-from kouxing.units import MELS_PER_FRAME
 
 SCHEDULE = Schedule(
-    steps=500, batch=24, rate=6e-4, warmup=40, validate_every=125, decay=0.03, ema=0.98, precision="bf16-mixed"
+    steps=800, batch=24, rate=1e-3, warmup=50, validate_every=100, decay=0.03, ema=0.98, precision="bf16-mixed"
 )
-FRAMES = 50
+FIRST_STEPS = 300
+"""Without words, which it then places in the footage."""
+FRAMES, VERSIONS = 50, 3
+DIMENSIONS = SpeechDimensions(bands=WIDTH, steps=1)
 
 
 @dataclass
@@ -38,87 +40,89 @@ class PhoneEarTask:
 
     model: Listener
     windows: EarWindows
-    held_out: list[PhoneClip]
+    held_out: Sequence[PhoneRows]
 
     def batch(self, number: int) -> Batch:
         return self.windows(number)
 
     def step(self, model: nn.Module, batch: Batch, progress: float) -> tuple[Tensor, Figures]:
-        _, logits, _ = model(batch["mel"])
+        _, logits, _ = model(batch["heard"])
         loss = F.cross_entropy(logits.float().flatten(0, 1), batch["classes"].flatten(), ignore_index=UNKNOWN)
         return loss, {"phone_ear/loss": loss.detach()}
 
     def validate(self, model: nn.Module, folder: Path, step: int) -> dict[str, float]:
         hear = hearing(cast(Listener, model))
         right = total = 0
-        for clip in self.held_out:
-            made = hear(clip.mel).argmax(1)
-            right, total = right + int((made == clip.classes[: len(made)]).sum()), total + len(made)
+        for one in self.held_out:
+            made = hear(one.versions[0].astype(np.float32)).argmax(1)
+            right, total = right + int((made == one.classes).sum()), total + len(made)
         return {"val/phones": right / max(1, total), "score": right / max(1, total)}
 
 
-def hearing(model: Listener) -> Callable[[Float], Float]:
-    """The network as a function of mel ``[M, 80]``: log probabilities ``[4 * (M // 4), classes]``."""
+def fresh(seed: int = 0, size: SpeechDimensions = DIMENSIONS) -> Listener:
+    """A network that has learned nothing."""
+    torch.manual_seed(seed)
+    return Listener(SpeechEncoder(size), len(MOUTHS), 1)
+
+
+@torch.no_grad()
+def heard(model: Listener, rows: Float) -> tuple[Float, Float]:
+    """Log probabilities ``[4T, classes]`` and trunk ``[T, W]`` of the front's rows ``[T, WIDTH]``."""
     size, device = model.encoder.dimensions, next(model.parameters()).device
     model.eval()
-
-    @torch.no_grad()
-    def hear(mel: Float) -> Float:
-        whole = len(mel) // MELS_PER_FRAME * MELS_PER_FRAME
-        heard = np.pad(mel[:whole], ((size.before_rows, size.after_rows), (0, 0)), constant_values=SILENT_MEL)
-        _, logits, _ = model(torch.from_numpy(heard.astype(np.float32))[None].to(device))
-        return np.asarray(logits[0].float().log_softmax(-1).cpu().numpy(), np.float32)
-
-    return hear
+    around = np.pad(rows, ((size.before_rows, size.after_rows), (0, 0))).astype(np.float32)
+    trunk, _ = model.encoder.trunk(torch.from_numpy(around)[None].to(device), model.encoder.initial_state(1))
+    logits = model.classes(trunk).reshape(-1, len(MOUTHS))
+    return logits.float().log_softmax(-1).cpu().numpy(), trunk[0].float().cpu().numpy()
 
 
-def start(speech: Path) -> Listener:
-    """The phone stage of a ``train speech`` run.
-
-    Raises:
-        DataError: the run has none.
-    """
-    path = speech / "phones" / BEST
-    if not path.exists():
-        raise DataError(
-            f"{speech}: has no phone stage (phones/{BEST}); run `kouxing train speech --out {speech}` first"
-        )
-    model = fresh()
-    load_tensors(model, path)
-    return model
+def hearing(model: Listener) -> Callable[[Float], Float]:
+    """The network as a function of the front's rows ``[T, WIDTH]``: log probabilities ``[4T, classes]``."""
+    return lambda rows: heard(model, rows)[0]
 
 
 def main(
-    data: Path, out: Path, speech: Path, takes: list[Take], held_out: list[Take], *, schedule: Schedule = SCHEDULE,
-    device: str = "cpu", report: Callable[[str], None] = print,
+    data: Path, out: Path, takes: list[Take], held_out: list[Take], *, texts: Path | None = None,
+    schedule: Schedule = SCHEDULE, device: str = "cpu", report: Callable[[str], None] = print,
 ) -> Listener:  # fmt: skip
-    """Go on from the phone stage of the speech encoder, in noise and with the words of the takes that have some.
+    """Train on speech with phones, first alone, then with the words that the network places in footage.
 
     Args:
         data: data folder.
-        out: run folder.
-        speech: run folder of ``train speech``.
+        out: run folder; the first part lies in ``first`` in it.
         takes, held_out: of splits ``train`` and ``val``.
+        texts: folder of further transcripts (``data.phone_ear.transcripts``).
         schedule, device, report: see ``train.loop.train``.
 
     Raises:
-        DataError: nothing to begin with.
+        DataError: nothing to begin with. WeightError: the front is missing.
     """
-    model = start(speech)
-    spoken = phones.load(data, report)
-    if spoken is None:
+    front = Front()
+    sounds, spoken = FrontSounds(data, front), phone_sounds.load(data, report)
+    if not spoken.made and not spoken.labelled:
         raise DataError(f"{data}: no speech with phones; pip install 'kouxing[text]'")
-    hear = hearing(model)
-    words, other = (spoken_words(hear, some, transcripts(data, some)) for some in (takes, held_out))
-    groups = {"made": spoken.made, "labelled": spoken.real, "words": words}
-    size = model.encoder.dimensions
-    windows = EarWindows(
-        groups, [take.mel for take in takes if len(take.mel)], FRAMES, schedule.batch,
-        (size.before_rows, size.after_rows), schedule.seed,
-    )  # fmt: skip
-    config = {
-        "model": "phone_ear", "dimensions": size.as_dict(), "classes": [mouth.name for mouth in MOUTHS],
-        "clips": {name: len(clips) for name, clips in groups.items()}, "origin": origin(data, phones=speech / "phones"),
+    groups = {
+        name: phone_sounds.hear(some, front, count, schedule.seed, out / f"{name}.npz", report)
+        for name, some, count in (
+            ("made", spoken.made, VERSIONS), ("labelled", spoken.labelled, VERSIONS), ("held_out", spoken.held_out, 1)
+        )
     }  # fmt: skip
-    task = PhoneEarTask(model, windows, [*spoken.held_out, *other])
-    return cast(Listener, train(task, schedule, out, device, config, report))
+    judged = groups.pop("held_out")
+    config = {
+        "model": "phone_ear", "dimensions": DIMENSIONS.as_dict(), "classes": [mouth.name for mouth in MOUTHS],
+        "front": front.card["sha256"], "origin": origin(data),
+    }  # fmt: skip
+
+    def run(model: Listener, folder: Path, plan: Schedule) -> Listener:
+        size = model.encoder.dimensions
+        windows = EarWindows(groups, FRAMES, plan.batch, (size.before_rows, size.after_rows), plan.seed)
+        told = config | {"clips": {name: len(groups.get(name, [])) for name in SHARES}}
+        return cast(Listener, train(PhoneEarTask(model, windows, judged), plan, folder, device, told, report))
+
+    model = run(fresh(schedule.seed), out / "first", replace(schedule, steps=min(FIRST_STEPS, schedule.steps)))
+    hear = hearing(model)
+    words, other = (spoken_words(hear, some, transcripts(data, some, texts), sounds) for some in (takes, held_out))
+    report(f"{len(words)} takes with words")
+    groups["words"] = phone_sounds.hear(words, front, VERSIONS, schedule.seed, out / "words.npz", report)
+    judged = [*judged, *phone_sounds.hear(other, front, 1, schedule.seed, None, report)]
+    return run(model.requires_grad_(True), out, schedule)

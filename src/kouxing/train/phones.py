@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data.footage import Footage, cache_folder
-from kouxing.data.phones import PhoneClip, cached, load_labelled, synthesise_people
+from kouxing.data.phones import PhoneClip, cached, clip_of, load_labelled, synthesise_people
 from kouxing.data.speech import UNKNOWN, Noises, PhoneWindows
 from kouxing.errors import OptionError
 from kouxing.models.speech import Listener
@@ -44,13 +45,13 @@ class PhoneData:
 
 def load(data: Path, report: Callable[[str], None] = print) -> PhoneData | None:
     """Synthesise (once; kept in the cache) and read the labels; None, with a line that says why, without either."""
-    labelled = load_labelled(data)
+    labelled = load_labelled(data, clip_of)
     try:
         folder = cache_folder(data).parent
         if not (folder / "phones.npz").exists():
             report("speech with phones is synthesised, once for all runs: up to six minutes")
         made = cached(folder / "phones.npz", UTTERANCES, seed=0)
-        people = cached(folder / "phones-people.npz", PEOPLE, seed=0, make=synthesise_people)
+        people = cached(folder / "phones-people.npz", PEOPLE, seed=0, make=partial(synthesise_people, of=clip_of))
         if not people:
             report("no voices of real people to learn phones from: MBROLA and its voices are not installed")
         made = made + people

@@ -14,17 +14,18 @@ from kouxing.errors import OptionError
 def multimodal(
     data: options.Data,
     speech: Annotated[
-        Path, typer.Option(metavar="DIR", help="Run folder of the speech encoder that ships (`train ears`).")
+        Path, typer.Option(metavar="DIR", help="Run folder of the speech encoder on log-mel that ships (`train ears`).")
     ] = Path("runs/speech"),
-    phones: Annotated[
-        Path, typer.Option(metavar="DIR", help="Run folder of `train speech`: the aligner starts from its phone stage.")
-    ] = Path("runs/speech-0"),
     expression: Annotated[
         Path,
         typer.Option(
             metavar="DIR", help="Run folder of `train expression` on the same encoder; it speaks what has no face."
         ),
     ] = Path("runs/expression"),
+    texts: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="What is said in clips, in English: ID.txt each. Beside those that DATA has."),
+    ] = None,
     joins: Annotated[
         str,
         typer.Option(
@@ -52,15 +53,16 @@ def multimodal(
     schedule = options.changed(recipe.PRESETS["multimodal"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or options.RUNS / ("multimodal" if joins == "modulation" else f"multimodal-{joins}")
     if dry_run:
-        more = {"speech": speech, "phones": phones, "expression": expression, "joins": joins}
+        more = {"speech": speech, "expression": expression, "texts": texts, "joins": joins}
         options.show("multimodal", data, folder, device, schedule, more)
         return
     options.check_data(data)
     options.check_file(speech / "best.safetensors", "--speech", speech)
-    options.check_file(phones / "phones" / "best.safetensors", "--phones", phones)
     options.check_file(expression / "best.safetensors", "--expression", expression)
+    if texts is not None and not texts.is_dir():
+        raise OptionError(f"--texts {texts}: no such folder; give one with ID.txt for clips whose words are known")
     recipe.main(
-        data, folder, speech=speech, phone_stage=phones, expression=expression, joins=joins, device=device,
+        data, folder, speech=speech, expression=expression, texts=texts, joins=joins, device=device,
         schedule=schedule,
     )  # fmt: skip
     typer.echo(str(folder))
