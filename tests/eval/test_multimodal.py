@@ -25,7 +25,7 @@ XRA = f"""<Document><Tier tiername="TokensAlign">
 
 
 def row(r: float, hits: int, within: float, name: str = "a") -> tuple[Judged, float, str]:
-    return Judged(r, 0.0, hits, 10 - hits, 0, (0, 0), 1.0), within, name
+    return Judged(r, 0.0, hits, 10 - hits, 0, (3, 4), 1.0), within, name
 
 
 def test_gains_are_over_sound_alone_on_clips_whose_words_are_known() -> None:
@@ -50,6 +50,7 @@ def test_gains_are_over_sound_alone_on_clips_whose_words_are_known() -> None:
     told = figures_of(rows, {"0 dB": [False, True]})
     assert told["clips"] == 1 and told["gain_r_0db"] == 0.2 and told["gain_r_0db_timed"] == 0.25
     assert told["gain_r_minus_5db"] == 0.35
+    assert told["silence_sound"] == told["silence_text_sound"] == 0.75
     assert told["gain_f1_0db"] == round(16 / 18 - 8 / 14, 4)
     assert told["clean_loss"] == 0.005 and told["muted_share_text"] == 0.9 and told["muted_share_mouth"] == 1.2
     assert (

@@ -296,6 +296,9 @@ def figures_of(rows: Rows, refused: dict[str, list[bool]]) -> dict[str, float]:
         "clean_loss_f1": clean["f1"] - told("text + sound", "clean")["f1"],
         "r_clean_expression": told(EXPRESSION, "clean")["r"], "f1_clean_expression": told(EXPRESSION, "clean")["f1"],
     }  # fmt: skip
+    figures |= {
+        "silence_sound": clean["silence"], "silence_text_sound": told("text + sound", "clean")["silence"],
+    }  # fmt: skip
     figures["muted_share"] = min(figures["muted_share_text"], figures["muted_share_mouth"])
     for way in (*SUBSETS, TIMED):
         for sound in ("clean", "0 dB"):

@@ -15,7 +15,7 @@ from kouxing.infer.blinks import Blinks
 from kouxing.infer.multimodal import Made, Multimodal, check_lengths, place_text
 from kouxing.infer.multimodal_look import Looked, look
 from kouxing.infer.rate import RateChange
-from kouxing.infer.rest import Rest
+from kouxing.infer.rest import FRONT_LIMITS, Rest
 from kouxing.media.reader import read_sound
 from kouxing.text.align import same
 from kouxing.text.phones import REST
@@ -148,7 +148,7 @@ def speaking(classes: np.ndarray | None, looked: Looked | None, frames: int) -> 
 
 def rested(made: Made, samples: Float, speaking: Bool) -> Made:
     """Lips shut where the sound is silent and nothing else says otherwise."""
-    rest = Rest(min(len(made.coefficients), AHEAD))
+    rest = Rest(min(len(made.coefficients), AHEAD), FRONT_LIMITS)
     rest.hear(samples)
     rest.finish()
     shut = rest.shut(made.coefficients)

@@ -23,6 +23,8 @@ ROWS = {
     "muted_share": Row("the lower of both", "≥", 0.8),
     "muted_share_sound": Row("Baseline: sound alone", "≈", 0),
     "clean_loss": Row("Clean sound: correlation lost by adding text", "≤", 0.01, "", 3),
+    "silence_sound": Row("Lips closed in silent frames, clean sound alone", "", 0),
+    "silence_text_sound": Row("the same with the text", "", 0),
     "align_40ms": Row("Word boundaries within 40 ms, held-out sentences of GRID s1", "≥", 0.80),
     "align_40ms_fr": Row("the same, French recordings, held out", "≥", 0.80),
     "align_40ms_en": Row("the same, English recordings, held out", "≥", 0.80),
