@@ -60,7 +60,8 @@ def main() -> None:
         model = Multimodal(MultimodalDimensions(joins=joins))
         task = recipe.MultimodalTask(model, windows, held_out, spread([clip.take for clip in clips]))
         quick = replace(schedule, validate_every=schedule.steps)
-        best = train(task, quick, runs / f"joins-{joins}", "cpu", {"joins": joins}, lambda line: None)
+        config = {"joins": joins, "heard": recipe.hearing_of(ear).digest, "clips": len(clips)}
+        best = train(task, quick, runs / f"joins-{joins}", "cpu", config, lambda line: None)
         assert isinstance(best, Multimodal)
         figures = task.validate(best, runs, 0)
         tones = probe(told(best, *learn), told(best, held_out.clips, held_out.clean))
@@ -73,7 +74,8 @@ def main() -> None:
         )
         found[f"joins_{joins}_r"] = float(np.mean([value for name, value in figures.items() if name.endswith("_r")]))
         found |= {f"joins_{joins}_{name}_r2": value for name, value in tones.items()}
-    command = f"python recipes/multimodal_joins.py DATA RUNS SPEECH EXPRESSION {schedule.steps}"
+    more = " TEXTS" if texts else ""
+    command = f"python recipes/multimodal_joins.py DATA RUNS SPEECH EXPRESSION {schedule.steps}{more}"
     pages.write("multimodal", command, found)
 
 

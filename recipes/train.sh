@@ -29,7 +29,7 @@ kouxing train ears --data "$data" --run runs/speech-0 --run runs/speech-1 --run 
 for seed in 0 1 2; do kouxing train speech --data "$data" --front --set2 runs/in_step.csv --steps 500 --seed "$seed" --out "runs/front-$seed"; done
 kouxing train ears --data "$data" --run runs/front-0 --run runs/front-1 --run runs/front-2 --out runs/front
 kouxing train expression --data "$data" --speech runs/front --out runs/expression
-# What teaches `mouth` and starts `multimodal` hears log-mel, as they do.
+# What teaches `mouth`, and `multimodal` what has no face, hears log-mel.
 kouxing train expression --data "$data" --speech runs/speech --out runs/expression-mel
 kouxing train mouth --data "$data" --expression runs/expression-mel --speech runs/speech --steps 2000 --out runs/mouth
 # For live streams: a front that waits 96 ms, taught by that of files (20 minutes, no labels), and ears behind it, which take it from KOUXING_WEIGHTS.
@@ -38,7 +38,8 @@ for seed in 0 1 2; do KOUXING_WEIGHTS=runs/front_live kouxing train speech --dat
 KOUXING_WEIGHTS=runs/front_live kouxing train ears --data "$data" --run runs/live-0 --run runs/live-1 --run runs/live-2 --out runs/live
 KOUXING_WEIGHTS=runs/front_live kouxing train expression --data "$data" --speech runs/live --out runs/expression-live
 # Text, speech and mouth pictures together, and the aligner; needs kouxing[text]. It hears as dubs do, with the weights in use: KOUXING_WEIGHTS=runs/front:runs/speech
-# takes one's own. --texts runs/texts (recipes/transcribe.py) adds what people in the wild say. 30 minutes on one core, most of it hearing, once.
+# takes one's own. What ships was trained with --texts runs/texts as well, what people in the wild say (recipes/transcribe.py, which needs npm). 30 minutes
+# on one core, most of it hearing, once.
 kouxing train multimodal --data "$data" --speech runs/speech --expression runs/expression-mel --out runs/multimodal
 kouxing train lips --data "$data" --speech runs/speech --preset fast --out runs/lips-fast
 # Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 nine times (25 to 60 minutes on one core),

@@ -1,5 +1,6 @@
 """What is said in a data folder's English clips, as a speech recogniser hears it: `--texts` of `train multimodal`.
 
+    pip install tokenizers
     npm pack @moonshine-ai/moonshine-js@0.1.29 && tar xzf moonshine-ai-moonshine-js-0.1.29.tgz
     pip download --no-deps useful-moonshine-onnx==20251121 && unzip useful_moonshine_onnx-20251121-py3-none-any.whl
     python recipes/transcribe.py DATA package/dist/model/tiny/quantized moonshine_onnx/assets/tokenizer.json OUT
@@ -30,6 +31,8 @@ LAYERS, HEADS, WIDTH = 6, 8, 36
 TOKENS_A_SECOND, MORE = 8, 8
 LONGEST_S, SHORTEST_S = 20, 12
 """What is longer is cut where it is quietest."""
+WINDOW, LEAST = SAMPLE_HZ // 5, SAMPLE_HZ // 2
+"""Samples over which quiet is measured, and that there must be to recognise anything in."""
 SURE, LEAST_WORDS, REPEATED = -0.4, 3, 3
 """Mean log probability of a token; words; and how often three words may come again."""
 
@@ -85,11 +88,11 @@ def parts(samples: Float) -> list[Float]:
     made = []
     while len(samples) > LONGEST_S * SAMPLE_HZ:
         near = samples[SHORTEST_S * SAMPLE_HZ : LONGEST_S * SAMPLE_HZ]
-        quiet = np.convolve(near**2, np.ones(SAMPLE_HZ // 5), "same").argmin()
-        cut = SHORTEST_S * SAMPLE_HZ + int(quiet)
+        quiet = np.convolve(near**2, np.ones(WINDOW), "valid").argmin()
+        cut = SHORTEST_S * SAMPLE_HZ + int(quiet) + WINDOW // 2
         made.append(samples[:cut])
         samples = samples[cut:]
-    return [*made, samples]
+    return [*made, samples] if len(samples) > LEAST else made
 
 
 def understood(text: str, sure: float) -> bool:
@@ -106,11 +109,12 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     for split in ("train", "val"):
         for clip in read_manifest(data, split):
-            if clip.id in known or clip.language not in ("en", "und"):
+            told = clip.id in known or (data / "align" / f"{clip.id}.align").exists()
+            if told or clip.language not in ("en", "und"):
                 continue
             samples = load_sound(data / "clips" / f"{clip.id}.mp4", SAMPLE_HZ).samples
-            told = [recogniser.hear(part) for part in parts(samples)]
-            text, sure = " ".join(words for words, _ in told), float(np.mean([one for _, one in told]))
+            heard = [recogniser.hear(part) for part in parts(samples)] or [("", -np.inf)]
+            text, sure = " ".join(words for words, _ in heard), float(np.mean([one for _, one in heard]))
             print(f"{clip.id}: {text} ({sure:.2f})", flush=True)
             if understood(text, sure):
                 (out / f"{clip.id}.txt").write_text(text + "\n", encoding="utf-8")

@@ -48,6 +48,15 @@ def test_it_hears_as_in_training_however_long_its_parts_are(folder: Path, monkey
         ear.hear(rows[:0])
 
 
+def test_weights_of_an_older_kind_are_told_in_one_line(tmp_path: Path) -> None:
+    old = fresh(0, SpeechDimensions(width=24, hidden=24))
+    card = {"units": {}, "recipe": "", "commit": "", "data": [], "licence": "", "figures": {}}
+    with pytest.raises(WeightError):
+        # Its rows are log-mel: neither is it exported any more, nor loaded.
+        export_multimodal(Multimodal(MultimodalDimensions(trunk=48, seen=8, width=16)), old, card, tmp_path)
+        PhoneEar(FRONT, 1, tmp_path)
+
+
 def test_another_front_than_the_one_it_learned_behind_is_refused(folder: Path) -> None:
     other = cast(Any, SimpleNamespace(name="front", card={"sha256": "b"}))
     with pytest.raises(WeightError, match="another `front`"):

@@ -62,6 +62,10 @@ def test_what_was_heard_is_kept_for_the_same_sounds_and_front_alone(tmp_path: Pa
         assert other.heard == before + 3 * len(others)
 
 
+def test_nothing_is_heard_of_nothing(tmp_path: Path) -> None:
+    assert hear([], cast(Any, Loudness()), 3, 0, tmp_path / "rows.npz", lambda line: None) == []
+
+
 def test_synthesised_sounds_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("espeakng_loader")
     monkeypatch.setattr(phone_sounds, "cache_folder", lambda data: tmp_path / "footage")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,10 @@ def test_several_placements_are_one_text(model: Multimodal) -> None:
     assert both.shape == alone.shape and not np.allclose(both, alone) and not np.allclose(both, other)
 
 
+def _made(model: Multimodal) -> Callable[..., Made]:
+    return lambda classes, sound, looked: model.make(classes=classes, sound=sound, looked=looked)
+
+
 def test_beside_a_text_clear_sound_counts_for_itself_and_noise_does_not(model: Multimodal) -> None:
     syllables = np.repeat(np.random.default_rng(0).random(30) > 0.4, SAMPLE_HZ // 10)
     clean, classes = 0.001 * sound(3) + sound(3) * syllables, np.arange(300) // 7 % 16
@@ -98,9 +103,11 @@ def test_beside_a_text_clear_sound_counts_for_itself_and_noise_does_not(model: M
         wanted = both.coefficients + most * (alone.coefficients - both.coefficients)
         np.testing.assert_allclose(made.coefficients, wanted, atol=1e-5)
         assert np.array_equal(made.joint, both.joint)
-    # Beside pictures neither matters much.
-    seen = model.make(sound=heard, classes=classes, looked=looked(75))
-    assert np.array_equal(seen.geometry, model._join(classes, heard, looked(75)).geometry)
+    # Not where a mouth is seen.
+    heard, pictures = model.hear(clean), looked(60)
+    seen, joined = (make(classes, heard, pictures).geometry for make in (_made(model), model._join))
+    found = np.append(pictures.found, np.zeros(15, bool))
+    assert np.array_equal(seen[found], joined[found]) and not np.isclose(seen[~found], joined[~found]).all(1).any()
 
 
 def test_somebody_speaks_where_enough_placements_say_so() -> None:

@@ -14,6 +14,8 @@ from kouxing.errors import WeightError
 from kouxing.types import Float
 from kouxing.units import MEL_BANDS, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
+AT_ONCE = 500
+"""Video frames of a whole sound that are given to the network in one call."""
 NAME, FILE_NAME, LIVE_NAME = "speech", "speech_file", "speech_live"
 """The first hears log-mel; the others through the front of files, and that of streams."""
 
@@ -109,7 +111,9 @@ class SpeechEncoder:
     def hear_rows(self, rows: Float) -> Float:
         """``hear`` of whatever rows of sound it takes: log-mel ``[4T, 80]``, or the front's ``[T, WIDTH]``."""
         _, after = around(self.dimensions)
-        return self.stream()._push_mel(np.concatenate([rows, quiet(self.dimensions, after)]))
+        stream, step = self.stream(), AT_ONCE * rows_per_frame(self.dimensions)
+        whole = np.concatenate([rows, quiet(self.dimensions, after)])
+        return np.concatenate([stream._push_mel(whole[first : first + step]) for first in range(0, len(whole), step)])
 
 
 class SpeechStream:

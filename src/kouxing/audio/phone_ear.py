@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from kouxing import weights
-from kouxing.audio.encoder import around, same_front
+from kouxing.audio.encoder import around, rows_per_frame, same_front
 from kouxing.audio.front import AnyFront
+from kouxing.errors import WeightError
 from kouxing.types import Float
 
 NAME = "multimodal_ear"
@@ -46,6 +47,8 @@ class PhoneEar:
     def __init__(self, front: AnyFront, threads: int | None = None, folder: Path | None = None) -> None:
         self.session, self.card = weights.session(NAME, threads=threads, folder=folder)
         self.dimensions: dict[str, Any] = self.card["dimensions"]["ear"]
+        if rows_per_frame(self.dimensions) != 1:
+            raise WeightError(f"`{NAME}` hears log-mel, as it did in an older kouxing; train it anew")
         same_front(front, self.card.get("front"))
 
     def hear(self, rows: Float) -> HeardPhones:

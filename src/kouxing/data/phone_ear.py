@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -92,8 +93,13 @@ def spoken_words(
     return [
         PhoneSound(take.name, sounds.sound(take.name, len(take)), found[take.name].classes)
         for take in takes
-        if take.name in found
+        if take.name in found and len(take)
     ]
+
+
+def checksum(told: Mapping[str, Transcript]) -> str:
+    """Of transcripts: what was learned from others is another run."""
+    return f"{zlib.crc32(repr(sorted((name, one.cues) for name, one in told.items())).encode()):08x}"
 
 
 class EarWindows:

@@ -67,7 +67,8 @@ def load(data: Path, report: Report = print) -> PhoneSounds:
         made += people
     except OptionError as error:
         report(f"no synthetic speech: {error}")
-    labelled = load_labelled(data, sound_of)
+    # Less than a video frame is nothing to hear.
+    labelled = [one for one in load_labelled(data, sound_of) if len(one.samples)]
     held_out = labelled[::HELD_OUT] or made[::20]
     kept = {id(one) for one in held_out}
     rest = [[one for one in sounds if id(one) not in kept] for sounds in (made, labelled)]
@@ -125,6 +126,8 @@ def hear(
         kept: file in which that is kept; made anew where it is of other sounds or of another front.
         report: where progress goes.
     """
+    if not sounds:
+        return []
     heard = 0
     for one in sounds:
         heard = zlib.crc32(np.ascontiguousarray(one.samples).tobytes(), heard)

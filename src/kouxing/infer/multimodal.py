@@ -128,15 +128,17 @@ class Multimodal:
             ValueError: nothing is given.
         """
         made = self._join(classes, sound, looked)
-        if classes is None or sound is None or looked is not None:
+        if classes is None or sound is None:
             return made
         heard = self._join(None, sound, None)
-        share = np.zeros((len(made.joint), 1), np.float32)
-        share[: len(sound), 0] = heard_share(sound.clear)
-        few = len(heard.joint)
+        few = len(sound)
+        share = heard_share(sound.clear)[:, None]
+        if looked is not None:
+            # What is seen tells more than either.
+            share[: len(looked)][looked.found[:few]] = 0
         rows = [one.copy() for one in (made.coefficients, made.geometry)]
         for one, alone in zip(rows, (heard.coefficients, heard.geometry), strict=True):
-            one[:few] += share[:few] * (alone - one[:few])
+            one[:few] += share * (alone - one[:few])
         return Made(rows[0], rows[1], made.joint)
 
     def _join(self, classes: NDArray[np.int64] | None, sound: Sound | None, looked: Looked | None) -> Made:

@@ -31,9 +31,15 @@ def heard_share(clear: Float) -> Float:
     padded = np.pad(level, AROUND, constant_values=np.nan)
     found = np.zeros(len(level))
     for first in range(0, len(level), AT_ONCE):
-        near = np.lib.stride_tricks.sliding_window_view(padded[first : first + AT_ONCE + 2 * AROUND], 2 * AROUND + 1)
-        some = np.isfinite(near).any(1)
-        found[first : first + len(near)][some] = np.nanpercentile(near[some], LOUD, axis=1)
-    share = np.where(lost, 0.0, MOST * np.clip((found - UNCLEAR) / (CLEAR - UNCLEAR), 0, 1))
+        part = padded[first : first + AT_ONCE + 2 * AROUND]
+        # What is unknown is sorted behind all that is known.
+        near = np.sort(np.lib.stride_tricks.sliding_window_view(part, 2 * AROUND + 1), axis=1)
+        known = np.isfinite(near).sum(1)
+        place = np.maximum(np.ceil(LOUD / 100 * known).astype(int) - 1, 0)
+        found[first : first + len(near)] = np.where(known > 0, near[np.arange(len(near)), place], 0.0)
+    share = MOST * np.clip((found - UNCLEAR) / (CLEAR - UNCLEAR), 0, 1)
+    # It has faded out when a hole begins.
+    near_lost = np.convolve(np.pad(lost.astype(float), SMOOTH // 2), np.ones(SMOOTH), "valid") > 0
+    share[near_lost] = 0
     edges = np.pad(share, SMOOTH // 2, mode="edge")
     return np.convolve(edges, np.full(SMOOTH, 1 / SMOOTH), "valid").astype(np.float32)

@@ -53,7 +53,10 @@ def about(
         for (corpus, licence), length in sorted(seconds.items())
     ]
     named = {(source["source"], source["licence"]) for source in sources}
-    sources += [one for one in beside if (one["source"], one["licence"]) not in named]
+    for one in beside:
+        if (one["source"], one["licence"]) not in named:
+            named.add((one["source"], one["licence"]))
+            sources.append(one)
     limiting = {f"{one['source']} ({one['licence'] or 'unknown'})" for one in sources if not _free(one["licence"])}
     return {
         "units": dict(units),

@@ -300,14 +300,15 @@ def load_expression(run: Path, speech: Path) -> tuple[Expression, SpeechEncoder 
     """The model that a ``train expression`` run left, and the encoder it hears with.
 
     Raises:
-        DataError: there is none, or it hears through the front: `mouth` and what is joined with text hear log-mel.
+        DataError: there is none, or it hears through the front: what it teaches is told by log-mel.
     """
     if not (run / BEST).exists():
         raise DataError(f"{run}: no trained expression ({BEST}); run `kouxing train expression --out {run}` first")
     told = json.loads((run / "config.json").read_text(encoding="utf-8"))
     encoder = load_speech(speech)
-    if encoder.dimensions.behind_front:
-        raise DataError(f"{speech}: hears through the front; give runs of `train speech` without --front here")
+    for run_, behind in ((speech, encoder.dimensions.behind_front), (run, "front" in told.get("origin", {}))):
+        if behind:
+            raise DataError(f"{run_}: hears through the front; give runs of `train speech` without --front here")
     model = Expression(ExpressionDimensions(**told["dimensions"]))
     load_tensors(model, run / BEST)
     return model, encoder

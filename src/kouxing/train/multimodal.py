@@ -27,7 +27,7 @@ from kouxing.data.mouths import load_mouths
 from kouxing.data.multimodal import VERSIONS, Clip, MultimodalWindows, clips_of
 from kouxing.data.multimodal_heard import Hearing, Version, versions_of
 from kouxing.data.multimodal_sound import hissing
-from kouxing.data.phone_ear import placed, transcripts
+from kouxing.data.phone_ear import checksum, placed, transcripts
 from kouxing.data.phones import PhoneClip, PhoneSound
 from kouxing.data.pretrained import digest
 from kouxing.data.sync import read_steps
@@ -218,7 +218,8 @@ def main(
     task = MultimodalTask(model, windows, hold_out(data, held_out, ear, texts), spread(seen))
     config = {
         "model": "multimodal", "dimensions": model.dimensions.as_dict(), "weights": WEIGHTS, "clips": len(clips),
-        "origin": origin(data, speech=speech, expression=expression) | {"heard": hearing_of(ear).digest},
+        "origin": origin(data, speech=speech, expression=expression),
+        "heard": hearing_of(ear).digest, "texts": checksum(transcripts(data, takes, texts)),
     }  # fmt: skip
     best = cast(Multimodal, train(task, schedule, out, device, config, report))
     if joins == "modulation":

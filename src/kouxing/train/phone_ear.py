@@ -16,7 +16,7 @@ from kouxing.audio.front import WIDTH, Front
 from kouxing.data import phone_sounds
 from kouxing.data.animate import Take
 from kouxing.data.front import FrontSounds
-from kouxing.data.phone_ear import SHARES, UNKNOWN, EarWindows, spoken_words, transcripts
+from kouxing.data.phone_ear import SHARES, UNKNOWN, EarWindows, checksum, spoken_words, transcripts
 from kouxing.data.phone_sounds import PhoneRows
 from kouxing.errors import DataError
 from kouxing.models.speech import Listener, SpeechDimensions, SpeechEncoder
@@ -99,7 +99,7 @@ def main(
     """
     front = Front()
     sounds, spoken = FrontSounds(data, front), phone_sounds.load(data, report)
-    if not spoken.made and not spoken.labelled:
+    if not spoken.made:
         raise DataError(f"{data}: no speech with phones; pip install 'kouxing[text]'")
     groups = {
         name: phone_sounds.hear(some, front, count, schedule.seed, out / f"{name}.npz", report)
@@ -120,9 +120,10 @@ def main(
         return cast(Listener, train(PhoneEarTask(model, windows, judged), plan, folder, device, told, report))
 
     model = run(fresh(schedule.seed), out / "first", replace(schedule, steps=min(FIRST_STEPS, schedule.steps)))
-    hear = hearing(model)
-    words, other = (spoken_words(hear, some, transcripts(data, some, texts), sounds) for some in (takes, held_out))
+    hear, said = hearing(model), [transcripts(data, some, texts) for some in (takes, held_out)]
+    config["texts"] = [checksum(one) for one in said]
+    words, other = (spoken_words(hear, some, one, sounds) for some, one in zip((takes, held_out), said, strict=True))
     report(f"{len(words)} takes with words")
     groups["words"] = phone_sounds.hear(words, front, VERSIONS, schedule.seed, out / "words.npz", report)
-    judged = [*judged, *phone_sounds.hear(other, front, 1, schedule.seed, None, report)]
+    judged = [*judged, *phone_sounds.hear(other, front, 1, schedule.seed, out / "words-held-out.npz", report)]
     return run(model.requires_grad_(True), out, schedule)

@@ -21,7 +21,7 @@ def multimodal(
         typer.Option(
             metavar="DIR", help="Run folder of `train expression` on the same encoder; it speaks what has no face."
         ),
-    ] = Path("runs/expression"),
+    ] = Path("runs/expression-mel"),
     texts: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="What is said in clips, in English: ID.txt each. Beside those that DATA has."),
