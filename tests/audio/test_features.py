@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,3 +58,10 @@ def test_frames_and_windows_pad_with_silence() -> None:
     window = speech_window(mel, 0, 16)
     np.testing.assert_array_equal(window[:6], SILENT_MEL)
     np.testing.assert_array_equal(window[6:], mel[:10])
+
+
+def test_long_sounds_are_done_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, 3 * SAMPLE_HZ + 7).astype(np.float32)
+    whole = log_mel(samples)
+    monkeypatch.setattr("kouxing.audio.features.AT_ONCE", 70)
+    np.testing.assert_allclose(log_mel(samples), whole, atol=1e-5)

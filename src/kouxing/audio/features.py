@@ -15,6 +15,8 @@ from kouxing.units import HOP, MEL_BANDS, MELS_PER_FRAME, SAMPLE_HZ, WINDOW
 FFT = 512
 LEAD = (WINDOW - HOP) // 2
 """Samples that a mel frame's window reaches before and behind its own hop."""
+AT_ONCE = 6000
+"""Mel frames whose spectra are held at a time (a minute): an hour of them would fill gigabytes."""
 POWER_FLOOR = 1e-6
 LOG_SHIFT, LOG_SCALE = 6.0, 4.0
 """Brings the log power of speech to about zero mean and unit spread."""
@@ -48,9 +50,12 @@ def _frames(samples: Float) -> Float:
     cut = np.lib.stride_tricks.as_strided(
         samples, (count, WINDOW), (samples.strides[0] * HOP, samples.strides[0]), writeable=False
     )
-    power = np.abs(np.fft.rfft(cut * _window(), FFT)) ** 2
-    mel = power.astype(np.float32) @ mel_filters()
-    return np.asarray((np.log(mel + POWER_FLOOR) + LOG_SHIFT) / LOG_SCALE, np.float32)
+    made = np.empty((count, MEL_BANDS), np.float32)
+    for first in range(0, count, AT_ONCE):
+        power = np.abs(np.fft.rfft(cut[first : first + AT_ONCE] * _window(), FFT)) ** 2
+        mel = power.astype(np.float32) @ mel_filters()
+        made[first : first + AT_ONCE] = (np.log(mel + POWER_FLOOR) + LOG_SHIFT) / LOG_SCALE
+    return made
 
 
 SILENT_MEL = float((np.log(POWER_FLOOR) + LOG_SHIFT) / LOG_SCALE)

@@ -25,7 +25,7 @@ from kouxing.types import Bool, CoefficientTrack, Float
 from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ
 
 LONGEST_S = 60 * 60
-"""What is heard of an hour fills 150 MB."""
+"""What is heard of an hour takes half a gigabyte."""
 AHEAD = 60 * FRAME_HZ
 """Frames of sound (a minute) behind a row that tell what is loud and quiet around it."""
 BLINKS = 0
