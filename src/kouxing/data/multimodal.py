@@ -98,6 +98,19 @@ def clips_of(
     return clips
 
 
+def text_of(clip: Clip, version: Version, there: Sequence[int]) -> Float | None:
+    """The text ``[T, 19]`` as in use: beside sound it lies where that very sound has it, and what is not heard there
+    does not count; alone where it is known to lie.
+
+    Args:
+        clip, version: what is said and heard. there: which of ``MODALITIES`` are given.
+    """
+    if not there[0] or clip.text is None:
+        return None
+    text = version.text.astype(np.float32) if there[1] else clip.text
+    return text if np.isfinite(text).all() else None
+
+
 class MultimodalWindows:
     """Endless random batches; batch ``n`` depends only on (seed, n).
 

@@ -24,7 +24,7 @@ from kouxing.data import phone_sounds
 from kouxing.data.animate import Take, load_takes
 from kouxing.data.front import FrontSounds
 from kouxing.data.mouths import load_mouths
-from kouxing.data.multimodal import VERSIONS, Clip, MultimodalWindows, clips_of
+from kouxing.data.multimodal import VERSIONS, Clip, MultimodalWindows, clips_of, text_of
 from kouxing.data.multimodal_heard import Hearing, Version, versions_of
 from kouxing.data.multimodal_sound import hissing
 from kouxing.data.phone_ear import checksum, placed, transcripts
@@ -158,9 +158,7 @@ def predict(model: Multimodal, clip: Clip, version: Version, there: Sequence[int
     """Coefficients ``[T, 52]`` with lips that touch, geometry ``[T, 16]`` and mouth feature ``[T, D]`` of a clip."""
     model.eval()
     size, frames, device = model.dimensions, len(clip.take), next(model.parameters()).device
-    # Beside sound a text lies where that sound has it; what is not heard there does not count, as in use.
-    said = None if not there[0] else version.text.astype(np.float32) if there[1] else clip.text
-    said = None if said is None or not np.isfinite(said).all() else said
+    said = text_of(clip, version, there)
     there = (int(said is not None), *there[1:])
     text = np.zeros((frames, size.text), np.float32) if said is None else said
     seen = torch.zeros(1, frames, size.seen, device=device)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kouxing.data.footage import Footage
-from kouxing.data.multimodal import Clip
+from kouxing.data.multimodal import Clip, text_of
 from kouxing.data.multimodal_face import FaceSamples, face_sample
 from kouxing.data.multimodal_heard import Version
 from kouxing.face.mouth_light import even_light
@@ -49,8 +49,9 @@ def mouth_features(model: Multimodal, clip: Clip, version: Version, there: Seque
     model.eval()
     assert isinstance(model.join, Chain)
     size, frames = model.dimensions, len(clip.take)
-    given = [there[0] and clip.text is not None, there[1], there[2] and clip.pictures is not None]
-    text = clip.text if clip.text is not None else np.zeros((frames, size.text), np.float32)
+    said = text_of(clip, version, there)
+    given = [said is not None, there[1], there[2] and clip.pictures is not None]
+    text = np.zeros((frames, size.text), np.float32) if said is None else said
     seen = torch.zeros(1, frames, size.seen)
     if given[2] and clip.pictures is not None:
         seen = model.looker(torch.from_numpy(even_light(clip.pictures, clip.take.found)))[None]
