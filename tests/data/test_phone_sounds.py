@@ -12,7 +12,7 @@ pytest.importorskip("torch")
 
 from kouxing.data import phone_sounds
 from kouxing.data.phone_sounds import hear, load
-from kouxing.data.phones import PhoneSound, sound_of
+from kouxing.data.phones import PhoneSound, set_apart, sound_of
 from kouxing.text.phones import Phone
 
 
@@ -60,6 +60,19 @@ def test_what_was_heard_is_kept_for_the_same_sounds_and_front_alone(tmp_path: Pa
         before = other.heard
         heard(others, other)
         assert other.heard == before + 3 * len(others)
+
+
+def test_the_same_are_held_out_whatever_is_too_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled = some(30, 0, 31, 32, 33)
+    _, real, held_out = set_apart([], labelled)
+    assert [one.name for one in held_out] == ["30", "32"] and [one.name for one in real] == ["0", "31", "33"]
+    monkeypatch.setattr(phone_sounds, "cache_folder", lambda data: tmp_path / "footage")
+    monkeypatch.setattr(phone_sounds, "_cached", lambda *_: [])
+    monkeypatch.setattr(phone_sounds, "load_labelled", lambda data, of: labelled)
+    found = load(tmp_path, lambda line: None)
+    assert [one.name for one in found.held_out] == ["30", "32"] and [one.name for one in found.labelled] == ["31", "33"]
+    # Nothing is labelled: some of what was made.
+    assert [len(part) for part in set_apart(some(*range(1, 41)), [])] == [38, 0, 2]
 
 
 def test_nothing_is_heard_of_nothing(tmp_path: Path) -> None:

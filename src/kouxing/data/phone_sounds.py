@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kouxing.audio.front import Front
 from kouxing.data.footage import cache_folder
-from kouxing.data.phones import PhoneSound, load_labelled, sound_of, synthesise, synthesise_people
+from kouxing.data.phones import PhoneSound, load_labelled, set_apart, sound_of, synthesise, synthesise_people
 from kouxing.data.sound_spoil import spoiled
 from kouxing.errors import OptionError
 from kouxing.media.aside import keeping
@@ -27,8 +27,6 @@ RULES = 1
 """Raised when sounds are made or changed otherwise."""
 RANGE_DB, SHARE = (-8.0, 25.0), 0.8
 """Speech over what lies behind it, and how often something does."""
-HELD_OUT = 3
-"""Every third labelled recording is kept to choose by."""
 
 
 @dataclass(frozen=True)
@@ -67,12 +65,9 @@ def load(data: Path, report: Report = print) -> PhoneSounds:
         made += people
     except OptionError as error:
         report(f"no synthetic speech: {error}")
-    # Less than a video frame is nothing to hear.
-    labelled = [one for one in load_labelled(data, sound_of) if len(one.samples)]
-    held_out = labelled[::HELD_OUT] or made[::20]
-    kept = {id(one) for one in held_out}
-    rest = [[one for one in sounds if id(one) not in kept] for sounds in (made, labelled)]
-    return PhoneSounds(rest[0], rest[1], held_out)
+    parts = set_apart(made, load_labelled(data, sound_of))
+    # Less than a video frame is nothing to hear; which are held out does not depend on it.
+    return PhoneSounds(*([one for one in part if len(one.samples)] for part in parts))
 
 
 def _cached(path: Path, count: int, make: Callable[[int, int], list[PhoneSound]]) -> list[PhoneSound]:

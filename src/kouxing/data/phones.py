@@ -30,6 +30,8 @@ from kouxing.units import MEL_HZ, MELS_PER_FRAME, SAMPLE_HZ, SAMPLES_PER_FRAME
 Progress = Callable[[int, int], None]
 T = TypeVar("T")
 VERSION = 1
+HELD_OUT = 3
+"""Every third labelled recording is kept from training, wherever it is heard: judges take the same ones."""
 VARIANTS = (
     "", *(f"m{n}" for n in range(1, 9)), *(f"f{n}" for n in range(1, 6)), "klatt", "klatt2", "klatt3", "klatt4",
     "adam", "anika", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward", "gustave", "iven", "john",
@@ -185,6 +187,19 @@ def _unpack(names: np.ndarray, lengths: np.ndarray, mel: np.ndarray, classes: np
         PhoneClip(str(name), mel[end - length : end].astype(np.float32), classes[end - length : end].astype(np.int64))
         for name, length, end in zip(names, lengths, ends, strict=True)
     ]
+
+
+def set_apart(made: list[T], labelled: list[T]) -> tuple[list[T], list[T], list[T]]:
+    """What to learn from of synthesised and of labelled speech, and what is held out: every ``HELD_OUT``-th labelled
+    recording, from the first on, or some of what was made where nothing is labelled.
+
+    Args:
+        made: synthesised. labelled: all of ``load_labelled``, in its order.
+    """
+    held_out = labelled[::HELD_OUT] or made[::20]
+    kept = {id(one) for one in held_out}
+    learned, real = ([one for one in some if id(one) not in kept] for some in (made, labelled))
+    return learned, real, held_out
 
 
 def load_labelled(data: Path, of: Callable[..., T]) -> list[T]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kouxing.data.phones import HELD_OUT
 from kouxing.errors import DataError, OptionError
 from kouxing.infer.multimodal import Sound
 from kouxing.media.reader import load_sound
@@ -24,8 +25,6 @@ from kouxing.units import SAMPLE_HZ
 NEAR_S = 0.04
 SPLITS = ("val", "test-person")
 """Sentences of GRID's s1, with word times, that nothing was trained on. His other sentences were."""
-HELD_OUT = 3
-"""Every third labelled recording with phones is kept from training (``train.phones``)."""
 LANGUAGES = {"fra": "fr", "en": "en"}
 
 

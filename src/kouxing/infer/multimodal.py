@@ -99,7 +99,11 @@ class Multimodal:
         self._looker: Any = None
 
     def hear(self, samples: Float) -> Sound:
-        """Listen to ``[N]`` samples at ``SAMPLE_HZ``: as many frames as begin in them, at least one."""
+        """Listen to ``[N]`` samples at ``SAMPLE_HZ``: as many frames as begin in them, at least one.
+
+        Raises:
+            WeightError: what it hears with is missing, damaged or of another front.
+        """
         if self._ears is None:
             shared = FileEar(self._threads)
             self._ears = shared, PhoneEar(shared.front, self._threads, self._folder)
@@ -161,12 +165,10 @@ class Multimodal:
         given["present"][: 0 if sound is None else len(sound), 1] = 1
         if looked is not None:
             given["present"][: len(looked), 2] = looked.found[:frames]
-        # Weights from before it was told how clear the sound is do without.
-        asked = [one.name for one in self._session.get_inputs()]
         parts = []
         for first in range(0, frames, AT_ONCE):
             low, high = max(0, first - REACH), min(frames, first + AT_ONCE + REACH)
-            told = self._session.run(None, {name: given[name][None, low:high] for name in asked})
+            told = self._session.run(None, {name: given[name][None, low:high] for name in given})
             parts.append([one[0, first - low : first - low + AT_ONCE] for one in told])
         return Made(*(np.concatenate(rows) for rows in zip(*parts, strict=True)))
 

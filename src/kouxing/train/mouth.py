@@ -33,7 +33,7 @@ from kouxing.train import phones as phone_speech
 from kouxing.train.card import Source, about, changed, further_sources, inherited
 from kouxing.train.export_animate import export_mouth
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train
-from kouxing.train.origin import origin
+from kouxing.train.origin import checksum, origin
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ, MEL_BANDS, MELS_PER_FRAME
@@ -300,15 +300,18 @@ def load_expression(run: Path, speech: Path) -> tuple[Expression, SpeechEncoder 
     """The model that a ``train expression`` run left, and the encoder it hears with.
 
     Raises:
-        DataError: there is none, or it hears through the front: what it teaches is told by log-mel.
+        DataError: there is none, it hears through the front (what it teaches is told by log-mel), or with another
+            encoder.
     """
     if not (run / BEST).exists():
         raise DataError(f"{run}: no trained expression ({BEST}); run `kouxing train expression --out {run}` first")
     told = json.loads((run / "config.json").read_text(encoding="utf-8"))
     encoder = load_speech(speech)
-    for run_, behind in ((speech, encoder.dimensions.behind_front), (run, "front" in told.get("origin", {}))):
-        if behind:
-            raise DataError(f"{run_}: hears through the front; give runs of `train speech` without --front here")
+    if encoder.dimensions.behind_front:
+        raise DataError(f"{speech}: hears through the front; give runs of `train speech` without --front here")
+    own = checksum(speech / BEST)
+    if told.get("origin", {}).get("speech", own) != own:
+        raise DataError(f"{run}: was trained with another encoder than {speech}; give the one it was trained with")
     model = Expression(ExpressionDimensions(**told["dimensions"]))
     load_tensors(model, run / BEST)
     return model, encoder

@@ -201,6 +201,8 @@ def main(
     """
     if joins not in JOINS:
         raise ValueError(f"joins must be one of {JOINS}")
+    # A teacher that does not fit is told before the minutes of hearing.
+    load_expression(expression, speech)
     takes, held_out = load_takes(data, "train"), load_takes(data, "val")
     # Another way of joining is trained on the very same.
     ear_folder = out / "ear" if joins == "modulation" else out.parent / "multimodal" / "ear"

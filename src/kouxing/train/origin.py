@@ -19,13 +19,13 @@ def origin(data: Path, **parents: Path | None) -> dict[str, str]:
         parents: run folders or weight files that the training starts from, hears with or is judged by; None: there is
             none.
     """
-    found = {"data": _checksum(data / "manifest.csv")}
+    found = {"data": checksum(data / "manifest.csv")}
     for name, place in parents.items():
         if place is not None:
-            found[name] = _checksum(place / BEST if place.is_dir() else place)
+            found[name] = checksum(place / BEST if place.is_dir() else place)
         if place is not None and (place / STEPS).is_file():
             # Which clips it moved in time, and so do those who hear with it.
-            found[f"{name}_steps"] = _checksum(place / STEPS)
+            found[f"{name}_steps"] = checksum(place / STEPS)
     return found
 
 
@@ -34,5 +34,6 @@ def of_clips(clips: Sequence[Mouths]) -> str:
     return f"{zlib.crc32(repr([(one.clip.id, len(one.found)) for one in clips]).encode()):08x}"
 
 
-def _checksum(path: Path) -> str:
+def checksum(path: Path) -> str:
+    """CRC-32 of a file, eight hexadecimal digits; its name where it is none."""
     return f"{zlib.crc32(path.read_bytes()):08x}" if path.is_file() else path.name

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from kouxing.audio.features import SILENT_MEL
 from kouxing.data.footage import Footage, cache_folder
-from kouxing.data.phones import PhoneClip, cached, clip_of, load_labelled, synthesise_people
+from kouxing.data.phones import PhoneClip, cached, clip_of, load_labelled, set_apart, synthesise_people
 from kouxing.data.speech import UNKNOWN, Noises, PhoneWindows
 from kouxing.errors import OptionError
 from kouxing.models.speech import Listener
@@ -61,10 +61,7 @@ def load(data: Path, report: Callable[[str], None] = print) -> PhoneData | None:
     if not made and not labelled:
         report("phones are not taught: neither espeak-ng nor labelled recordings are there")
         return None
-    held_out = labelled[::3] or made[::20]
-    kept = {id(clip) for clip in held_out}
-    rest = [[clip for clip in clips if id(clip) not in kept] for clips in (made, labelled)]
-    return PhoneData(rest[0], rest[1], held_out)
+    return PhoneData(*set_apart(made, labelled))
 
 
 @dataclass
