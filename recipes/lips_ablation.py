@@ -1,6 +1,6 @@
 """What each loss of `lips` brings: every row trained alike from the same weights, one term of the table switched off.
 
-    python recipes/lips_ablation.py DATA --speech runs/speech --start runs/lips-fast/best.safetensors --judge runs/sync
+    python recipes/lips_ablation.py DATA --start runs/lips-fast/best.safetensors --judge runs/sync
         --lipreader runs/lipreader --out runs/lips-ablation [--steps 200] [--rows whole,no-gan]
 
 Prints a table of `val`: L1, sharpness against the real, error and correlation of the read opening; ``--figures
@@ -29,7 +29,7 @@ TABLE = {"gan": 0.2, "sync": 0.25, "lipread": 0.1, "landmarks": 1.5, "perceptual
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
-    for name in ("speech", "start", "judge", "lipreader", "out"):
+    for name in ("start", "judge", "lipreader", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rows", default=",".join(("whole", *(f"no-{name}" for name in SWITCHED))))
@@ -47,7 +47,6 @@ def main() -> None:
         lips.main(
             options.data,
             options.out / row,
-            speech=options.speech,
             start=options.start,
             judge=options.judge,
             lipreader=options.lipreader,

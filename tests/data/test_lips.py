@@ -19,6 +19,7 @@ from kouxing.face import geometry
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
+from kouxing.face.nearness import touching
 from kouxing.face.pressed import pressed
 from kouxing.units import HALF_PX, MELS_PER_FRAME
 
@@ -165,3 +166,13 @@ def test_runs_lie_where_the_face_is_found(footage: list[Footage]) -> None:
     # Where no run is whole, training goes on with what there is.
     never = dataclasses.replace(clip, found=np.arange(len(clip)) % 3 > 0)
     assert never.found[sampler._first(never, rng)]
+
+
+def test_unpaired_runs_are_driven_as_dubs_are(footage: list[Footage]) -> None:
+    """By what is heard alone, with near lips touching: the experts judge what dubs will show."""
+    heard = [np.broadcast_to(geometry.opening_direction() * 5, clip.geometry.shape) for clip in footage]
+    made = LipsSamples(footage, heard, clips=8, run=2, window=5, spacing=1, seed=1, unpaired=1.0)(0)
+    wanted = touching(heard[0])[0]
+    middle = made["audio"][:, 2].numpy()
+    assert not bool(made["paired"]) and not np.allclose(wanted, heard[0][0])
+    np.testing.assert_allclose(middle, np.broadcast_to(wanted, middle.shape), atol=1e-6)

@@ -6,8 +6,9 @@ import numpy as np
 
 from kouxing.face import geometry
 from kouxing.face.closure import CLOSED_SHARE
+from kouxing.face.nearness import NEAR_PX, TYPICAL_PX, touching
 from kouxing.face.pressed import PRESSED_PX, pressed
-from kouxing.infer.nearness import NEAR_PX, TYPICAL_PX, Touching, touching
+from kouxing.infer.nearness import Touching
 
 CLOSED_PX = CLOSED_SHARE * TYPICAL_PX
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from fake_data import ANCHORS, make_data
 from kouxing import weights
@@ -50,12 +51,12 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(mbrola, "voices", lambda: {"us1": "en-us"})
     assert "non-commercial" in about(data, "", {}, {}, further_sources(data))["licence"]
     monkeypatch.setattr(mbrola, "voices", dict)
-    model = lips.main(data, tmp_path / "lips", speech=tmp_path / "speech", schedule=TINY, report=quiet)
+    model = lips.main(data, tmp_path / "lips", schedule=TINY, report=quiet)
     assert (tmp_path / "lips" / "samples-000003.png").exists()
     # A frozen discriminator may judge as well; it looks at five frames in a row.
     (tmp_path / "judge").mkdir()
     write_aside(tmp_path / "judge" / BEST, Discriminator(SyncDimensions()).state_dict(), {})
-    judged = {"speech": tmp_path / "speech", "judge": tmp_path / "judge", "schedule": replace(TINY, steps=1, batch=5)}
+    judged = {"judge": tmp_path / "judge", "schedule": replace(TINY, steps=1, batch=5)}
     told_lines: list[str] = []
     lips.main(data, tmp_path / "judged", **judged, report=told_lines.append)
     assert any("lips/sync" in line for line in told_lines)
@@ -63,14 +64,21 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     changes = "--steps 1 --batch 5 --rate 0.0001 --precision 32-true"
     assert recipe.endswith(f"--judge runs/judge {changes} --out runs/judged")
     # Another network may teach; its files are enough.
-    taught = {"speech": tmp_path / "speech", "teacher": tmp_path / "lips", "schedule": replace(TINY, steps=1)}
+    taught = {"teacher": tmp_path / "lips", "schedule": replace(TINY, steps=1)}
     told_lines.clear()
     lips.main(data, tmp_path / "taught", **taught, report=told_lines.append)
     assert any("lips/teacher" in line for line in told_lines)
     assert " --teacher runs/lips " in weights.card("lips_fast_frame", tmp_path / "taught")["recipe"]
+    # A network goes on from its exported files, and an exported discriminator judges as its run does.
+    again = lips._begun(tmp_path / "taught", "fast"), load_file(tmp_path / "taught" / BEST)
+    (tmp_path / "taught" / BEST).unlink()
+    exported = lips._begun(tmp_path / "taught", "fast")
+    assert again[0].keys() == again[1].keys()
+    for name, value in again[1].items():
+        torch.testing.assert_close(exported[name], value, atol=1e-3, rtol=1e-2)
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
-    assert lips._take_over(fine, tmp_path / "lips" / "best.safetensors") > 50
+    assert lips._take_over(fine, load_file(tmp_path / "lips" / "best.safetensors")) > 50
     torch.testing.assert_close(
         fine.state_dict()["frame_encoder.down.0.weight"], model.state_dict()["frame_encoder.down.0.weight"]
     )

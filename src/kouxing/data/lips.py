@@ -19,6 +19,7 @@ from kouxing.face import geometry
 from kouxing.face.crop import apply
 from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
+from kouxing.face.nearness import touching
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
 from kouxing.types import Bool, Bytes, Float
@@ -26,7 +27,7 @@ from kouxing.units import HALF_PX, MEL_BANDS, MELS_PER_FRAME
 
 Batch = dict[str, Tensor]
 PREDICTED_SHARE = 0.35
-"""How often features are those that the speech encoder heard instead of the tracked ones."""
+"""How often features are those that were heard instead of the tracked ones, where the pictures show what is said."""
 ONE_PICTURE_SHARE = 0.15
 """How often a single picture stands in for all references, as with a photo."""
 MARGIN_PX = 10
@@ -97,7 +98,7 @@ class LipsSamples:
 
     Args:
         footage: prepared clips.
-        predicted: per clip ``[T, 16]`` features of the speech encoder.
+        predicted: per clip ``[T, 16]`` features as heard.
         clips: clips per batch.
         run: S, frames in a row.
         window: F.
@@ -106,7 +107,8 @@ class LipsSamples:
         words: clip id -> what is said, for the lip-reading loss.
         plain: one person's own footage is as it is: no change of light, no single picture as reference, features as
             heard, since they are what that person's dubs get.
-        unpaired: how often the speech of a batch is other clips'; pictures then show another mouth than it asks for.
+        unpaired: how often the speech of a batch is other clips'; pictures then show another mouth than it asks for,
+            and features are always those of dubs: as heard, with near lips touching.
         resting: how often a run is one of closed lips in silence, where the clip has such frames.
     """
 
@@ -186,7 +188,7 @@ class LipsSamples:
         said = place if speaker is None else speaker
         heard = self._footage[said]
         begin = first if speaker is None else self._first(heard, rng)
-        features = self._predicted[said] if rng.random() < self._predicted_share else self._tracked(heard, rng)
+        features = self._features(said, speaker is not None, rng)
         moments = range(begin, begin + len(frames))
         if resting:
             features = self._silenced(features, moments, rng)
@@ -205,6 +207,13 @@ class LipsSamples:
             "lips": lips / HALF_PX,
             **self._said(heard.clip.id, begin),
         }
+
+    def _features(self, place: int, dubbed: bool, rng: np.random.Generator) -> Float:
+        """Of a whole clip, ``[T, 16]``."""
+        if dubbed:
+            return touching(self._predicted[place])
+        listened = rng.random() < self._predicted_share
+        return self._predicted[place] if listened else self._tracked(self._footage[place], rng)
 
     def _first(self, clip: Footage, rng: np.random.Generator) -> int:
         """Where a run begins; where words are known, mostly so that one of them lies inside."""

@@ -10,11 +10,11 @@ from kouxing import weights
 from kouxing.audio import damage
 from kouxing.audio.phone_ear import NAME as EAR_NAME
 from kouxing.audio.silence import silent_frames
+from kouxing.face.nearness import touching
 from kouxing.infer import level
 from kouxing.infer.job import fingerprint
 from kouxing.infer.multimodal import MOUTH_NAME, NAME, Multimodal
 from kouxing.infer.multimodal_animate import Modalities, Progress, join, load_samples
-from kouxing.infer.nearness import touching
 from kouxing.infer.speech import Speech, calm
 from kouxing.text.transcripts import read_transcript
 from kouxing.types import Bool, Float

@@ -1,25 +1,10 @@
-"""Heard lips that come near each other touch: an encoder that follows the mean never quite closes a mouth."""
+"""A speech encoder whose near lips touch (``face.nearness``)."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from kouxing.face import geometry
-from kouxing.face.closure import drawn_together
+from kouxing.face.nearness import touching
 from kouxing.infer.speech import FeatureStream
 from kouxing.types import Float
-
-TYPICAL_PX = 14.2
-"""Opening of speech's wide mouths in crop pixels (``face.closure.TYPICAL_GAP`` of a face 171 px wide): it stays."""
-NEAR_PX = 3.8
-"""Heard openings under this become closed lips; chosen on held-out training speakers for avatars (docs/log.md)."""
-
-
-def touching(features: Float) -> Float:
-    """Features ``[..., 16]`` with openings stretched away from the typical one until near ones are closed."""
-    opened = geometry.opening(features)
-    wanted = drawn_together(opened, NEAR_PX, TYPICAL_PX)
-    return np.asarray(features + (wanted - opened)[..., None] * geometry.opening_direction(), np.float32)
 
 
 class Touching:

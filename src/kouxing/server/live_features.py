@@ -7,7 +7,7 @@ import numpy as np
 from kouxing.audio.encoder import SpeechEncoder, SpeechStream, around
 from kouxing.audio.features import LEAD
 from kouxing.audio.silence import FLOOR_DB, SHORT_S, frame_levels, silent_limit
-from kouxing.infer.nearness import touching
+from kouxing.face.nearness import touching
 from kouxing.infer.rest import BEGINNING, FAINT_DB, MEMORY
 from kouxing.infer.speech import REST_FRAMES, WAKE_FRAMES
 from kouxing.infer.timeline import SELECTED

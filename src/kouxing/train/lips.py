@@ -1,4 +1,4 @@
-"""Train the generator, after what it learns from: the shape reader and the speech encoder's predictions."""
+"""Train the generator, after what it learns from: the shape reader, and what is heard in the clips."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import cast
 
 from safetensors.torch import load_file
+from torch import Tensor
 
-from kouxing.audio.encoder import NAME as SPEECH
-from kouxing.audio.encoder import SpeechEncoder
-from kouxing.data.footage import load_footage
+from kouxing.audio.file_ear import NAMES as EARS
+from kouxing.audio.file_ear import FileEar
+from kouxing.data.footage import Footage, load_footage
+from kouxing.data.front import FrontSounds
 from kouxing.data.grid import Word, transcripts
 from kouxing.data.lips import REST_SHARE, LipsSamples
 from kouxing.eval.lipreading import load as load_reader
+from kouxing.infer.discriminator import MOUTH
 from kouxing.losses import image
 from kouxing.models.lips import PRESETS as SIZES
 from kouxing.models.lips import Lips
-from kouxing.train import shape
+from kouxing.models.sync import Discriminator, Judges
+from kouxing.train import restore, restore_judge, shape
 from kouxing.train.card import Source, about, changed, inherited
 from kouxing.train.export import export_lips
 from kouxing.train.lips_task import (
@@ -31,10 +35,12 @@ from kouxing.train.lips_task import (
     LipsTask,
     loss_table,
 )
-from kouxing.train.loop import Schedule, best_figures, counting, train
+from kouxing.train.loop import BEST, Schedule, best_figures, counting, train
 from kouxing.train.origin import origin
 from kouxing.train.sync import load as load_judge
 from kouxing.train.teacher import Teacher
+from kouxing.types import Float
+from kouxing.weights import card
 
 PRESETS = {
     "fast": Schedule(
@@ -52,7 +58,6 @@ def main(
     out: Path,
     *,
     preset: str = "fast",
-    speech: Path,
     start: Path | None = None,
     vgg19: Path | None = None,
     judge: Path | None = None,
@@ -66,14 +71,16 @@ def main(
 ) -> Lips:
     """Train ``lips`` on ``data``'s train split.
 
+    It hears as dubs do, with the weights that are in use (``KOUXING_WEIGHTS`` or the shipped ones).
+
     Args:
         data: data folder.
         out: run folder; at the end it also holds the weights as ONNX with their cards; the same command resumes.
         preset: ``fast`` or ``fine``.
-        speech: folder with the ONNX file of ``train speech``: its run, or the shipped weights.
-        start: best weights of another preset; every tensor whose name and shape agree is taken over.
+        start: best weights of a run, or its folder: every tensor is taken over whose name and shape agree; or a folder
+            with this preset's ONNX files alone, e.g. the shipped ones.
         vgg19: safetensors of VGG-19 for the perceptual loss; else the shape reader's features serve.
-        judge: run folder of ``train sync``; its discriminator, frozen, is a further loss.
+        judge: run folder of ``train sync``, or any with its ONNX files; its discriminator, frozen, is a further loss.
         lipreader: run folder of ``train lipreader``; its reader, frozen, is a further loss where words are known.
         teacher: folder with the ONNX files of the same preset, e.g. an earlier run's: what they paint is a further
             loss, also where the speech is another clip's and nobody knows what the face would really look like.
@@ -87,13 +94,13 @@ def main(
         The best averaged model.
 
     Raises:
-        DataError: ``judge`` or ``lipreader`` holds no trained network.
-        WeightError: ``speech`` holds no speech encoder, or ``teacher`` not the preset.
+        DataError: ``lipreader`` holds no trained network.
+        WeightError: there is no ear, ``judge`` holds no discriminator, or ``teacher`` not the preset.
         OptionError: ``weights`` names an unknown term, or a weight below 0.
     """
     schedule = schedule or PRESETS[preset]
     table = loss_table(weights or {})
-    encoder = SpeechEncoder(folder=speech)
+    ear = FileEar(threads=1)
     taught_by = None if teacher is None else Teacher(teacher, preset)
     run = READ_RUN if lipreader is not None else RUN if judge is None else JUDGED_RUN
     words = None if lipreader is None else transcripts(data)
@@ -101,8 +108,7 @@ def main(
     report(f"the shape reader, by which painted mouths are read, is trained once for all runs: {out.parent / 'shape'}")
     reader = shape.main(footage, held_out, out.parent / "shape", of=origin(data), device=device, report=report)
     reader = reader.eval().requires_grad_(False)
-    report("speech features of all clips")
-    heard = [encoder.hear(clip.mel) for clip in footage]
+    heard = _heard(data, footage, ear, report)
 
     def batches(run: int, words: Mapping[str, Sequence[Word]] | None = None, unpaired: float = 0.0) -> LipsSamples:
         return LipsSamples(
@@ -128,8 +134,8 @@ def main(
     pairs = [(clip, clip.geometry) for clip in chosen[:VALIDATION_CLIPS]]
     model = Lips(SIZES[preset])
     if start is not None:
-        report(f"{_take_over(model, start)} tensors taken over from {start}")
-    frozen_judge = None if judge is None else load_judge(judge).requires_grad_(False)
+        report(f"{_take_over(model, _begun(start, preset))} tensors taken over from {start}")
+    frozen_judge = None if judge is None else _judge(judge).requires_grad_(False)
     # A teacher knows what a face looks like that says another's words.
     own_batches = batches(RUN, unpaired=0.0 if taught_by is None else UNPAIRED_SHARE)
     task = LipsTask(
@@ -140,9 +146,10 @@ def main(
     config = {
         "model": "lips", "preset": preset, "dimensions": asdict(SIZES[preset]), "weights": table, "run": run,
         "gan_from": gan_from,
+        "heard": ear.digest,
         "origin": origin(
-            data, speech=speech / f"{SPEECH}.onnx", start=start, judge=judge, lipreader=lipreader, vgg19=vgg19,
-            teacher=None if teacher is None else teacher / f"lips_{preset}_frame.onnx",
+            data, start=_file(start, f"lips_{preset}_frame"), judge=_file(judge, MOUTH), lipreader=lipreader,
+            vgg19=vgg19, teacher=None if teacher is None else teacher / f"lips_{preset}_frame.onnx",
         ),
     }  # fmt: skip
     best = cast(Lips, train(task, schedule, out, device, config, report))
@@ -154,8 +161,35 @@ def main(
     told += [f"--weight {name}={value:g}" for name, value in table.items() if value != WEIGHTS[name]]
     told += [f"--gan-from {gan_from:g}"] if table["gan"] else []
     told += changed(schedule, PRESETS[preset], "rate")
-    save(best, preset, data, out, told, inherited(speech, start, judge, lipreader, teacher))
+    listened = [source for name in EARS for source in card(name)["data"]]
+    save(best, preset, data, out, told, [*listened, *inherited(start, judge, lipreader, teacher)])
     return best
+
+
+def _heard(data: Path, footage: Sequence[Footage], ear: FileEar, report: Callable[[str], None]) -> list[Float]:
+    """What dubs hear in each clip, ``[T, 16]``, silence not calmed: mouths really open in pauses."""
+    sounds, told = FrontSounds(data, ear.front), counting(report, "clips heard")
+    made = []
+    for done, clip in enumerate(footage, 1):
+        made.append(ear.hear_rows(sounds.rows(clip.clip.id, len(clip)), clip.mel))
+        told(done, len(footage))
+    return made
+
+
+def _judge(folder: Path) -> Discriminator | Judges:
+    return load_judge(folder) if (folder / BEST).is_file() else restore_judge.judge(folder)
+
+
+def _begun(start: Path, preset: str) -> Mapping[str, Tensor]:
+    best = start if start.is_file() else start / BEST
+    return load_file(best) if best.is_file() else restore.lips(preset, start)[0].state_dict()
+
+
+def _file(place: Path | None, name: str) -> Path | None:
+    """By which a network is told from others: a run's best weights, or those named ``name`` of a folder."""
+    if place is None or place.is_file() or (place / BEST).is_file():
+        return place
+    return place / f"{name}.onnx"
 
 
 def _named(path: Path) -> str:
@@ -182,13 +216,13 @@ def save(
         "lower": "[1, 128, 256, 3] uint8 RGB, the painted lower half",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    words = ["kouxing train lips --preset", preset, "--data DATA --speech runs/speech", *options, "--out", _named(out)]
+    words = ["kouxing train lips --preset", preset, "--data DATA", *options, "--out", _named(out)]
     recipe = " ".join(words)
     export_lips(model, preset, about(data, recipe, units, figures, parents), out)
 
 
-def _take_over(model: Lips, path: Path) -> int:
-    own, given = model.state_dict(), load_file(path)
+def _take_over(model: Lips, given: Mapping[str, Tensor]) -> int:
+    own = model.state_dict()
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict(own | fitting)
     return len(fitting)

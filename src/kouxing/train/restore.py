@@ -7,6 +7,7 @@ checkpoint has to travel with the package.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,17 @@ Places = dict[str, list[tuple[str, bool]]]
 """``stage/name in the graph`` -> parameters, each with whether it is transposed there. Equal ones are stored once."""
 
 
-def lips(preset: str) -> tuple[Lips, Places]:
-    """The shipped network of a preset (``KOUXING_WEIGHTS`` first), and where its parameters lie in the graphs.
+def lips(preset: str, folder: Path | None = None) -> tuple[Lips, Places]:
+    """The network of a preset, and where its parameters lie in the graphs.
+
+    Args:
+        preset: ``fast`` or ``fine``.
+        folder: as for ``weights.session``.
 
     Raises:
         WeightError: weights are missing, damaged, or not of this program's network.
     """
-    told = weights.card(f"lips_{preset}_frame")["dimensions"]
+    told = weights.card(f"lips_{preset}_frame", folder)["dimensions"]
     try:
         sizes: dict[str, Any] = {name: tuple(x) if isinstance(x, list) else x for name, x in told.items()}
         size = LipsDimensions(**sizes)
@@ -44,7 +49,7 @@ def lips(preset: str) -> tuple[Lips, Places]:
     state: dict[str, torch.Tensor] = {}
     shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
     for stage in STAGES:
-        content = weights.content(f"lips_{preset}_{stage}")
+        content = weights.content(f"lips_{preset}_{stage}", folder)
         names = _parameters(content, shapes)
         for name, row in graph.stored(content).items():
             if name not in names:

@@ -14,25 +14,23 @@ from kouxing.errors import OptionError
 
 def lips(
     data: options.Data,
-    speech: Annotated[
-        Path,
-        typer.Option(
-            metavar="DIR",
-            help="Folder with speech.onnx, whose features drive the mouth: a run of `kouxing train speech`.",
-        ),
-    ] = Path("runs/speech"),
     out: options.Out = None,
     preset: Annotated[Preset, typer.Option(metavar="fast|fine", help="Which network.")] = Preset.fast,
     start: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="best.safetensors of another preset, whose fitting tensors are taken over."),
+        typer.Option(
+            metavar="FILE|DIR",
+            help="Begin with these weights where they fit: a run, its best.safetensors, or the preset's ONNX files.",
+        ),
     ] = None,
     vgg19: Annotated[
         Path | None, typer.Option(metavar="FILE", help="VGG-19 as safetensors, for the perceptual loss; else our own.")
     ] = None,
     judge: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Run folder of `kouxing train sync`: its discriminator, frozen, as a loss."),
+        typer.Option(
+            metavar="DIR", help="Run folder of `kouxing train sync`, or its ONNX files: the discriminator as a loss."
+        ),
     ] = None,
     lipreader: Annotated[
         Path | None,
@@ -57,7 +55,10 @@ def lips(
     seed: options.Seed = None,
     dry_run: options.DryRun = False,
 ) -> None:
-    """Train the network that paints mouths. The same command goes on where it stopped."""
+    """Train the network that paints mouths. The same command goes on where it stopped.
+
+    It hears as dubs do, with the weights in use: KOUXING_WEIGHTS=runs/front:runs/speech takes one's own.
+    """
     options.check_installed()
     from kouxing.train import lips as recipe
     from kouxing.train.lips_task import loss_table
@@ -69,20 +70,22 @@ def lips(
     losses = {"vgg19": vgg19, "judge": judge, "lipreader": lipreader, "teacher": teacher}
     more: dict[str, Any]
     if dry_run:
-        more = {"preset": preset.value, "speech": speech, "start": start, **losses, "weights": weights}
+        more = {"preset": preset.value, "start": start, **losses, "weights": weights}
         options.show("lips", data, folder, device, schedule, more)
         return
     options.check_data(data)
-    options.check_file(speech / "speech.onnx", "--speech", speech)
     if teacher is not None:
         options.check_file(teacher / f"lips_{preset.value}_frame.onnx", "--teacher", teacher)
+    if start is not None and start.is_dir() and not (start / "best.safetensors").is_file():
+        options.check_file(start / f"lips_{preset.value}_frame.onnx", "--start", start)
     for option, path in (("--start", start), ("--vgg19", vgg19)):
-        if path is not None and not path.is_file():
+        if path is not None and not path.exists():
             raise OptionError(f"{option} {path}: no such file")
-    for option, run in (("--judge", judge), ("--lipreader", lipreader)):
-        if run is not None:
-            options.check_file(run / "best.safetensors", option, run)
-    more = {"speech": speech, "start": start, **losses, "weights": weights, "gan_from": gan_from}
+    if judge is not None and not (judge / "sync_mouth.onnx").is_file():
+        options.check_file(judge / "best.safetensors", "--judge", judge)
+    if lipreader is not None:
+        options.check_file(lipreader / "best.safetensors", "--lipreader", lipreader)
+    more = {"start": start, **losses, "weights": weights, "gan_from": gan_from}
     recipe.main(data, folder, preset=preset.value, device=device, schedule=schedule, **more)
     typer.echo(str(folder))
 
