@@ -267,7 +267,9 @@ def _keep_config(folder: Path, config: dict[str, Any]) -> None:
     text = json.dumps(config, indent=2, default=str)
     if path.exists() and path.read_text(encoding="utf-8") != text and (folder / CHECKPOINT).exists():
         raise DataError(f"{folder}: holds a run of another configuration; choose another --out or remove it")
-    path.write_text(text, encoding="utf-8")
+    # Aside: a run beside this one may read it meanwhile.
+    with keeping(path, shared=True) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
