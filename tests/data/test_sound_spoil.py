@@ -48,3 +48,10 @@ def test_samples_stay_within_range_and_silence_does_not_break_it() -> None:
         made = spoiled(voice(1), [voice(1, 2)], rng, (-20.0, -10.0), 1.0)
         assert np.abs(made).max() <= 1 and made.dtype == np.float32
     assert np.isfinite(spoiled(np.zeros(SAMPLE_HZ, np.float32), [np.zeros(10, np.float32)], rng, (0.0, 0.0), 1.0)).all()
+
+
+def test_voices_behind_begin_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sound_spoil, "KINDS", {"voice": 1.0})
+    rng, ramp = np.random.default_rng(0), np.arange(1000, dtype=np.float32)
+    places = [background(500, [ramp], rng).argmin() for _ in range(10)]
+    assert len(set(places)) > 3

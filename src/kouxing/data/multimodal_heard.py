@@ -25,7 +25,7 @@ from kouxing.types import Bool, Float
 from kouxing.units import MELS_PER_FRAME, SAMPLES_PER_FRAME
 
 Report = Callable[[str], None]
-RULES = 1
+RULES = 2
 """Raised when sounds are spoiled or heard otherwise."""
 
 

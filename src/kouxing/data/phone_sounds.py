@@ -23,7 +23,7 @@ from kouxing.units import MELS_PER_FRAME, SAMPLES_PER_FRAME
 Report = Callable[[str], None]
 UTTERANCES, PEOPLE = 1500, 1500
 """What espeak-ng and MBROLA synthesise: an hour each, in two minutes."""
-RULES = 1
+RULES = 2
 """Raised when sounds are made or changed otherwise."""
 RANGE_DB, SHARE = (-8.0, 25.0), 0.8
 """Speech over what lies behind it, and how often something does."""

@@ -52,7 +52,9 @@ def background(count: int, others: Sequence[Float], rng: Rng) -> Float:
     kind = rng.choice(list(KINDS), p=list(KINDS.values()))
 
     def voice() -> Float:
-        return np.resize(others[rng.integers(len(others))], count)
+        # From anywhere in it: recordings tend to begin with silence.
+        other = others[rng.integers(len(others))]
+        return np.resize(np.roll(other, -int(rng.integers(max(1, len(other))))), count)
 
     if kind == "hiss":
         # From white to pink and beyond.
