@@ -37,12 +37,12 @@ kouxing train front --data "$data" --out runs/front_live
 for seed in 0 1 2; do KOUXING_WEIGHTS=runs/front_live kouxing train speech --data "$data" --front --live --set2 runs/in_step.csv --steps 500 --seed "$seed" --out "runs/live-$seed"; done
 KOUXING_WEIGHTS=runs/front_live kouxing train ears --data "$data" --run runs/live-0 --run runs/live-1 --run runs/live-2 --out runs/live
 KOUXING_WEIGHTS=runs/front_live kouxing train expression --data "$data" --speech runs/live --out runs/expression-live
-# Text, speech and mouth pictures together, and the aligner; needs kouxing[text]. It hears as dubs do, with the weights in use: KOUXING_WEIGHTS=runs/front:runs/speech
-# takes one's own. What ships was trained with --texts runs/texts as well, what people in the wild say (recipes/transcribe.py, which needs npm). 30 minutes
+# Text, speech and mouth pictures together, and the aligner; needs kouxing[text]. It hears as dubs do, with the weights in use: without
+# KOUXING_WEIGHTS that would be the shipped ones. What ships was trained with --texts runs/texts as well, what people in the wild say (recipes/transcribe.py, which needs npm). 30 minutes
 # on one core, most of it hearing, once.
-kouxing train multimodal --data "$data" --speech runs/speech --expression runs/expression-mel --out runs/multimodal
-# Mouths are painted from what dubs hear, again with the weights in use.
-kouxing train lips --data "$data" --preset fast --out runs/lips-fast
+KOUXING_WEIGHTS=runs/front:runs/speech kouxing train multimodal --data "$data" --speech runs/speech --expression runs/expression-mel --out runs/multimodal
+# Mouths are painted from what dubs hear.
+KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fast --out runs/lips-fast
 # Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 nine times (25 to 60 minutes on one core),
 # the rest takes 8 minutes a run; further runs may take the first one's decisions. (What ships averages three, two of them of an older filter.)
 kouxing train sync --data "$data" --speech runs/speech-0 --baseline --spoiled --out runs/sync-0
@@ -52,9 +52,9 @@ done
 kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --run runs/sync-2 --out runs/sync
 # The picture made sharp: critics, and the discriminator and a lip reader as frozen experts. Hours on one core.
 kouxing train lipreader --data "$data" --out runs/lipreader
-kouxing train lips --data "$data" --preset fast --start runs/lips-fast/best.safetensors --judge runs/sync --lipreader runs/lipreader \
+KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fast --start runs/lips-fast/best.safetensors --judge runs/sync --lipreader runs/lipreader \
     --weight gan=0.25 --weight sync=0.25 --weight lipread=0.1 --weight landmarks=1.5 --weight perceptual=2 --gan-from 0 --steps 9000 \
     --out runs/lips-fast-sharp
 # The fine network begins where the fast one ended; 100 minutes on one core.
-kouxing train lips --data "$data" --preset fine --start runs/lips-fast-sharp/best.safetensors --judge runs/sync --lipreader runs/lipreader \
+KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fine --start runs/lips-fast-sharp/best.safetensors --judge runs/sync --lipreader runs/lipreader \
     --weight gan=0.2 --weight sync=0.25 --weight lipread=0.1 --weight landmarks=1.5 --weight perceptual=2.5 --gan-from 0 --steps 3000 --out runs/lips-fine

@@ -169,7 +169,7 @@ def test_runs_lie_where_the_face_is_found(footage: list[Footage]) -> None:
 
 
 def test_unpaired_runs_are_driven_as_dubs_are(footage: list[Footage]) -> None:
-    """By what is heard alone, with near lips touching: the experts judge what dubs will show."""
+    """By what is heard alone, with near lips touching."""
     heard = [np.broadcast_to(geometry.opening_direction() * 5, clip.geometry.shape) for clip in footage]
     made = LipsSamples(footage, heard, clips=8, run=2, window=5, spacing=1, seed=1, unpaired=1.0)(0)
     wanted = touching(heard[0])[0]

@@ -69,13 +69,23 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     lips.main(data, tmp_path / "taught", **taught, report=told_lines.append)
     assert any("lips/teacher" in line for line in told_lines)
     assert " --teacher runs/lips " in weights.card("lips_fast_frame", tmp_path / "taught")["recipe"]
-    # A network goes on from its exported files, and an exported discriminator judges as its run does.
-    again = lips._begun(tmp_path / "taught", "fast"), load_file(tmp_path / "taught" / BEST)
+    # A network goes on from its exported files, under an exported judge.
+    best = load_file(tmp_path / "taught" / BEST)
     (tmp_path / "taught" / BEST).unlink()
     exported = lips._begun(tmp_path / "taught", "fast")
-    assert again[0].keys() == again[1].keys()
-    for name, value in again[1].items():
+    assert exported.keys() >= best.keys()
+    for name, value in best.items():
         torch.testing.assert_close(exported[name], value, atol=1e-3, rtol=1e-2)
+    told_lines.clear()
+    begun = {"start": tmp_path / "taught", "judge": weights.SHIPPED, "schedule": replace(TINY, steps=1, batch=5)}
+    lips.main(data, tmp_path / "begun", **begun, report=told_lines.append)
+    assert any("tensors taken over" in line for line in told_lines)
+    assert any("lips/sync" in line for line in told_lines)
+    card = weights.card("lips_fast_frame", tmp_path / "begun")
+    assert " --start runs/taught --judge SHIPPED " in card["recipe"]
+    sources = {source["source"] for source in card["data"]}
+    assert {source["source"] for source in weights.card("sync_mouth")["data"]} <= sources
+    assert not any("transcripts" in source for source in sources)
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, load_file(tmp_path / "lips" / "best.safetensors")) > 50
@@ -84,7 +94,7 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
-def test_lips_needs_a_speech_encoder(tmp_path: Path) -> None:
+def test_what_hears_with_an_encoder_needs_one(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="train speech"):
         speech.load(tmp_path)
 

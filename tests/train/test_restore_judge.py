@@ -19,6 +19,19 @@ from kouxing.train.restore_judge import judge
 ABOUT = {"units": {}, "recipe": "test", "commit": "none", "data": [], "licence": "none", "figures": {}}
 
 
+def trained() -> Discriminator:
+    """One whose norms have seen something; equal ones would be kept once."""
+    made = Discriminator(SyncDimensions(speech_reach=3))
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(module.running_mean, -1, 1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2)
+        if isinstance(module, torch.nn.LayerNorm):
+            torch.nn.init.uniform_(module.weight, 0.5, 2)
+            torch.nn.init.uniform_(module.bias)
+    return made
+
+
 def vectors(folder: Path | None, pictures: np.ndarray, mel: np.ndarray) -> list[np.ndarray]:
     sessions = [weights.session(name, threads=1, folder=folder)[0] for name in (MOUTH, SPEECH)]
     given = ({"pictures": pictures}, {"mel": mel})
@@ -31,17 +44,7 @@ def test_judges_as_exported(members: int, tmp_path: Path) -> None:
     folder = None
     if members:
         torch.manual_seed(members)
-        made = [Discriminator(SyncDimensions(speech_reach=3)) for _ in range(members)]
-        for one in made:
-            # Norms that have seen something.
-            for module in one.modules():
-                if isinstance(module, torch.nn.BatchNorm2d):
-                    torch.nn.init.uniform_(module.running_mean, -1, 1)
-                    torch.nn.init.uniform_(module.running_var, 0.5, 2)
-                # Equal ones would be kept once.
-                if isinstance(module, torch.nn.LayerNorm):
-                    torch.nn.init.uniform_(module.weight, 0.5, 2)
-                    torch.nn.init.uniform_(module.bias)
+        made = [trained() for _ in range(members)]
         folder = tmp_path
         export_sync(made[0] if members == 1 else Judges(made), None, ABOUT, folder)
     rng = np.random.default_rng(0)
@@ -61,7 +64,8 @@ def test_gradients_reach_the_pictures() -> None:
 
 
 def test_another_network_is_refused(tmp_path: Path) -> None:
-    export_sync(Discriminator(SyncDimensions()), None, ABOUT, tmp_path)
+    export_sync(trained(), None, ABOUT, tmp_path)
+    judge(tmp_path)
     told = weights.card(MOUTH, tmp_path)
     content = weights.content(MOUTH, tmp_path)
     weights.save(MOUTH, content, {**told, "dimensions": {**told["dimensions"], "channels": [24, 48, 96, 64]}}, tmp_path)

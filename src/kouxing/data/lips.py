@@ -108,7 +108,7 @@ class LipsSamples:
         plain: one person's own footage is as it is: no change of light, no single picture as reference, features as
             heard, since they are what that person's dubs get.
         unpaired: how often the speech of a batch is other clips'; pictures then show another mouth than it asks for,
-            and features are always those of dubs: as heard, with near lips touching.
+            and features are as dubs have them but for rest in silence: as heard, with near lips touching.
         resting: how often a run is one of closed lips in silence, where the clip has such frames.
     """
 

@@ -40,7 +40,7 @@ from kouxing.train.origin import origin
 from kouxing.train.sync import load as load_judge
 from kouxing.train.teacher import Teacher
 from kouxing.types import Float
-from kouxing.weights import card
+from kouxing.weights import SHIPPED, card, home
 
 PRESETS = {
     "fast": Schedule(
@@ -95,12 +95,15 @@ def main(
 
     Raises:
         DataError: ``lipreader`` holds no trained network.
-        WeightError: there is no ear, ``judge`` holds no discriminator, or ``teacher`` not the preset.
+        WeightError: there is no ear, ``judge`` holds no discriminator, ``start`` or ``teacher`` not the preset.
         OptionError: ``weights`` names an unknown term, or a weight below 0.
     """
     schedule = schedule or PRESETS[preset]
     table = loss_table(weights or {})
+    # What does not fit is told before the minutes of hearing.
     ear = FileEar(threads=1)
+    begun = None if start is None else _begun(start, preset)
+    frozen_judge = None if judge is None else _judge(judge).requires_grad_(False)
     taught_by = None if teacher is None else Teacher(teacher, preset)
     run = READ_RUN if lipreader is not None else RUN if judge is None else JUDGED_RUN
     words = None if lipreader is None else transcripts(data)
@@ -133,9 +136,8 @@ def main(
     # Tracked features: the generator is judged here, not the ear.
     pairs = [(clip, clip.geometry) for clip in chosen[:VALIDATION_CLIPS]]
     model = Lips(SIZES[preset])
-    if start is not None:
-        report(f"{_take_over(model, _begun(start, preset))} tensors taken over from {start}")
-    frozen_judge = None if judge is None else _judge(judge).requires_grad_(False)
+    if begun is not None:
+        report(f"{_take_over(model, begun)} tensors taken over from {start}")
     # A teacher knows what a face looks like that says another's words.
     own_batches = batches(RUN, unpaired=0.0 if taught_by is None else UNPAIRED_SHARE)
     task = LipsTask(
@@ -162,7 +164,8 @@ def main(
     told += [f"--gan-from {gan_from:g}"] if table["gan"] else []
     told += changed(schedule, PRESETS[preset], "rate")
     listened = [source for name in EARS for source in card(name)["data"]]
-    save(best, preset, data, out, told, [*listened, *inherited(start, judge, lipreader, teacher)])
+    begun_with = [*_sources(start, f"lips_{preset}_frame"), *_sources(judge, MOUTH)]
+    save(best, preset, data, out, told, [*listened, *begun_with, *inherited(lipreader, teacher)])
     return best
 
 
@@ -192,8 +195,17 @@ def _file(place: Path | None, name: str) -> Path | None:
     return place / f"{name}.onnx"
 
 
+def _sources(place: Path | None, name: str) -> list[Source]:
+    """What a network was trained on that is told as ``_file`` does."""
+    if place is None or place.is_file() or (place / BEST).is_file():
+        return inherited(place)
+    return list(card(name, place)["data"])
+
+
 def _named(path: Path) -> str:
     """A run's folder, or a file in one, as recipes name it: not where it lies on this machine."""
+    if path.resolve() == SHIPPED.resolve():
+        return "SHIPPED"
     parts = path.resolve().parts
     return "runs/" + "/".join(parts[-2:] if path.suffix == ".safetensors" else parts[-1:])
 
@@ -216,7 +228,9 @@ def save(
         "lower": "[1, 128, 256, 3] uint8 RGB, the painted lower half",
     }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
-    words = ["kouxing train lips --preset", preset, "--data DATA", *options, "--out", _named(out)]
+    ears = list(dict.fromkeys(_named(home(name)) for name in EARS))
+    words = [] if ears == ["SHIPPED"] else [f"KOUXING_WEIGHTS={':'.join(ears)}"]
+    words += ["kouxing train lips --preset", preset, "--data DATA", *options, "--out", _named(out)]
     recipe = " ".join(words)
     export_lips(model, preset, about(data, recipe, units, figures, parents), out)
 

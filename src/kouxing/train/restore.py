@@ -1,4 +1,4 @@
-"""The shipped ``lips`` graphs back as a PyTorch model, and a model's numbers under the graphs' names.
+"""Exported ``lips`` graphs back as a PyTorch model, and a model's numbers under the graphs' names.
 
 ``fit`` starts from what ships and writes what the shipped graphs can be given (``infer.person``), so that no
 checkpoint has to travel with the package.

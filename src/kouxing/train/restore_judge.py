@@ -22,6 +22,8 @@ STEPS, SCALE = ".steps", ".scale"
 def judge(folder: Path | None = None) -> Discriminator | Judges:
     """The discriminator of ``sync_mouth`` and ``sync_speech``, ready to judge.
 
+    The scale that turned its cosines into logits while it was trained is not in the files.
+
     Args:
         folder: as for ``weights.session``.
 

@@ -77,11 +77,13 @@ def lips(
     if teacher is not None:
         options.check_file(teacher / f"lips_{preset.value}_frame.onnx", "--teacher", teacher)
     if start is not None and start.is_dir() and not (start / "best.safetensors").is_file():
+        options.check_file(start / f"lips_{preset.value}_references.onnx", "--start", start)
         options.check_file(start / f"lips_{preset.value}_frame.onnx", "--start", start)
-    for option, path in (("--start", start), ("--vgg19", vgg19)):
-        if path is not None and not path.exists():
-            raise OptionError(f"{option} {path}: no such file")
-    if judge is not None and not (judge / "sync_mouth.onnx").is_file():
+    elif start is not None and not start.exists():
+        raise OptionError(f"--start {start}: no such file or folder")
+    if vgg19 is not None and not vgg19.is_file():
+        raise OptionError(f"--vgg19 {vgg19}: no such file")
+    if judge is not None and not all((judge / f"sync_{one}.onnx").is_file() for one in ("mouth", "speech")):
         options.check_file(judge / "best.safetensors", "--judge", judge)
     if lipreader is not None:
         options.check_file(lipreader / "best.safetensors", "--lipreader", lipreader)
