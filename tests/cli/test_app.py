@@ -215,6 +215,26 @@ def test_training_asks_for_held_out_clips_at_once(tmp_path: Path, capsys: pytest
         assert "no clip of split 'val'" in line and "--split" in line
 
 
+def test_a_painter_begins_and_is_judged_by_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    head = "id,split,speaker,language,seconds,licence,corpus\n"
+    (tmp_path / "manifest.csv").write_text(head + "a,train,s,en,3,own,mine\nb,val,t,en,3,own,mine\n", "utf-8")
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "sync_mouth.onnx").touch()
+    (part / "lips_fast_frame.onnx").touch()
+    for option, given, missing in (
+        ("--start", tmp_path / "none", "no such file or folder"),
+        ("--start", part, "lips_fast_references.onnx"),
+        ("--judge", part, "best.safetensors"),
+        ("--vgg19", part, "no such file"),
+    ):
+        assert cli.run(["train", "lips", "--data", str(tmp_path), "-o", str(tmp_path / "run"), option, str(given)]) == 2
+        line = only_line(capsys)
+        assert option in line and missing in line
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_wide_table_in_a_file_is_not_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
