@@ -159,11 +159,12 @@ def create_app(live: Live, routers: Sequence[APIRouter] = (), page: Path = PAGE)
     )
     app.state.live = live
     app.add_middleware(Door, live=live)
-    if live.guard.origins:
+    if live.guard.origins or live.guard.local_origins:
         # Outermost: a browser's preflight carries no token.
         app.add_middleware(
-            CORSMiddleware, allow_origins=list(live.guard.origins), allow_methods=["*"], allow_headers=["*"]
-        )
+            CORSMiddleware, allow_origins=list(live.guard.origins), allow_origin_regex=live.guard.local_origins,
+            allow_methods=["*"], allow_headers=["*"],
+        )  # fmt: skip
     _answer_faults(app)
     app.include_router(health_router(live))
     app.include_router(session_router(live))

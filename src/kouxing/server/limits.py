@@ -128,7 +128,7 @@ class Addresses:
         """0 where a request from ``address`` may pass, and it is counted; else the seconds after which one may."""
         if self._rate <= 0:
             return 0.0
-        key = _net(address)
+        key = net_of(address)
         bucket = self._buckets.setdefault(key, Bucket(self._rate, self._depth, now))
         self._buckets.move_to_end(key)
         if len(self._buckets) > MOST_ADDRESSES:
@@ -154,7 +154,7 @@ class Strangers:
         Raises:
             Refused: as many as may be wait already.
         """
-        key = _net(address)
+        key = net_of(address)
         if self._waiting[key] >= self._most:
             raise Refused("busy", f"{self._most} connections from one address have not said hello yet; try later")
         self._waiting[key] += 1
@@ -166,9 +166,13 @@ class Strangers:
                 del self._waiting[key]
 
 
-def _net(address: str) -> str:
+def net_of(address: str) -> str:
+    """What counts as one address: of IPv6 a whole network, as one household or one machine has; else itself."""
     try:
         known = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return address if known.version == 4 else str(ipaddress.ip_network((int(known), NET_BITS), strict=False))
+    if isinstance(known, ipaddress.IPv6Address):
+        # How sockets of both kinds tell IPv4 addresses: all of them lie in one such network.
+        known = known.ipv4_mapped or known
+    return str(known) if known.version == 4 else str(ipaddress.ip_network((int(known), NET_BITS), strict=False))

@@ -97,6 +97,7 @@ class Live:
         self.when_ready: Callable[[], None] = _nothing
         self.when_lost: Callable[[], None] = _nothing
         self.fault: KouxingError | None = None
+        self._over = False
 
     async def start(self) -> None:
         """Start the workers; ready when this returns.
@@ -114,12 +115,18 @@ class Live:
         self.when_ready()
 
     async def close(self) -> None:
-        """End everything."""
+        """End everything; once."""
+        if self._over:
+            return
+        self._over = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        links = list(self._links.values())
         for session in list(self._sessions.values()):
+            session.abandoned = True
             self.end(session)
+        await asyncio.gather(*(link.ended() for link in links))
         for other in self._others:
             await other.close()
         if self._speaking is not None:

@@ -37,6 +37,9 @@ from kouxing.units import SAMPLE_HZ
 GRACE_S = 5.0
 """A stream that nobody views is kept for so long: a page may be loaded again."""
 
+WAITING_S, ROOM_S = 2.0, 0.1
+"""A text's next piece is spoken while less waits than the first; looked at every so often."""
+
 Source = Literal["footage", "avatar"]
 
 
@@ -314,6 +317,9 @@ class RenderHub:
     async def _say(self, stream: RenderedStream, text: str, language: str) -> None:
         if self._speak is not None:
             async for piece in self._speak(text, language):
+                # A stream holds so much and no more; an interruption then throws little away.
+                while stream.waiting_s > WAITING_S and stream.running:
+                    await asyncio.sleep(ROOM_S)
                 stream.push_sound(piece.samples)
             stream.end()
 

@@ -11,6 +11,8 @@ from kouxing.errors import OptionError
 from kouxing.server.protocol import Refused
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
+LOCAL_ORIGIN = r"http://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?"
+"""Pages of ``LOCAL``'s servers, whatever their port."""
 PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' blob:; worker-src 'self' blob:; style-src 'self' "
     "'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; connect-src 'self' data: blob: "
@@ -98,6 +100,11 @@ class Guard:
         self.check_origin(headers)
         kind, _, token = headers.get("authorization", "").partition(" ")
         self.check_token(token.strip() if kind.lower() == "bearer" else None)
+
+    @property
+    def local_origins(self) -> str | None:
+        """Pattern of the origins on this machine that may use the server; None where it serves others too."""
+        return LOCAL_ORIGIN if self._local else None
 
     def _both_local(self, origin: str, headers: Mapping[str, str]) -> bool:
         # Development servers run on another port of the same machine; under this Guard that machine is trusted.

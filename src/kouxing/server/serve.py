@@ -191,10 +191,31 @@ def url_of(bound: socket.socket, token: str | None) -> str:
     return f"http://{shown}:{port}/" + (f"#token={token}" if token else "")
 
 
-def server_of(app: FastAPI, log_level: str = "warning") -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """Uvicorn that lets everybody know before it hangs up.
+
+    Args:
+        live: what runs; ended while its terminals' and watchers' connections still stand.
+        config: uvicorn's.
+    """
+
+    def __init__(self, live: Live, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._live = live
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take nobody else in, say goodbye, then stop as uvicorn does."""
+        for listening in self.servers:
+            listening.close()
+        await self._live.close()
+        await super().shutdown(sockets)
+
+
+def server_of(app: FastAPI, log_level: str = "warning") -> Server:
     """Uvicorn with our bounds."""
     limits: Limits = app.state.live.limits
-    return uvicorn.Server(
+    return Server(
+        app.state.live,
         uvicorn.Config(
             app,
             http=ImpatientProtocol,
@@ -212,7 +233,7 @@ def server_of(app: FastAPI, log_level: str = "warning") -> uvicorn.Server:
             access_log=False,
             server_header=False,
             lifespan="on",
-        )
+        ),
     )
 
 

@@ -61,6 +61,9 @@ class Session:
         limits: of its queues.
         now: seconds, increasing.
         speak: text to speech; None where there is none.
+
+    Attributes:
+        closed: it is over. abandoned: because the server stops.
     """
 
     def __init__(
@@ -71,7 +74,7 @@ class Session:
         self.counts = Counts()
         self.mixer: Callable[[Rows], Rows] | None = None
         self.lasting = False
-        self.closed = False
+        self.closed = self.abandoned = False
         self.delays_s: deque[float] = deque(maxlen=DELAYS)
         self._pool, self._limits = pool, limits
         self._clock = SoundClock(now)

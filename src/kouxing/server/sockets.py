@@ -1,4 +1,4 @@
-"""Connections that send nothing: uvicorn waits for them for ever, we do not."""
+"""Connections that send nothing: uvicorn waits for them for ever, and takes any number of one address; we do not."""
 
 from __future__ import annotations
 
@@ -7,19 +7,30 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from kouxing.server.limits import net_of
+from kouxing.server.security import is_loopback
+
 FIRST_S = 10.0
 """In which a connection must send a whole request's head: from its beginning, and again from each answer on. (Uvicorn's
 own clock between two requests stops for good at the first byte of the next.)"""
 
 
+MOST_OPEN = 64
+"""HTTP connections of one address, those that wait for a request included. Those of this machine are not counted: all
+that a proxy lets through come from there."""
+
+
 class ImpatientProtocol(H11Protocol):
-    """HTTP whose half-open connections are closed."""
+    """HTTP whose half-open connections are closed, and those of one address counted."""
 
     _first: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Start the clock."""
         super().connection_made(transport)
+        if self._too_many():
+            transport.abort()
+            return
         self._start()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -43,6 +54,14 @@ class ImpatientProtocol(H11Protocol):
         """From here on the WebSocket's own limits hold."""
         self._stop()
         super().handle_websocket_upgrade(event)
+
+    def _too_many(self) -> bool:
+        if self.client is None:
+            return False
+        own, others = net_of(self.client[0]), (getattr(one, "client", None) for one in self.connections)
+        if is_loopback(own) or is_loopback(self.client[0]):
+            return False
+        return sum(net_of(one[0]) == own for one in others if one) > MOST_OPEN
 
     def _start(self) -> None:
         self._stop()

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("kouxing.server")
 CLOSE_S = 1.0
 """A terminal that does not take the goodbye is left."""
+DONE, GOING_AWAY = 1000, 1001
+"""Close codes where nothing is wrong (RFC 6455, section 7.4.1)."""
 REASON_BYTES = 120
 """Of a close frame's reason, which may have 123."""
 
@@ -106,6 +108,11 @@ class Link:
         if self._task is not None:
             self._task.cancel()
 
+    async def ended(self) -> None:
+        """Wait until a session that is over has been seen off."""
+        if self._task is not None:
+            await asyncio.wait([self._task], timeout=CLOSE_S)
+
     def _run(self, first: list[bytes]) -> None:
         if self._task is not None:
             # What it was just sending lies in the wire's memory and comes with `first`.
@@ -120,7 +127,7 @@ class Link:
                 await self._send(data)
         if self._socket is not None:
             with suppress(RuntimeError, WebSocketDisconnect):
-                await self._socket.close(1000)
+                await self._socket.close(GOING_AWAY if self.session.abandoned else DONE)
 
     async def _send(self, data: bytes) -> None:
         socket = self._socket
@@ -253,15 +260,16 @@ class Terminal:
                 raise Refused("busy", f"more than {self._live.limits.messages_hz:g} messages a second")
             if await self._take(decode(data)):
                 with suppress(RuntimeError):
-                    await self._socket.close(1000)
+                    await self._socket.close(DONE)
                 return
 
     async def _take(self, frame: Frame) -> bool:
         """Act on a frame; True where it is the last."""
         assert self._link is not None
-        if not self._link.holds(self._socket):
-            return True
         session = self._link.session
+        # What had come before the session ended may be read after it.
+        if session.closed or not self._link.holds(self._socket):
+            return True
         if frame.kind is Kind.PING or frame.kind is Kind.PONG:
             if len(frame.payload) > MOST_PING_BYTES:
                 raise Refused("malformed", f"a ping has at most {MOST_PING_BYTES} bytes")

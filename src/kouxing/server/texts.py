@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from kouxing.errors import KouxingError
-from kouxing.server.protocol import Refused
+from kouxing.server.protocol import MOST_EVENT_BYTES, Refused, event_bytes
 from kouxing.server.text import SpokenPiece
 
 LOG = logging.getLogger("kouxing.server")
@@ -113,7 +113,11 @@ class Texts:
                 async for piece in pieces:
                     await self._mouth.room()
                     phones = [[one.symbol, round(one.start_s, 4), round(one.end_s, 4)] for one in piece.phones]
-                    self._mouth.say_piece(piece, {"text": piece.text, "id": wanted.name, "phones": phones})
+                    told = {"text": piece.text, "id": wanted.name, "phones": phones}
+                    while len(event_bytes({"event": "text", **told})) > MOST_EVENT_BYTES:
+                        # Numbers are short to write and long to say.
+                        del phones[-(len(phones) // 8 + 1) :]
+                    self._mouth.say_piece(piece, told)
         except KouxingError as error:
             self._mouth.tell("error", code="refused", message=str(error), fatal=False, id=wanted.name)
         except Exception:
