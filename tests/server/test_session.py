@@ -258,6 +258,19 @@ def test_sound_that_stalls_becomes_silence_and_then_ends() -> None:
     assert [one.told["reason"] for one in world.told("end")] == ["stalled", "stalled"]
 
 
+@pytest.mark.parametrize("gap_s", [0.1, 0.4])
+def test_lost_sound_does_not_put_a_microphone_off_its_time(gap_s: float) -> None:
+    async def story(world: World) -> None:
+        behind = await world.talk(0.6)
+        await world.pass_(gap_s)
+        await world.talk(0.4, behind + round(gap_s * SAMPLE_HZ))
+
+    world = run(story)
+    begins = world.told("start")[0].time
+    after = next(one for one in world.sound if one.time > begins + (0.6 + gap_s / 2) * SAMPLE_HZ and one.sound.any())
+    assert abs(after.time - begins - (0.6 + gap_s) * SAMPLE_HZ) <= 0.02 * SAMPLE_HZ
+
+
 def test_texts_take_their_turn_and_come_with_their_words() -> None:
     async def story(world: World) -> None:
         await world.talk(0.4)

@@ -59,12 +59,13 @@ class Intake:
     def __bool__(self) -> bool:
         return bool(self._blocks)
 
-    def take(self, sound: Sound, count: int | None) -> str | None:
+    def take(self, sound: Sound, count: int | None, filled: int = 0) -> str | None:
         """Take the client's sound, ``[N] int16``.
 
         Args:
             sound: N >= 1.
             count: the client's count of its first sample; None: it follows what came before.
+            filled: samples of silence that have been heard since what came before.
 
         Returns:
             Why it was not taken (``duplicate``, ``queue``), or None.
@@ -75,7 +76,7 @@ class Intake:
         if -MOST_GAP <= gap < 0:
             return "duplicate"
         anew = known is None or not 0 <= gap <= MOST_GAP
-        missing = 0 if anew else gap
+        missing = 0 if anew else max(gap - filled, 0)
         self._next = at + len(sound)
         if self.samples + missing + len(sound) > self._most:
             return "queue"

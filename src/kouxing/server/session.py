@@ -124,7 +124,8 @@ class Session:
         if self._texts.busy:
             self.counts.lose(len(sound), "speaking")
             return
-        lost = self._queue.take(sound, time)
+        # Silence that stood in for missing sound already is not laid a second time.
+        lost = self._queue.take(sound, time, 0 if self._queue else self._stalled)
         if lost is not None:
             self.counts.lose(len(sound), lost)
             return
