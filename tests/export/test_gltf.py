@@ -103,6 +103,7 @@ def test_the_source_is_stated_on_the_asset() -> None:
         (glb([]), "targetNames"),
         (glb_of({"asset": {"version": "2.0"}, "meshes": [3]}, b"\0\0\0\0"), "valid glTF"),
         (glb_of({"asset": {"version": "2.0"}, "nodes": {"mesh": 1}}, b"\0\0\0\0"), "valid glTF"),
+        (glb([["jawOpen"]]).replace(b'"2.0"', b" NaN "), "valid glTF"),
     ],
 )
 def test_what_cannot_be_animated_is_named_in_one_line(content: bytes, word: str) -> None:

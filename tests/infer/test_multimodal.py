@@ -186,6 +186,14 @@ def test_a_mistake_is_one_line_exit_2_and_no_file(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_text_alone_has_a_longest_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("espeakng_loader")
+    cues = "1\n00:00:00,100 --> 00:00:00,900\nhello\n\n2\n99:59:58,000 --> 99:59:59,000\nsubtitles by x\n"
+    (tmp_path / "far.srt").write_text(cues, encoding="utf-8")
+    assert cli.run(["animate", "--text", str(tmp_path / "far.srt"), "-o", str(tmp_path / "out.csv"), "--json"]) == 2
+    assert "at most 60" in capsys.readouterr().err and not (tmp_path / "out.csv").exists()
+
+
 def test_nothing_to_go_by_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["animate", "-o", str(tmp_path / "out.csv"), "--json"]) == 2
     assert "give SPEECH" in capsys.readouterr().err

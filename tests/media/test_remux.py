@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fake_media import best_shift, make_sound, make_video
 from kouxing.errors import MediaError, NoSoundError, NoVideoError, OptionError, OutputError
 from kouxing.media import remux
+from kouxing.media.metadata import ALL_MADE, mark_synthetic, read_mark
 from kouxing.media.reader import load_sound, probe, read_video
 from kouxing.media.remux import MUXERS, check_target, copy_file, move_sound
 from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
@@ -158,3 +159,24 @@ def test_a_copy_is_the_same_bytes(tmp_path: Path) -> None:
     copy_file(tmp_path / "a.mp4", tmp_path / "b.mp4")
     assert (tmp_path / "b.mp4").read_bytes() == b"some bytes"
     assert set(MUXERS.values()) >= remux.TIMED
+
+
+def test_mp3_in_an_avi_is_coded_again(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.avi", tmp_path / "b.avi"
+    make_video(tmp_path / "a.mp4", frames=60, kind="speechlike", sound_rate=44_100)
+    words = ["ffmpeg", "-v", "error", "-i", str(tmp_path / "a.mp4"), "-c:v", "mpeg4", "-c:a", "libmp3lame", str(source)]
+    subprocess.run(words, check=True)
+    assert not move_sound(source, out, Fraction(3, FRAME_HZ)).copied
+    was, now = load_sound(source).samples, load_sound(out).samples
+    assert -best_shift(now, was, 10_000) / SAMPLES_PER_FRAME == pytest.approx(3, abs=0.1)
+
+
+def test_the_shape_of_pixels_and_the_mark_stay(tmp_path: Path) -> None:
+    made, source, out = (tmp_path / f"{name}.mp4" for name in "abc")
+    make_video(made, frames=40, kind="speechlike", sound_rate=44_100)
+    words = ["ffmpeg", "-v", "error", "-i", str(made), "-c", "copy", "-aspect", "16:9", str(source)]
+    subprocess.run(words, check=True)
+    mark_synthetic(source, ALL_MADE)
+    move_sound(source, out, Fraction(2, FRAME_HZ))
+    assert probe(out).sample_aspect == probe(source).sample_aspect == Fraction(4, 3)
+    assert read_mark(out) == read_mark(source) is not None

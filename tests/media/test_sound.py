@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import wave as wave_module
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,8 +15,10 @@ from hypothesis import strategies as st
 
 from fake_media import best_shift, make_sound, make_video, wave
 from kouxing.errors import NoSoundError
-from kouxing.media.reader import load_sound, probe, read_sound
+from kouxing.media.join import join
+from kouxing.media.reader import load_sound, probe, read_sound, read_video
 from kouxing.media.sound import resampled
+from kouxing.units import SAMPLE_HZ
 
 
 @pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000])
@@ -129,3 +133,50 @@ def test_resampling_keeps_the_length(sizes: list[int], rate: int, wanted: int) -
     blocks = (np.full((1, size), 0.5, np.float32) for size in sizes)
     out = list(resampled(blocks, rate, wanted, "mono"))
     assert sum(block.shape[1] for block in out) == round(Fraction(sum(sizes) * wanted, rate))
+
+
+@pytest.mark.parametrize("name", ["a.m4a", "a.wav", "a.ogg"])
+def test_eight_speakers_are_heard_and_joined(tmp_path: Path, name: str) -> None:
+    words = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=220:sample_rate=48000:duration=1", "-af"]
+    speakers = "|".join(f"c{number}=c0" for number in range(8))
+    subprocess.run([*words, f"pan=7.1|{speakers}", str(tmp_path / name)], check=True)
+    samples = load_sound(tmp_path / name).samples
+    assert abs(len(samples) - SAMPLE_HZ) < 60 and 0.08 < np.abs(samples[2000:-2000]).max() < 0.14
+    make_video(tmp_path / "a.mp4", frames=25)
+    join([tmp_path / "a.mp4"], tmp_path / "b.mp4", sound=tmp_path / name, seconds=Fraction(1))
+    assert abs(len(load_sound(tmp_path / "b.mp4").samples) - SAMPLE_HZ) < 2
+
+
+def test_speakers_without_a_place_are_mixed(tmp_path: Path) -> None:
+    tone = (0.2 * np.sin(np.arange(16_000) / 12) * 32767).astype("<i2")
+    with wave_module.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(9)
+        file.setsampwidth(2)
+        file.setframerate(16_000)
+        file.writeframes(np.repeat(tone[:, None], 9, 1).tobytes())
+    make_video(tmp_path / "a.mp4", frames=25)
+    join([tmp_path / "a.mp4"], tmp_path / "b.mp4", sound=tmp_path / "a.wav", seconds=Fraction(1))
+    assert np.abs(load_sound(tmp_path / "b.mp4").samples[2000:-2000]).max() == pytest.approx(0.2, abs=0.03)
+
+
+def test_what_is_cut_out_of_a_broadcast_is_in_step(tmp_path: Path) -> None:
+    # A click with each bright picture, twice a second; the first key frame left is the second of the file.
+    clicks = np.zeros(4 * 48_000, np.float32)
+    for place in range(8):
+        clicks[place * 24_000 : place * 24_000 + 480] = 0.9
+    flash = lambda number: np.full((120, 160, 3), 255 if number % 12 < 1 else 0, np.uint8)  # noqa: E731
+    times = [Fraction(number, 24) for number in range(96)]
+    make_video(
+        tmp_path / "a.ts", frames=96, rate=Fraction(24), times=times, picture=flash, samples=clicks, sound_rate=48_000,
+        options={"g": "40", "keyint_min": "40", "sc_threshold": "0", "bf": "0"},
+    )  # fmt: skip
+    content = (tmp_path / "a.ts").read_bytes()
+    first = 188 * (len(content) // 188 // 8)
+    (tmp_path / "cut.ts").write_bytes(content[first:])
+    bright = [float(frame.time) for frame in read_video(tmp_path / "cut.ts") if frame.planes[0].mean() > 120]
+    samples = np.abs(load_sound(tmp_path / "cut.ts").samples)
+    heard = [at / SAMPLE_HZ for at in np.flatnonzero(samples > 0.3)]
+    heard = [at for place, at in enumerate(heard) if place == 0 or at - heard[place - 1] > 0.2]
+    assert len(bright) > 2
+    for at in bright[1:]:
+        assert min(abs(at - one) for one in heard) < 0.03

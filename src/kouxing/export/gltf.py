@@ -124,7 +124,7 @@ def animate(
                 f"({COEFFICIENTS[0]}, …), as Blender's exporter does for shape keys"
             )
         return _animated(document, binary, track, meshes, nodes, name, source_type, where)
-    except (AttributeError, TypeError, KeyError, IndexError) as error:
+    except (AttributeError, TypeError, KeyError, IndexError, ValueError, OverflowError) as error:
         raise DataError(f"{where} is no valid glTF ({type(error).__name__}: {error}); export it again") from error
 
 

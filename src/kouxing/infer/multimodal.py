@@ -33,6 +33,8 @@ NAME, MOUTH_NAME = "multimodal", "multimodal_mouth"
 AT_ONCE, REACH = 1000, 24
 """Frames done in one call, and more than its layers look at on each side: parts give what the whole gives."""
 PICTURES_AT_ONCE = 100
+LONGEST_S = 60 * 60
+"""What is heard of an hour takes half a gigabyte, and so does what a text is said like."""
 LENGTHS_DIFFER_S = 0.5
 """A mouth video and its sound may differ by this, or by a fiftieth: files are cut at frames and packets."""
 
@@ -215,8 +217,19 @@ def place_text(
             found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost, PLACEMENTS, sound.loud)
             return found.several, found
         if not transcript.timed:
-            return pronouncer.spoken(transcript.text), None
+            spoken = pronouncer.spoken(transcript.text)
+            _check_end(len(spoken) / MEL_HZ, transcript)
+            return spoken, None
+        _check_end(max(cue.end_s or 0.0 for cue in transcript.cues), transcript)
         return _timed(transcript, pronouncer), None
+
+
+def _check_end(seconds: float, transcript: Transcript) -> None:
+    if seconds > LONGEST_S:
+        raise OptionError(
+            f"{transcript.source}: lasts {seconds / 60:.0f} minutes; without a speech at most {LONGEST_S // 60:.0f}: "
+            "give it in parts"
+        )
 
 
 def _timed(transcript: Transcript, pronouncer: Pronouncer) -> NDArray[np.int64]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from kouxing.errors import NoSoundError, OptionError
 from kouxing.infer.blinks import Blinks
-from kouxing.infer.multimodal import Made, Multimodal, check_lengths, place_text
+from kouxing.infer.multimodal import LONGEST_S, Made, Multimodal, check_lengths, place_text
 from kouxing.infer.multimodal_look import Looked, look
 from kouxing.infer.rate import RateChange
 from kouxing.infer.rest import FRONT_LIMITS, Rest
@@ -24,8 +24,6 @@ from kouxing.text.transcripts import Transcript, read_transcript, words_of
 from kouxing.types import Bool, CoefficientTrack, Float
 from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ
 
-LONGEST_S = 60 * 60
-"""What is heard of an hour takes half a gigabyte."""
 AHEAD = 60 * FRAME_HZ
 """Frames of sound (a minute) behind a row that tell what is loud and quiet around it."""
 BLINKS = 0

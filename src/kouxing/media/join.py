@@ -21,7 +21,7 @@ from kouxing.media.aside import aside, need_space
 from kouxing.media.boxes import is_whole
 from kouxing.media.metadata import COMPOSITE, SYNTHETIC_COMMENT, mark_synthetic
 from kouxing.media.opening import opened, video_stream
-from kouxing.media.sound import SoundSource, opened_sound, resampled, sound_frame
+from kouxing.media.sound import MONO_GAINS, SoundSource, floats, opened_sound, resampled, sound_frame
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ
 
@@ -199,13 +199,18 @@ def _fitted(source: SoundSource, layout: str, rate_hz: int) -> Iterator[Float]:
     """``[C, N]`` blocks with AAC's number of speakers and rate."""
     blocks = source.blocks()
     if len(source.channels) not in AAC_LAYOUTS:
-        # Downmix by FFmpeg's own table; same rate, so sample for sample.
-        mixer = av.AudioResampler("fltp", layout, source.rate_hz)
-        blocks = (
-            np.asarray(piece.to_ndarray(), np.float32)
-            for block in blocks
-            for piece in mixer.resample(sound_frame(block, source.layout, source.rate_hz, 0))
-        )
+        if not set(source.channels) <= MONO_GAINS.keys():
+            # Speakers without a place: FFmpeg has no table for them.
+            speakers = len(av.AudioLayout(layout).channels)
+            blocks = (np.tile(mono, (speakers, 1)) for mono in source.mono())
+        else:
+            # Downmix by FFmpeg's own table; same rate, so sample for sample.
+            mixer = av.AudioResampler("flt", layout, source.rate_hz)
+            blocks = (
+                floats(piece)
+                for block in blocks
+                for piece in mixer.resample(sound_frame(block, source.layout, source.rate_hz, 0))
+            )
     return blocks if rate_hz == source.rate_hz else resampled(blocks, source.rate_hz, rate_hz, layout)
 
 

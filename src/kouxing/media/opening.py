@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,10 @@ ADDRESS = re.compile(r"[a-z]{2,}:/", re.IGNORECASE)
 """A path that was an address (of whose slashes a path keeps one), if no such file is there."""
 
 PICTURE_BRANDS = {"heic", "heix", "mif1", "avif"}
+
+
+BROADCAST = ("mpegts", "mpeg")
+"""FFmpeg's names of the containers that one may enter anywhere."""
 
 
 def check_file(path: Path) -> None:
@@ -111,6 +116,30 @@ def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
         except (FFmpegError, OSError):
             frames = []
         yield from frames
+
+
+def stamp_of(frame: Any) -> int | None:
+    """The frame's time in its stream's clock; AVI and raw streams tell only the packet's."""
+    told: int | None = frame.pts if frame.pts is not None else frame.dts
+    return told
+
+
+def first_picture(container: InputContainer) -> Fraction | None:
+    """Time of the first picture that can be decoded, in the file's own clock; None where there is no picture.
+
+    Broadcasts and what is cut out of them begin between two key frames: pictures are told from the start on, and none
+    of them is seen before the first key frame.
+    """
+    video = video_stream(container)
+    if video is None:
+        return None
+    told = Fraction(video.start_time * video.time_base) if video.start_time is not None else Fraction(0)
+    if container.format.name not in BROADCAST:
+        return told
+    with opened(Path(str(container.name).removeprefix("file:"))) as again:
+        first: Any = video_stream(again)
+        seen = next((stamp_of(frame) for frame in decoded(again, first)), None)
+        return told if seen is None else Fraction(seen * first.time_base)
 
 
 def _usable(stream: Any) -> bool:

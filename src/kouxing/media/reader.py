@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from kouxing.errors import MediaError, NoVideoError
 from kouxing.media.boxes import shown_size
 from kouxing.media.colour import Planes, bits_of, chroma_step, matrix_of, planes_from_rgb, to_rgb
-from kouxing.media.opening import decoded, is_picture_file, opened, sound_stream, video_stream
+from kouxing.media.opening import decoded, is_picture_file, opened, sound_stream, stamp_of, video_stream
 from kouxing.media.orientation import Turn, turn_of, turned
 from kouxing.media.sound import load_sound, read_sound
 from kouxing.types import Bytes, Colour, VideoFrame
@@ -162,12 +162,12 @@ class _Clock:
 
     def zero_at(self, frame: Any) -> int:
         """Make this frame's time 0; returns it in the file's own clock."""
-        begin = _stamp(frame)
+        begin = stamp_of(frame)
         self.shift = -(begin or 0)
         return begin or 0
 
     def pts(self, frame: Any) -> int:
-        stamp = _stamp(frame)
+        stamp = stamp_of(frame)
         if self.shift is None:
             self.zero_at(frame)
         if stamp is None:
@@ -315,21 +315,16 @@ def _from(container: InputContainer, stream: Any, begin: int, skip_to: Fraction)
             break
         frames = decoded(container, stream)
         key = next((frame for frame in frames if frame.key_frame), None)
-        stamp = None if key is None else _stamp(key)
+        stamp = None if key is None else stamp_of(key)
         if stamp is not None and stamp <= wanted:
             yield key
             # Frames before the key frame refer to pictures that were not decoded.
-            yield from (frame for frame in frames if (_stamp(frame) or stamp) > stamp)
+            yield from (frame for frame in frames if (stamp_of(frame) or stamp) > stamp)
             return
         margin = max(4 * margin, round(2 / stream.time_base))
     path = Path(container.name.removeprefix("file:"))
     with opened(path) as again:
         yield from decoded(again, _wanted_stream(again, path))
-
-
-def _stamp(frame: Any) -> int | None:
-    """The frame's time in its stream's clock; AVI and raw streams tell only the packet's."""
-    return frame.pts if frame.pts is not None else frame.dts
 
 
 def _tiled(container: InputContainer) -> bool:

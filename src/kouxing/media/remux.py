@@ -21,9 +21,11 @@ from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 
 from kouxing.errors import MediaError, NoSoundError, NoVideoError, OptionError, OutputError
+from kouxing.media import credentials
 from kouxing.media.aside import aside, need_space
 from kouxing.media.boxes import is_whole
-from kouxing.media.opening import opened, sound_stream, video_stream
+from kouxing.media.metadata import ALL_MADE, COMPOSITE, SOURCE_TYPES, mark_synthetic, read_mark
+from kouxing.media.opening import first_picture, opened, sound_stream, video_stream
 from kouxing.media.sound import SoundSource, opened_sound, resampled, sound_frame
 from kouxing.types import Float
 
@@ -105,6 +107,11 @@ def move_sound(source: Path, out: Path, earlier: Fraction) -> Moved:
         moved = _copied(source, part, muxer, earlier) if muxer in TIMED else _coded(source, part, muxer, earlier)
         if muxer in EDITED and not is_whole(part):
             raise OutputError(f"{out} cannot be written: the file came out cut off; is the disk full?")
+        mark = (read_mark(source) or "").removeprefix(SOURCE_TYPES) if muxer in EDITED else ""
+        if mark in (COMPOSITE, ALL_MADE):
+            # What was made stays told, whatever was done to its sound.
+            mark_synthetic(part, mark)
+            credentials.sign(part, mark, out.name)
     return moved
 
 
@@ -159,6 +166,10 @@ def _tracks(source: InputContainer, out: OutputContainer, skip: Any = None) -> _
             continue
         track.time_base = stream.time_base
         track.disposition = stream.disposition
+        shape = getattr(stream, "sample_aspect_ratio", None)
+        if stream is video and shape:
+            # Where the container tells it and not the pictures.
+            setattr(track, "sample_aspect_ratio", shape)  # noqa: B010 - PyAV's types do not know it
         track.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title", "handler_name")})
         copy.tracks[stream.index] = track
     if left:
@@ -175,7 +186,7 @@ def _copied(path: Path, part: Path, muxer: str, earlier: Fraction) -> Moved:
         if chapters:
             out.set_chapters(chapters)
         sound, end = copy.sound, _end(source)
-        first = _start(source)
+        first = first_picture(source) or Fraction(0)
         shift = round(earlier / sound.time_base)
         # What would be heard before the first picture is cut, with some kept for decoders where an edit list hides it.
         begin = first - (PREROLL_S if muxer in EDITED else 0)
@@ -199,10 +210,12 @@ def _coded(path: Path, part: Path, muxer: str, earlier: Fraction) -> Moved:
         sound = sound_stream(source)
         copy = _tracks(source, out, skip=sound)
         track = _encoder(out, heard)
-        first, end = _start(source), _end(source)
+        first, end = first_picture(source) or Fraction(0), _end(source)
         limit = None if end is None else ceil((end - first) * heard.rate_hz)
         pictures = _packets(source, copy)
-        spoken = _encoded(_moved(heard, earlier, limit), track, heard)
+        # Encoders begin before the sound does, which these containers would play as a delay.
+        coded = _encoded(_moved(heard, earlier, limit), track, heard)
+        spoken = (packet for packet in coded if 2 * (packet.pts or 0) + (packet.duration or 0) >= 0)
         for packet in heapq.merge(pictures, spoken, key=lambda one: (one.dts or 0) * one.time_base):
             out.mux(packet)
         return Moved(False, (*copy.notes, f"the sound was coded again: {muxer} cannot hold its packets at other times"))
@@ -211,7 +224,7 @@ def _coded(path: Path, part: Path, muxer: str, earlier: Fraction) -> Moved:
 def _packets(source: InputContainer, copy: _Copy) -> Iterator[Any]:
     """The copied streams' packets, with decode times where the container has none, from 0 at the first picture."""
     shift = {stream.index: 0 for stream in source.streams}
-    first = _start(source)
+    first = first_picture(source) or Fraction(0)
     for index in shift:
         shift[index] = round(first / Fraction(source.streams[index].time_base or 1))
     for packet in source.demux([stream for stream in source.streams if stream.index in copy.tracks]):
@@ -227,7 +240,8 @@ def _packets(source: InputContainer, copy: _Copy) -> Iterator[Any]:
 def _encoder(out: OutputContainer, heard: SoundSource) -> Any:
     """A sound track like the source's."""
     context = heard.stream.codec_context
-    name = str(context.name)
+    # The decoder may have a name of its own, as MP3's has.
+    name = str(context.codec.canonical_name)
     try:
         track: Any = out.add_stream(name, rate=heard.rate_hz)
     except (FFmpegError, ValueError) as error:
@@ -279,14 +293,6 @@ def _encoded(blocks: Iterator[Float], track: Any, heard: SoundSource) -> Iterato
         for piece in fitter.resample(None):
             yield from track.encode(piece)
     yield from track.encode(None)
-
-
-def _start(source: InputContainer) -> Fraction:
-    """Time of the first picture in the file's own clock."""
-    video = video_stream(source)
-    if video is None or video.start_time is None:
-        return Fraction(0)
-    return Fraction(video.start_time * video.time_base)
 
 
 def _end(source: InputContainer) -> Fraction | None:

@@ -15,7 +15,7 @@ from av.container import InputContainer
 from numpy.typing import NDArray
 
 from kouxing.errors import NoSoundError
-from kouxing.media.opening import decoded, opened, sound_stream, video_stream
+from kouxing.media.opening import decoded, first_picture, opened, sound_stream
 from kouxing.types import AudioClip, Float
 from kouxing.units import SAMPLE_HZ
 
@@ -26,6 +26,9 @@ LONGEST_GAP_S = 600
 """Longer holes are damaged timestamps, not silence."""
 
 SILENCE_CHUNK = 1 << 16
+
+MOST_PLANES = 7
+"""Speakers whose samples lie apart: PyAV counts the planes of eight as nine, and reads beyond them."""
 
 MONO_GAINS = {"FL": 0.5, "FR": 0.5, "FC": 0.7, "BL": 0.3, "BR": 0.3, "SL": 0.3, "SR": 0.3, "BC": 0.3, "LFE": 0.0}
 """Weight of each speaker in the mono mix, before they are scaled to sum to 1."""
@@ -54,12 +57,12 @@ class SoundSource:
         Raises:
             NoSoundError: there is not one sample.
         """
-        origin = _origin(self.container)
+        origin = first_picture(self.container)
         end = _end(self.container, self.stream)
         written = 0
         begun = False
         for frame in _uniform(decoded(self.container, self.stream), self.rate_hz, self.layout):
-            block = _floats(frame)
+            block = floats(frame)
             gap = 0
             if frame.pts is not None and frame.time_base is not None:
                 time = frame.pts * frame.time_base
@@ -133,17 +136,17 @@ def load_sound(path: Path, rate_hz: int = SAMPLE_HZ) -> AudioClip:
 
 def resampled(blocks: Iterator[Float], rate_hz: int, wanted_hz: int, layout: str) -> Iterator[Float]:
     """``[C, N] float32`` blocks at another rate; ``round(N * wanted_hz / rate_hz)`` samples altogether."""
-    resampler = av.AudioResampler("fltp", layout, wanted_hz)
+    resampler = av.AudioResampler("flt", layout, wanted_hz)
     taken, given = 0, 0
     for block in blocks:
         frame = sound_frame(block, layout, rate_hz, taken)
         taken += block.shape[1]
         for piece in resampler.resample(frame):
             given += piece.samples
-            yield np.asarray(piece.to_ndarray(), np.float32)
+            yield floats(piece)
     if not taken:
         return
-    rest = [piece.to_ndarray() for piece in resampler.resample(None)]
+    rest = [floats(piece) for piece in resampler.resample(None)]
     missing = round(Fraction(taken * wanted_hz, rate_hz)) - given
     if missing > 0:
         rest.append(np.zeros((av.AudioLayout(layout).nb_channels, missing), np.float32))
@@ -152,17 +155,10 @@ def resampled(blocks: Iterator[Float], rate_hz: int, wanted_hz: int, layout: str
 
 def sound_frame(block: Float, layout: str, rate_hz: int, pts: int) -> av.AudioFrame:
     """PyAV's frame of a ``[C, N] float32`` block; ``pts`` in samples."""
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block, np.float32), format="fltp", layout=layout)
+    packed = np.ascontiguousarray(block.T, np.float32).reshape(1, -1)
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
     frame.sample_rate, frame.pts, frame.time_base = rate_hz, pts, Fraction(1, rate_hz)
     return frame
-
-
-def _origin(container: InputContainer) -> Fraction | None:
-    """Time of the first picture in the file's own clock; None where there is no picture."""
-    video = video_stream(container)
-    if video is None:
-        return None
-    return Fraction(video.start_time * video.time_base) if video.start_time is not None else Fraction(0)
 
 
 def _end(container: InputContainer, stream: Any) -> Fraction | None:
@@ -177,17 +173,18 @@ def _uniform(frames: Iterator[Any], rate_hz: int, layout: str) -> Iterator[Any]:
     resampler, source = None, None
     for frame in frames:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if kind[1:] == (layout, rate_hz):
+        readable = not frame.format.is_planar or frame.layout.nb_channels <= MOST_PLANES
+        if kind[1:] == (layout, rate_hz) and readable:
             yield frame
             continue
         if kind != source:
-            resampler, source = av.AudioResampler("fltp", layout, rate_hz), kind
+            resampler, source = av.AudioResampler("flt", layout, rate_hz), kind
         if resampler is not None:
             yield from resampler.resample(frame)
 
 
-def _floats(frame: Any) -> Float:
-    """``[C, N] float32``, -1..1, of a frame in any sample format."""
+def floats(frame: Any) -> Float:
+    """``[C, N] float32``, -1..1, of a frame in any sample format; planes apart of at most ``MOST_PLANES`` speakers."""
     samples: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
