@@ -29,8 +29,8 @@ class Reader:
 
     def __init__(self) -> None:
         self.solid: Float | None = None
-        self._mesh = MeshNetwork()
         self._spare: SimpleQueue[MeshNetwork] = SimpleQueue()
+        self._spare.put(MeshNetwork())
         self._pool: ThreadPoolExecutor | None = None
         self._early: deque[tuple[Source, Square, Future[tuple[Float | None, Float | None]]]] = deque(maxlen=AHEAD)
 
@@ -38,9 +38,9 @@ class Reader:
         """Read ``square`` of ``image`` in a thread: the same object is soon to be asked for."""
         if self._pool is None:
             self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="kouxing-mesh")
-            for _ in range(AHEAD):
+            for _ in range(1, AHEAD):
                 self._spare.put(MeshNetwork())
-        self._early.append((image, square, self._pool.submit(self._apart, image, square)))
+        self._early.append((image, square, self._pool.submit(self._apart, Picture(image), square)))
 
     def read(self, picture: Picture, square: Square) -> Float | None:
         """The face in a square of a picture: ``[478, 2] float32`` in picture pixels, or None."""
@@ -48,22 +48,20 @@ class Reader:
             if image is picture.source and begun == square:
                 points, self.solid = told.result()
                 return points
-        points = read(self._mesh, picture, square)
-        self.solid = self._mesh.solid
+        points, self.solid = self._apart(picture, square)
         return points
 
     def close(self) -> None:
         """Free the networks; it cannot be used afterwards."""
         if self._pool is not None:
             self._pool.shutdown()
-            while not self._spare.empty():
-                self._spare.get().close()
+        while not self._spare.empty():
+            self._spare.get().close()
         self._early.clear()
-        self._mesh.close()
 
-    def _apart(self, image: Source, square: Square) -> tuple[Float | None, Float | None]:
+    def _apart(self, picture: Picture, square: Square) -> tuple[Float | None, Float | None]:
         network = self._spare.get()
         try:
-            return read(network, Picture(image), square), network.solid
+            return read(network, picture, square), network.solid
         finally:
             self._spare.put(network)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,16 @@ SCANNED_S = Fraction(60)
 MOST_WORKERS = 4
 """Frames painted at the same time, where there are as many cores: beyond that decoding and encoding hold things up."""
 
-ENCODING = {"fast": ("superfast", 20), "fine": ("veryfast", 18)}
-"""x264's speed and quality of each preset. The faster way takes two thirds of the time and a third more bytes, within
-half a decibel of the other (docs/log.md)."""
+ENCODING: dict[str, dict[str, Any]] = {
+    "fast": {
+        "preset": "superfast",
+        "crf": 20,
+        "more": {"aq-mode": "none", "partitions": "none", "coder": "vlc"},
+    },
+    "fine": {"preset": "veryfast", "crf": 18},
+}
+"""How x264 works for each preset. The faster way takes less than half of the time, within half a decibel of the other
+(docs/log.md)."""
 
 SMALL_FACE_PX = 64
 """Faces narrower than this show little of a mouth."""
@@ -304,7 +312,9 @@ class _Run:
             self._warnings.append(f"the face is only {width:.0f} px wide: its mouth stays soft")
         if not self._job.has(REFERENCES):
             chosen = references.choose(people.track, people.present, seen.sharp)
-            crops = np.stack([self._crop(seen, people, frame) for frame in chosen])
+            # Each is sought and decoded from a key frame on, which takes one core.
+            work = side_by_side(chosen, lambda frame: self._crop(seen, people, frame), config.load().threads)
+            crops = np.stack(list(work))
             made = references.gather(people.track, people.matrices, chosen, crops)
             self._job.save_arrays(REFERENCES, {**vars(made), "frames": np.array(chosen)})
         kept = self._job.load_arrays(REFERENCES)
@@ -329,7 +339,6 @@ class _Run:
         depth = queue_depth(seen.bytes_each)
         frames = self._footage.shown(seen.pts, seen.time_base, line.source[first:], seen.bytes_each)
         like = replace(self._info, width=seen.size_px[0], height=seen.size_px[1])
-        speed, quality = ENCODING[self._order.preset]
         with ExitStack() as stack:
             decoded = stack.enter_context(closing(ahead(frames, depth)))
             workers = min(config.load().threads, MOST_WORKERS)
@@ -338,9 +347,8 @@ class _Run:
             pasted = stack.enter_context(closing(ahead(_put_back(painter, painted), depth)))
             for number, (start, stop) in enumerate(pieces[done:], done):
                 place = self._job.place(_segment(number))
-                with VideoWriter(
-                    place, like=like, rate=rate, time_base=line.time_base, crf=quality, preset=speed
-                ) as video:
+                how = ENCODING[self._order.preset]
+                with VideoWriter(place, like=like, rate=rate, time_base=line.time_base, **how) as video:
                     for frame in range(start, stop):
                         made, plane = next(pasted)
                         video.write(made)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 import av
@@ -53,6 +54,7 @@ class VideoWriter:
         rate: frames per second, for players and for the last frame's length; from ``like`` where None.
         time_base: seconds per unit of the frames' pts; from ``like`` where None. Kept exactly down to 1e-7 s.
         crf: x264's quality, lower is better. preset: x264's speed.
+        more: further options of x264, by FFmpeg's names.
         threads: of the encoder; 0 for as many as it likes.
 
     Raises:
@@ -68,6 +70,7 @@ class VideoWriter:
         time_base: Fraction | None = None,
         crf: int = 18,
         preset: str = "veryfast",
+        more: Mapping[str, str] = MappingProxyType({}),
         threads: int = 0,
     ) -> None:
         if like.colour is None:
@@ -85,7 +88,7 @@ class VideoWriter:
         self._stored = (self.size[0] + self.size[0] % step_x, self.size[1] + self.size[1] % step_y)
         self._part = Part(self.path)
         try:
-            self._container, self._stream = self._open(like, crf, preset, threads)
+            self._container, self._stream = self._open(like, {"preset": preset, "crf": str(crf), **more}, threads)
         except (FFmpegError, OSError, ValueError) as error:
             self._part.remove()
             raise output_error(self.path, error) from error
@@ -152,7 +155,9 @@ class VideoWriter:
         finally:
             self._part.remove()
 
-    def _open(self, like: MediaInfo | VideoFrame, crf: int, preset: str, threads: int) -> tuple[OutputContainer, Any]:
+    def _open(
+        self, like: MediaInfo | VideoFrame, settings: dict[str, str], threads: int
+    ) -> tuple[OutputContainer, Any]:
         clock = str(self.time_base.denominator)
         # The movie clock must be as fine as the track's: a segment's start time is written in it.
         options = {"video_track_timescale": clock, "movie_timescale": clock}
@@ -167,7 +172,7 @@ class VideoWriter:
         if isinstance(like, MediaInfo) and like.sample_aspect != 1:
             context.sample_aspect_ratio = like.sample_aspect
         # Without B-frames decode order is time order, and segments join without a gap in their decode times.
-        context.options = {"preset": preset, "crf": str(crf), "bf": "0"}
+        context.options = {**settings, "bf": "0"}
         container.start_encoding()
         return container, stream
 
