@@ -43,6 +43,8 @@ OUTLINE = (*range(2, 7), *range(14, 19))
 """Places in ``JAW_POINTS`` at the sides of the jaw, which head turns move much and speech little."""
 NUDGED_SHARE = 0.5
 """How often references are moved a little apart from the frame: more head poses than the footage has."""
+GRID_SHARE, READ_GRID_SHARE = 0.2, 0.5
+"""How often a clip is one of the studio's; the second where words are wanted, which are known of them alone."""
 WORD_SHARE = 0.8
 """How often a run is laid around a word, where words are known."""
 REST_SHARE = 0.15
@@ -133,7 +135,7 @@ class LipsSamples:
         self._emphasis = OWN_EMPHASIS if plain else EMPHASIS
         self._predicted_share = 1.0 if plain else PREDICTED_SHARE
         self._closed = [self._closed_starts(clip) for clip in footage]
-        self._shares = shares(footage, grid=0.2, words=0.2)
+        self._shares = shares(footage, grid=READ_GRID_SHARE if words else GRID_SHARE, words=0.2)
 
     def __call__(self, number: int) -> Batch:
         """Batch ``number``.
@@ -205,7 +207,7 @@ class LipsSamples:
             "places": np.concatenate([np.broadcast_to(points[:, None], shape), np.broadcast_to(theirs, shape)], -1),
             "region": np.stack([region(*one, self._emphasis) for one in zip(lips, jaws, strict=True)])[:, None],
             "lips": lips / HALF_PX,
-            **self._said(heard.clip.id, begin),
+            **self._said(clip.clip.id, heard.clip.id, begin),
         }
 
     def _features(self, place: int, dubbed: bool, rng: np.random.Generator) -> Float:
@@ -250,13 +252,16 @@ class LipsSamples:
             return False
         return bool(((starts < word.first) & (starts + self._run > word.last)).any())
 
-    def _said(self, name: str, first: int) -> dict[str, np.ndarray]:
-        """Phones of the words that lie inside the run that begins at ``first``, with a frame on either side."""
+    def _said(self, face: str, name: str, first: int) -> dict[str, np.ndarray]:
+        """Phones of the words that lie inside the run that begins at ``first``, with a frame on either side.
+
+        None for a ``face`` whose words are not known either: lip readers have not met it, and read strangers badly.
+        """
         if self._words is None:
             return {}
         inside = tuple(
             word
-            for word in self._words.get(name, ())
+            for word in (self._words.get(name, ()) if face in self._words else ())
             if word.first is not None and word.last is not None and first < word.first and word.last < first + self._run
         )
         said = phones_of(inside)[: self._run]

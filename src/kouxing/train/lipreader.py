@@ -24,7 +24,7 @@ from kouxing.train.loop import Batch, Figures, Schedule, train
 from kouxing.train.origin import origin
 
 WEIGHTS = {"phones": 1.0, "timed": 1.0, "geometry": 0.3}
-SCHEDULE = Schedule(steps=900, batch=10, rate=1.5e-3, warmup=60, validate_every=150, ema=0.99, clip=2.0)
+SCHEDULE = Schedule(steps=2000, batch=10, rate=1.5e-3, warmup=60, validate_every=150, ema=0.99, clip=2.0)
 
 
 @dataclass
