@@ -11,7 +11,7 @@ import pytest
 
 from kouxing.errors import OutputError
 from kouxing.media import aside as module
-from kouxing.media.aside import aside, keeping, output_errors, part_of
+from kouxing.media.aside import aside, keeping, output_errors, part_of, reserved
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -57,6 +57,14 @@ def test_two_runs_do_not_write_one_output(tmp_path: Path) -> None:
     with pytest.raises(KeyError), aside(out):
         raise KeyError
     assert out.read_bytes() == b"second" and [one.name for one in tmp_path.iterdir()] == ["rows.csv"]
+
+
+def test_a_link_that_leads_in_a_circle_gives_way(tmp_path: Path) -> None:
+    loop = tmp_path / "loop.csv"
+    loop.symlink_to(loop)
+    with reserved(loop), aside(loop) as part:
+        part.write_bytes(b"rows")
+    assert loop.read_bytes() == b"rows"
 
 
 def test_where_files_have_no_locks_it_is_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,3 +275,16 @@ def test_pipes_and_addresses_are_told_what_they_are(tmp_path: Path) -> None:
             probe(Path(name))
     with pytest.raises(MediaError, match="does not exist"):
         probe(Path("a:b.mp4"))
+
+
+def test_joined_broadcasts_are_sought_by_no_time(tmp_path: Path) -> None:
+    for name, level in (("a", 40), ("b", 200)):
+        shown = lambda number, level=level: np.full((120, 160, 3), level + number // 2, np.uint8)  # noqa: E731
+        make_video(tmp_path / f"{name}.ts", frames=50, picture=shown, options={"g": "25", "bf": "0"})
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes((tmp_path / "a.ts").read_bytes() + (tmp_path / "b.ts").read_bytes())
+    whole = {frame.time: float(frame.planes[0].mean()) for frame in read_video(joined)}
+    assert len(whole) == 100 and max(whole.values()) > 150
+    for start in (Fraction(1), Fraction(5, 2), Fraction(3)):
+        sought = next(read_video(joined, start))
+        assert sought.time >= start and abs(float(sought.planes[0].mean()) - whole[sought.time]) < 2

@@ -69,6 +69,10 @@ def test_a_textgrid_gives_words_or_utterances(tmp_path: Path) -> None:
     assert read_transcript(path).cues == (Cue("bin blue", 1, 2),)
     path.write_text(LONG.format(first="words"), encoding="utf-16")
     assert read_transcript(path).cues == (Cue("bin blue", 1, 2, True),)
+    # An aligner that gave up: the tier of words is there and empty.
+    empty = LONG.format(first="words").replace('"bin blue"', '""').replace('"phones"', '"speaker"')
+    path.write_text(empty.replace('text = "b"', 'text = "bin blue"'), encoding="utf-8")
+    assert read_transcript(path).cues == (Cue("bin blue", 0, 2),)
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,8 @@ def print_fields(value: Any) -> None:
 
 def _writable(text: str) -> str:
     """With escapes for letters that the output's encoding lacks, and for file names of another one."""
-    encoding = sys.stdout.encoding or "utf-8"
+    # None where whoever started us has closed it; then nothing is printed.
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 

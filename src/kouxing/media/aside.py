@@ -165,7 +165,7 @@ def alone(out: Path) -> Iterator[None]:
     Raises:
         OutputError: somebody does.
     """
-    name = hashlib.sha256(os.fsencode(out.resolve())).hexdigest()[:16]
+    name = hashlib.sha256(os.fsencode(os.path.realpath(out))).hexdigest()[:16]
     # A user's own: nobody can lock with a file that somebody else left.
     place = Path(tempfile.gettempdir()) / f"kouxing-{getattr(os, 'getuid', int)()}-{name}.lock"
     lock = FileLock(place)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from kouxing.errors import MediaError, NoVideoError
 from kouxing.media.boxes import shown_size
 from kouxing.media.colour import Planes, bits_of, chroma_step, matrix_of, planes_from_rgb, to_rgb
-from kouxing.media.opening import decoded, is_picture_file, opened, sound_stream, stamp_of, video_stream
+from kouxing.media.opening import BROADCAST, decoded, is_picture_file, opened, sound_stream, stamp_of, video_stream
 from kouxing.media.orientation import Turn, turn_of, turned
 from kouxing.media.sound import load_sound, read_sound
 from kouxing.types import Bytes, Colour, VideoFrame
@@ -142,9 +143,10 @@ def read_video(path: Path, start: Fraction = Fraction(0)) -> Iterator[VideoFrame
         clock = _Clock(stream)
         begin = clock.zero_at(first)
     skip_to = start / clock.time_base
+    sought = skip_to > 0 and not _starts_anew(path)
     with opened(path) as container:
         stream = _wanted_stream(container, path)
-        for frame in _from(container, stream, begin, skip_to) if skip_to > 0 else decoded(container, stream):
+        for frame in _from(container, stream, begin, skip_to) if sought else decoded(container, stream):
             pts = clock.pts(frame)
             if pts >= skip_to:
                 yield VideoFrame(form.planes(frame), pts, clock.time_base, form.colour)
@@ -291,6 +293,28 @@ def _cropped(planes: Planes, size: tuple[int, int], pixel_format: str) -> Planes
     step_x, step_y = chroma_step(pixel_format)
     rows, columns = -(-height // step_y), -(-width // step_x)
     return planes[0][:height, :width], planes[1][:rows, :columns], planes[2][:rows, :columns]
+
+
+def _starts_anew(path: Path) -> bool:
+    """Whether the pictures' clock goes back within the file, as in joined broadcasts: one time is then told of several
+    pictures, and nothing can be sought by it. Packets are looked at and not decoded."""
+    about = path.stat()
+    return _goes_back(str(path), about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _goes_back(path: str, _size: int, _changed_ns: int) -> bool:
+    with opened(Path(path)) as container:
+        if container.format.name not in BROADCAST:
+            return False
+        stream: Any = video_stream(container)
+        allowed, latest = RESTART_S / stream.time_base, None
+        for packet in container.demux(stream):
+            if packet.dts is not None:
+                if latest is not None and packet.dts + allowed < latest:
+                    return True
+                latest = packet.dts
+    return False
 
 
 def _wanted_stream(container: InputContainer, path: Path) -> Any:

@@ -213,18 +213,29 @@ def mixed_neighbours(table: Tensor, flow: Tensor, trust: Tensor) -> Tensor:
     left, top = x.floor(), y.floor()
     first = CROP_PX * CROP_PX * torch.arange(count, dtype=flow.dtype)[:, None, None]
     # Exact: places are whole numbers below 2^24.
-    taken = table[(first + CROP_PX * top + left).to(torch.int32)].permute(3, 0, 1, 2).float()
+    places = (first + CROP_PX * top + left).to(torch.int32)
     below = trust[0] * (y - top)
     above = trust[0] - below
     across = x - left
-    shares = torch.stack([above - above * across, above * across, below - below * across, below * across])
-    parts = taken.reshape(4, 3, count, height, width) * shares[:, None]
-    # One after the other: a sum over an axis is the slower operator.
-    mixed = parts[0] + parts[1] + parts[2] + parts[3]
-    total = mixed[:, 0]
-    for place in range(1, count):
-        total = total + mixed[:, place]
+    shares = (above - above * across, above * across, below - below * across, below * across)
+    # One after the other: what lies between stays in the cache, and a sum over an axis is the slower operator.
+    total: Tensor | None = None
+    for place in range(count):
+        taken = table[places[place]].permute(2, 0, 1).float()
+        for part, share in enumerate(shares):
+            mixed = taken[3 * part : 3 * part + 3] * share[place]
+            total = mixed if total is None else total + mixed
+    assert total is not None
     return total[None] / 255.0
+
+
+def shares(scores: Tensor) -> Tensor:
+    """Softmax over the second axis; ONNX Runtime's own turns the maps around for it."""
+    likely = torch.exp(scores - scores.amax(1, keepdim=True))
+    total = likely[:, :1]
+    for place in range(1, likely.shape[1]):
+        total = total + likely[:, place : place + 1]
+    return likely / total
 
 
 def sharpened(x: Tensor, amount: Tensor) -> Tensor:
@@ -336,8 +347,9 @@ class Lips(nn.Module):
         where = self.where(F.leaky_relu(x, 0.1))
         moved = torch.tanh(where[:, : 2 * count].float()) * (self.dimensions.reach_px / HALF_PX)
         flow = moved + self.turn(stances).reshape(batch, 2 * count, *moved.shape[2:])
-        trust = (where[:, 2 * count :].float() * DECISION).softmax(1)
-        shown = self._mix(references, upsample(flow, 4), upsample(trust, 4), count)
+        trust = shares(where[:, 2 * count :].float() * DECISION)
+        guided = upsample(torch.cat([flow, trust], 1), 4)
+        shown = self._mix(references, guided[:, : 2 * count], guided[:, 2 * count :], count)
         x = self._level(3, x, F.pixel_unshuffle(shown, 2), drive)
         x = self._level(4, x, shown, drive)
         painted = self.paint_out(F.leaky_relu(x, 0.1)).float()

@@ -138,9 +138,10 @@ def _subtitles(text: str) -> list[Cue]:
 def _textgrid(text: str) -> list[Cue]:
     """The tier of words if there is one, else the first tier with any text: utterances."""
     tiers = [(name, rows) for name, rows in textgrid_tiers(text) if "phon" not in name.lower()]
-    named = [rows for name, rows in tiers if name.lower() in _WORDS or name.lower().endswith("- words")]
-    spoken = [rows for _, rows in tiers if any(not QUIET.match(row.symbol) for row in rows)]
-    chosen = (named or spoken or [[]])[0]
+    # An aligner that gave up leaves its tier of words empty.
+    spoken = [(name.lower(), rows) for name, rows in tiers if any(not QUIET.match(row.symbol) for row in rows)]
+    named = [rows for name, rows in spoken if name in _WORDS or name.endswith("- words")]
+    chosen = (named or [rows for _, rows in spoken] or [[]])[0]
     cues = [Cue(row.symbol.strip(), row.start_s, row.end_s) for row in chosen if not QUIET.match(row.symbol.strip())]
     if named or all(len(words_of(cue.text)) == 1 for cue in cues):
         cues = [Cue(cue.text, cue.start_s, cue.end_s, exact=True) for cue in cues]
