@@ -94,7 +94,8 @@ def test_what_comes_after_a_sessions_end_is_not_obeyed() -> None:
         terminal._link = link
         link.join(socket, 0)
         live.end(session)
-        assert await terminal._take(Frame(Kind.PING, b"", 0))
+        # Nothing is sent, and the connection is left to whom it tells the session's last.
+        assert not await terminal._take(Frame(Kind.PING, b"", 0))
 
     asyncio.run(run())
 

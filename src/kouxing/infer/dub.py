@@ -134,6 +134,8 @@ def dub(
         "face_index": face_index,
         "length": length,
         "preset": preset,
+        # Pieces of two kinds do not go into one file.
+        "encoding": ENCODING[preset],
         "weights": parts.identity(preset),
         "program": __version__,
         **multimodal_dub.plan_of(given),

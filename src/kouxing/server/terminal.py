@@ -266,10 +266,12 @@ class Terminal:
     async def _take(self, frame: Frame) -> bool:
         """Act on a frame; True where it is the last."""
         assert self._link is not None
-        session = self._link.session
-        # What had come before the session ended may be read after it.
-        if session.closed or not self._link.holds(self._socket):
+        if not self._link.holds(self._socket):
             return True
+        session = self._link.session
+        if session.closed:
+            # It came before the session ended; who sends its last frames closes the connection.
+            return False
         if frame.kind is Kind.PING or frame.kind is Kind.PONG:
             if len(frame.payload) > MOST_PING_BYTES:
                 raise Refused("malformed", f"a ping has at most {MOST_PING_BYTES} bytes")
