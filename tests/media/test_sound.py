@@ -147,6 +147,17 @@ def test_eight_speakers_are_heard_and_joined(tmp_path: Path, name: str) -> None:
     assert abs(len(load_sound(tmp_path / "b.mp4").samples) - SAMPLE_HZ) < 2
 
 
+@pytest.mark.parametrize("layout", ["5.0", "6.1", "7.1"])
+def test_what_all_speakers_say_does_not_become_louder(tmp_path: Path, layout: str) -> None:
+    words = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=220:sample_rate=48000:duration=1", "-af"]
+    speakers = "|".join(f"c{number}=4*c0" for number in range(sum(int(one) for one in layout.split("."))))
+    subprocess.run([*words, f"pan={layout}|{speakers}", str(tmp_path / "a.wav")], check=True)
+    make_video(tmp_path / "a.mp4", frames=25)
+    join([tmp_path / "a.mp4"], tmp_path / "b.mp4", sound=tmp_path / "a.wav", seconds=Fraction(1))
+    loud = np.abs(load_sound(tmp_path / "b.mp4").samples[2000:-2000]).max()
+    assert loud == pytest.approx(0.5, abs=0.03)
+
+
 def test_speakers_without_a_place_are_mixed(tmp_path: Path) -> None:
     tone = (0.2 * np.sin(np.arange(16_000) / 12) * 32767).astype("<i2")
     with wave_module.open(str(tmp_path / "a.wav"), "wb") as file:

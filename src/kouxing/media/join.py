@@ -204,14 +204,21 @@ def _fitted(source: SoundSource, layout: str, rate_hz: int) -> Iterator[Float]:
             speakers = len(av.AudioLayout(layout).channels)
             blocks = (np.tile(mono, (speakers, 1)) for mono in source.mono())
         else:
-            # Downmix by FFmpeg's own table; same rate, so sample for sample.
-            mixer = av.AudioResampler("flt", layout, source.rate_hz)
-            blocks = (
-                floats(piece)
-                for block in blocks
-                for piece in mixer.resample(sound_frame(block, source.layout, source.rate_hz, 0))
-            )
+            blocks = _mixed_down(blocks, source, layout)
     return blocks if rate_hz == source.rate_hz else resampled(blocks, source.rate_hz, rate_hz, layout)
+
+
+def _mixed_down(blocks: Iterator[Float], source: SoundSource, layout: str) -> Iterator[Float]:
+    """By FFmpeg's own table, of which all together is at most as loud as one; same rate, so sample for sample."""
+    mixer = av.AudioResampler("flt", layout, source.rate_hz)
+
+    def mixed(block: Float) -> Iterator[Float]:
+        return (floats(piece) for piece in mixer.resample(sound_frame(block, source.layout, source.rate_hz, 0)))
+
+    loudest = max(float(part.max()) for part in mixed(np.ones((len(source.channels), 1), np.float32)))
+    for block in blocks:
+        for part in mixed(block):
+            yield part / np.float32(max(loudest, 1.0))
 
 
 def _coded(blocks: Iterator[Float], track: Any, layout: str, rate_hz: int, seconds: Fraction | None) -> Iterator[Any]:
