@@ -180,3 +180,6 @@ def test_the_shape_of_pixels_and_the_mark_stay(tmp_path: Path) -> None:
     move_sound(source, out, Fraction(2, FRAME_HZ))
     assert probe(out).sample_aspect == probe(source).sample_aspect == Fraction(4, 3)
     assert read_mark(out) == read_mark(source) is not None
+    loose = tmp_path / "d.mkv"
+    subprocess.run([*words[:-1], str(loose)], check=True)
+    assert any("4:3" in note for note in move_sound(loose, tmp_path / "e.mkv", Fraction(2, FRAME_HZ)).notes)

@@ -40,6 +40,9 @@ EDITED = {"mp4", "mov"}
 TIMED = EDITED | {"matroska", "webm", "mpegts"}
 """A packet of sound may start at any time."""
 
+SQUARE = ("matroska", "webm")
+"""Their muxers take the shape of pixels from elsewhere, which PyAV cannot set."""
+
 PREROLL_S = Fraction(1, 5)
 """Sound kept before an edit list's cut, so that the decoder has settled when it is heard."""
 
@@ -170,6 +173,11 @@ def _tracks(source: InputContainer, out: OutputContainer, skip: Any = None) -> _
         if stream is video and shape:
             # Where the container tells it and not the pictures.
             setattr(track, "sample_aspect_ratio", shape)  # noqa: B010 - PyAV's types do not know it
+            if shape != 1 and out.format.name in SQUARE:
+                told = f"{shape.numerator}:{shape.denominator}"
+                copy.notes.append(
+                    f"its pixels are {told}, which may be lost: convert the file to .mp4 first to keep it"
+                )
         track.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title", "handler_name")})
         copy.tracks[stream.index] = track
     if left:
