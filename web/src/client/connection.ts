@@ -30,8 +30,9 @@ const SILENT_S = 8;
 const CONNECT_S = 15;
 /** Frames kept for sending again: a little more than 10 s of sound in 20 ms blocks. */
 const KEPT = 640;
-/** Sound that waits for a broken connection; more than that would only come too late. */
+/** Sound that waits for the first connection, and for one that broke: the face would stay late by what comes late. */
 const WAITING_S = 2;
+const BROKEN_S = 0.2;
 
 export type SocketMaker = (address: string) => WebSocket;
 
@@ -98,7 +99,8 @@ export class Connection {
     else if (this.wanted) {
       this.waiting.push(what);
       const sound = this.waiting.filter((one) => one.kind === "sound").reduce((sum, one) => sum + one.samples.length, 0);
-      if (sound > WAITING_S * SAMPLE_HZ) this.waiting.splice(this.waiting.findIndex((one) => one.kind === "sound"), 1);
+      const most = this.welcome === null ? WAITING_S : BROKEN_S;
+      if (sound > most * SAMPLE_HZ) this.waiting.splice(this.waiting.findIndex((one) => one.kind === "sound"), 1);
     }
   }
 
