@@ -52,6 +52,8 @@ done
 kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --run runs/sync-2 --out runs/sync
 # The picture made sharp: critics, and the discriminator and a lip reader as frozen experts. Hours on one core.
 kouxing train lipreader --data "$data" --out runs/lipreader
+# Another one, which trains nothing and judges: kouxing evaluate lipreading --run runs/lipreader-1; 33 minutes each.
+kouxing train lipreader --data "$data" --seed 1 --out runs/lipreader-1
 KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fast --start runs/lips-fast/best.safetensors --judge runs/sync --lipreader runs/lipreader \
     --weight gan=0.25 --weight sync=0.25 --weight lipread=0.1 --weight landmarks=1.5 --weight perceptual=2 --gan-from 0 --steps 9000 \
     --out runs/lips-fast-sharp

@@ -158,6 +158,16 @@ def test_what_all_speakers_say_does_not_become_louder(tmp_path: Path, layout: st
     assert loud == pytest.approx(0.5, abs=0.03)
 
 
+def test_speakers_beside_the_usual_ones_keep_their_side(tmp_path: Path) -> None:
+    words = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=220:sample_rate=48000:duration=1", "-af"]
+    subprocess.run([*words, "pan=7.1(wide)|FLC=4*c0", str(tmp_path / "a.wav")], check=True)
+    make_video(tmp_path / "a.mp4", frames=25)
+    join([tmp_path / "a.mp4"], tmp_path / "b.mp4", sound=tmp_path / "a.wav", seconds=Fraction(1))
+    with av.open(str(tmp_path / "b.mp4")) as made:
+        left, right = np.concatenate([frame.to_ndarray() for frame in made.decode(audio=0)], 1)
+    assert np.abs(left).max() > 3 * np.abs(right).max()
+
+
 def test_speakers_without_a_place_are_mixed(tmp_path: Path) -> None:
     tone = (0.2 * np.sin(np.arange(16_000) / 12) * 32767).astype("<i2")
     with wave_module.open(str(tmp_path / "a.wav"), "wb") as file:

@@ -341,6 +341,7 @@ class _Run:
         depth = queue_depth(seen.bytes_each)
         frames = self._footage.shown(seen.pts, seen.time_base, line.source[first:], seen.bytes_each)
         like = replace(self._info, width=seen.size_px[0], height=seen.size_px[1])
+        how = ENCODING[self._order.preset]
         with ExitStack() as stack:
             decoded = stack.enter_context(closing(ahead(frames, depth)))
             workers = min(config.load().threads, MOST_WORKERS)
@@ -349,7 +350,6 @@ class _Run:
             pasted = stack.enter_context(closing(ahead(_put_back(painter, painted), depth)))
             for number, (start, stop) in enumerate(pieces[done:], done):
                 place = self._job.place(_segment(number))
-                how = ENCODING[self._order.preset]
                 with VideoWriter(place, like=like, rate=rate, time_base=line.time_base, **how) as video:
                     for frame in range(start, stop):
                         made, plane = next(pasted)

@@ -21,7 +21,7 @@ from kouxing.media.aside import aside, need_space
 from kouxing.media.boxes import is_whole
 from kouxing.media.metadata import COMPOSITE, SYNTHETIC_COMMENT, mark_synthetic
 from kouxing.media.opening import opened, video_stream
-from kouxing.media.sound import MONO_GAINS, SoundSource, floats, opened_sound, resampled, sound_frame
+from kouxing.media.sound import NO_PLACE, SoundSource, floats, opened_sound, resampled, sound_frame
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ
 
@@ -199,8 +199,8 @@ def _fitted(source: SoundSource, layout: str, rate_hz: int) -> Iterator[Float]:
     """``[C, N]`` blocks with AAC's number of speakers and rate."""
     blocks = source.blocks()
     if len(source.channels) not in AAC_LAYOUTS:
-        if not set(source.channels) <= MONO_GAINS.keys():
-            # Speakers without a place: FFmpeg has no table for them.
+        if NO_PLACE in source.channels:
+            # FFmpeg has no table for such speakers.
             speakers = len(av.AudioLayout(layout).channels)
             blocks = (np.tile(mono, (speakers, 1)) for mono in source.mono())
         else:
@@ -209,7 +209,8 @@ def _fitted(source: SoundSource, layout: str, rate_hz: int) -> Iterator[Float]:
 
 
 def _mixed_down(blocks: Iterator[Float], source: SoundSource, layout: str) -> Iterator[Float]:
-    """By FFmpeg's own table, of which all together is at most as loud as one; same rate, so sample for sample."""
+    """``[C, N] float32`` blocks by FFmpeg's own table, scaled so that a sound from all speakers is no louder than from
+    one, as FFmpeg does for whole numbers; same rate, so sample for sample."""
     mixer = av.AudioResampler("flt", layout, source.rate_hz)
 
     def mixed(block: Float) -> Iterator[Float]:

@@ -30,6 +30,9 @@ SILENCE_CHUNK = 1 << 16
 MOST_PLANES = 7
 """Speakers whose samples lie apart: PyAV counts the planes of eight as nine, and reads beyond them."""
 
+NO_PLACE = "NONE"
+"""FFmpeg's name of a speaker of which nobody knows where it stands."""
+
 MONO_GAINS = {"FL": 0.5, "FR": 0.5, "FC": 0.7, "BL": 0.3, "BR": 0.3, "SL": 0.3, "SR": 0.3, "BC": 0.3, "LFE": 0.0}
 """Weight of each speaker in the mono mix, before they are scaled to sum to 1."""
 

@@ -70,6 +70,7 @@ class Modulate(nn.Module):
         start_small(self.linear, 0.02)
 
     def forward(self, x: Tensor, drive: Tensor) -> Tensor:
+        """``x [N, C, H, W]`` by ``drive [N, D]`` -> the shape of ``x``."""
         scale, shift = self.linear(drive).chunk(2, 1)
         if torch.onnx.is_in_onnx_export() and len(scale) == 1:
             # As a normalisation by nothing: one pass over the maps instead of two, and only frame by frame.

@@ -229,8 +229,8 @@ def mixed_neighbours(table: Tensor, flow: Tensor, trust: Tensor) -> Tensor:
     return total[None] / 255.0
 
 
-def shares(scores: Tensor) -> Tensor:
-    """Softmax over the second axis; ONNX Runtime's own turns the maps around for it."""
+def softmax(scores: Tensor) -> Tensor:
+    """``[N, R, H, W]`` -> the same, adding up to 1 over R; ONNX Runtime's own turns the maps around for that."""
     likely = torch.exp(scores - scores.amax(1, keepdim=True))
     total = likely[:, :1]
     for place in range(1, likely.shape[1]):
@@ -347,7 +347,7 @@ class Lips(nn.Module):
         where = self.where(F.leaky_relu(x, 0.1))
         moved = torch.tanh(where[:, : 2 * count].float()) * (self.dimensions.reach_px / HALF_PX)
         flow = moved + self.turn(stances).reshape(batch, 2 * count, *moved.shape[2:])
-        trust = shares(where[:, 2 * count :].float() * DECISION)
+        trust = softmax(where[:, 2 * count :].float() * DECISION)
         guided = upsample(torch.cat([flow, trust], 1), 4)
         shown = self._mix(references, guided[:, : 2 * count], guided[:, 2 * count :], count)
         x = self._level(3, x, F.pixel_unshuffle(shown, 2), drive)
