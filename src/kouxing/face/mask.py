@@ -124,12 +124,18 @@ def placed(alpha: Float, matrix: Float, width: int, height: int) -> tuple[Box, F
     return box, laid(alpha, matrix, box)
 
 
+def shown(alpha: Float) -> Box | None:
+    """The crop's box (x0, y0, x1, y1) outside of which a mask is 0; None where all of it is."""
+    x, y, across, down = cv2.boundingRect((alpha > 0).view(np.uint8))
+    return (x, y, x + across, y + down) if across else None
+
+
 def footprint(alpha: Float, matrix: Float, width: int, height: int) -> Box | None:
     """The frame's box (x0, y0, x1, y1) that holds all of a crop-space mask, or None when it lies outside."""
-    x, y, across, down = cv2.boundingRect((alpha > 0).view(np.uint8))
-    if across == 0:
+    area = shown(alpha)
+    if area is None:
         return None
-    left, right, top, bottom = x - 1, x + across, y - 1, y + down
+    left, top, right, bottom = area[0] - 1, area[1] - 1, area[2], area[3]
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
     back = cv2.invertAffineTransform(matrix.astype(np.float64))
     corners = corners @ back[:, :2].T + back[:, 2]
@@ -141,22 +147,22 @@ def footprint(alpha: Float, matrix: Float, width: int, height: int) -> Box | Non
     return box if box[0] < box[2] and box[1] < box[3] else None
 
 
-def laid(image: Float, matrix: Float, box: Box, top: int = 0, how: int = cv2.INTER_LINEAR) -> Float:
+def laid(image: Float, matrix: Float, box: Box, corner: tuple[int, int] = (0, 0), how: int = cv2.INTER_LINEAR) -> Float:
     """A crop-space picture as the frame's ``box`` sees it.
 
     Args:
-        image: ``[256 - top, 256]`` or ``[256 - top, 256, C] float32``, C at most 4.
+        image: ``[h, w]`` or ``[h, w, C] float32``, C at most 4: the crop, or part of it.
         matrix: ``[2, 3]``: frame pixels -> crop pixels.
         box: x0, y0, x1, y1 in the frame.
-        top: the crop's row with which ``image`` begins.
+        corner: x, y in the crop of the image's first pixel.
         how: OpenCV's interpolation; cubic keeps a picture's detail, linear keeps a mask within 0..1.
 
     Returns:
-        ``[y1-y0, x1-x0(, C)]``; 0 where the crop does not reach.
+        ``[y1-y0, x1-x0(, C)]``; 0 where the image does not reach.
     """
     x0, y0, x1, y1 = box
     shifted = matrix.astype(np.float64)
-    shifted[:, 2] += shifted[:, :2] @ np.array([x0, y0], np.float64) - (0, top)
+    shifted[:, 2] += shifted[:, :2] @ np.array([x0, y0], np.float64) - corner
     flags = how | cv2.WARP_INVERSE_MAP
     seen = cv2.warpAffine(image, shifted, (x1 - x0, y1 - y0), flags=flags, borderMode=cv2.BORDER_CONSTANT)
     return np.asarray(seen, np.float32)

@@ -7,11 +7,13 @@ the nose as above.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 
 from kouxing.face.crop import apply
-from kouxing.face.mask import Box, footprint, laid, mask, placed, usable
+from kouxing.face.mask import Box, footprint, laid, mask, placed, shown, usable
 from kouxing.face.picture import Picture
 from kouxing.media.colour import blend_rgb, to_rgb
 from kouxing.types import Bytes, Float, VideoFrame
@@ -40,6 +42,9 @@ LIP_ROOM_PX = 6.0
 
 SMALL_SCALE = 0.67
 """Below so many frame pixels per crop pixel the crop is averaged before it shrinks."""
+
+REACH_PX = 8
+"""Filters look so many crop pixels beyond the mask, where the crop is not averaged."""
 
 
 class SeamColour:
@@ -80,20 +85,22 @@ def paste(
         return frame
     alpha = mask(matrix, jaw, lips)
     box = footprint(alpha, matrix, frame.width, frame.height)
-    if box is None:
+    area = shown(alpha)
+    if box is None or area is None:
         return frame
     mouth = apply(matrix, lips)
     shift = _shift(Picture(frame), image, matrix, alpha, mouth)
     if state is not None:
         shift = state.follow(shift)
-    rgb = _laid_over(frame, _matched(image, shift), matrix, box, mouth)
+    part = _part(area, matrix)
+    rgb = _laid_over(frame, _matched(image, part, shift), part, matrix, box, mouth)
     return blend_rgb(frame, box, rgb, laid(alpha, matrix, box))
 
 
-def _lip_area(lips: Float, grow: float, size: int) -> Bytes:
-    """``[size, size] uint8``: 255 on the lips (``[40, 2]`` in pixels of that size) and ``grow`` pixels around."""
-    area = np.zeros((size, size), np.uint8)
-    hull = cv2.convexHull(lips.astype(np.float32))[:, 0].clip(-size, 2 * size)
+def _lip_area(lips: Float, grow: float, shape: tuple[int, ...]) -> Bytes:
+    """255 on the lips (``[40, 2]`` pixels) and ``grow`` pixels around: ``[h, w] uint8``, h and w of ``shape``."""
+    area = np.zeros(shape[:2], np.uint8)
+    hull = cv2.convexHull(lips.astype(np.float32))[:, 0].clip(-CROP_PX, 2 * CROP_PX)
     points = np.asarray(np.rint(hull * 16), np.int32)
     cv2.fillConvexPoly(area, points, (255.0,), shift=4)
     cv2.polylines(area, [points], True, (255.0,), max(round(2 * grow), 1), shift=4)
@@ -106,7 +113,7 @@ def _shift(picture: Picture, image: Bytes, matrix: Float, alpha: Float, mouth: F
     size = (COARSE, COARSE_HALF)
     made = np.asarray(cv2.resize(image[HALF_PX:], size, interpolation=cv2.INTER_AREA), np.float32)
     share = np.asarray(cv2.resize(alpha[HALF_PX:], size, interpolation=cv2.INTER_AREA), np.float32)
-    lips = _lip_area(mouth / COARSE_PX, 2.0, COARSE)[lower]
+    lips = _lip_area(mouth / COARSE_PX, 2.0, (COARSE, COARSE))[lower]
     real, inside = _coarse(picture, matrix)
     # Strongest where the patch begins to show, nothing on the lips or where the frame has ended.
     weight = np.where((share > 0.02) & (lips == 0) & inside, 1.05 - share, 0) ** 2
@@ -158,51 +165,70 @@ def _plane(difference: Float, weight: Float) -> Float:
 
 def _basis(x: Float, y: Float) -> Float:
     """``[N, 3]``: 1 and the place in the lower crop half, -1..1 across and down."""
-    return np.stack([np.ones(len(x)), x / HALF_PX - 1, (y - HALF_PX) / (HALF_PX / 2) - 1], 1)
+    return np.stack([np.ones(len(x)), _across(x), _down(y)], 1)
 
 
-def _matched(image: Bytes, plane: Float) -> Float:
-    """The crop's lower half with the colour shift added, ``[128, 256, 3] float32``."""
-    return np.asarray(image[HALF_PX:] + (_PLACES @ plane).reshape(HALF_PX, CROP_PX, 3), np.float32)
+def _across(x: Float) -> Float:
+    return x / HALF_PX - 1
 
 
-_PLACES = _basis(
-    np.tile(np.arange(CROP_PX, dtype=np.float32), HALF_PX),
-    np.repeat(np.arange(HALF_PX, CROP_PX, dtype=np.float32), CROP_PX),
-).astype(np.float32)
-"""Of every pixel of the lower crop half."""
+def _down(y: Float) -> Float:
+    return (y - HALF_PX) / (HALF_PX / 2) - 1
 
 
-def _laid_over(frame: VideoFrame, painted: Float, matrix: Float, box: Box, mouth: Float) -> Float:
+def _part(area: Box, matrix: Float) -> Box:
+    """The part of the crop's lower half that is worked on: what the mask shows, and as much around as filters see."""
+    if 1 / float(np.hypot(matrix[0, 0], matrix[1, 0])) < SMALL_SCALE:
+        return 0, HALF_PX, CROP_PX, CROP_PX
+    low = max(area[0] - REACH_PX, 0), max(area[1] - REACH_PX, HALF_PX)
+    return *low, min(area[2] + REACH_PX, CROP_PX), min(area[3] + REACH_PX, CROP_PX)
+
+
+def _matched(image: Bytes, part: Box, plane: Float) -> Float:
+    """A part of the crop, ``[h, w, 3] float32``, with the colour shift added."""
+    x0, y0, x1, y1 = part
+    # Of a place only one term changes along a row and one along a column.
+    columns, rows = (np.arange(low, high, dtype=np.float32)[:, None] for low, high in ((x0, x1), (y0, y1)))
+    shift = (plane[0] + _across(columns) * plane[1])[None] + (_down(rows) * plane[2])[:, None]
+    return np.asarray(cv2.add(image[y0:y1, x0:x1], shift, dtype=cv2.CV_32F), np.float32)
+
+
+def _laid_over(frame: VideoFrame, painted: Float, part: Box, matrix: Float, box: Box, mouth: Float) -> Float:
     """The crop in the frame's ``box``, with the frame's finer detail where both show the same.
 
     Args:
-        painted: ``[128, 256, 3] float32``, the crop's lower half with its colours matched.
+        painted: ``[h, w, 3] float32``, a part of the crop with its colours matched.
+        part: where that lies in the crop.
         mouth: ``[40, 2]`` lips in crop pixels.
     """
     scale = 1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))
+    corner = part[:2]
     real = to_rgb(frame, box)
     onto = matrix.astype(np.float64)
-    onto[:, 2] += onto[:, :2] @ np.array(box[:2], np.float64) - (0, HALF_PX)
+    onto[:, 2] += onto[:, :2] @ np.array(box[:2], np.float64) - corner
     # Averaged before it shrinks, as the crop itself may be: what is left over is the finer detail.
     source = cv2.GaussianBlur(real, (0, 0), 0.5 * scale) if scale > 1 else real
-    size = (CROP_PX, HALF_PX)
-    soft = cv2.warpAffine(source, onto, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    keep = _same(painted, np.asarray(soft, np.float32), mouth)
+    size = (part[2] - part[0], part[3] - part[1])
+    soft: Any = cv2.warpAffine(source, onto, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    soft = soft.astype(np.float32)
+    keep = _same(painted, soft, mouth - corner)
     # painted + keep * (real - soft), of which all but keep * real is of the crop's size and warped as one.
-    rest = np.asarray(painted - cv2.multiply(soft, cv2.merge([keep] * 3), dtype=cv2.CV_32F), np.float32)
+    rest: Any = cv2.multiply(soft, cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB), dst=soft)
+    rest = cv2.subtract(painted, rest, dst=rest)
     if scale < SMALL_SCALE:
-        rest = np.asarray(cv2.GaussianBlur(rest, (0, 0), 0.4 / scale), np.float32)
-    four = np.asarray(cv2.merge([*cv2.split(rest), keep]), np.float32)
-    planes = cv2.split(laid(four, matrix, box, HALF_PX, cv2.INTER_CUBIC))
-    there = cv2.multiply(real, cv2.merge([planes[3]] * 3), dtype=cv2.CV_32F)
-    return np.asarray(cv2.add(there, cv2.merge(planes[:3]), dst=there), np.float32)
+        rest = cv2.GaussianBlur(rest, (0, 0), 0.4 / scale)
+    four: Any = cv2.cvtColor(rest, cv2.COLOR_RGB2RGBA)
+    cv2.insertChannel(keep, four, 3)
+    four = laid(four, matrix, box, corner, cv2.INTER_CUBIC)
+    there: Any = cv2.cvtColor(cv2.extractChannel(four, 3), cv2.COLOR_GRAY2RGB)
+    there = cv2.multiply(real, there, dst=there, dtype=cv2.CV_32F)
+    return np.asarray(cv2.add(there, cv2.cvtColor(four, cv2.COLOR_RGBA2RGB), dst=there), np.float32)
 
 
 def _same(painted: Float, real: Float, mouth: Float) -> Float:
-    """``[128, 256] float32``: 1 where two lower halves ``[128, 256, 3]`` show the same, 0 where not and on the lips."""
-    red, green, blue = cv2.split(np.abs(cv2.blur(painted - real, (5, 5))))
-    apart = cv2.max(cv2.max(red, green), blue)
+    """Where two pictures ``[h, w, 3]`` show the same: ``[h, w] float32``, 1 there, 0 elsewhere and on the lips."""
+    red, green, blue = cv2.split(cv2.blur(cv2.subtract(painted, real), (5, 5)))
+    apart = np.maximum(np.maximum(np.abs(red), np.abs(green)), np.abs(blue))
     keep = np.clip((OTHER_LEVELS - apart) / (OTHER_LEVELS - SAME_LEVELS), 0, 1)
-    keep[_lip_area(mouth, LIP_ROOM_PX, CROP_PX)[HALF_PX:] > 0] = 0
+    keep[_lip_area(mouth, LIP_ROOM_PX, keep.shape) > 0] = 0
     return np.asarray(cv2.GaussianBlur(keep, (0, 0), 2.0), np.float32)

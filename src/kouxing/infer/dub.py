@@ -46,11 +46,13 @@ SCANNED_S = Fraction(60)
 MOST_WORKERS = 4
 """Frames painted at the same time, where there are as many cores: beyond that decoding and encoding hold things up."""
 
+FEW_CORES = 2
+
 ENCODING: dict[str, dict[str, Any]] = {
     "fast": {
         "preset": "superfast",
         "crf": 20,
-        "more": {"aq-mode": "none", "partitions": "none", "coder": "vlc"},
+        "more": {"aq-mode": "none", "partitions": "none", "coder": "vlc", "weightp": "none", "sc_threshold": "0"},
     },
     "fine": {"preset": "veryfast", "crf": 18},
 }
@@ -345,6 +347,8 @@ class _Run:
         with ExitStack() as stack:
             decoded = stack.enter_context(closing(ahead(frames, depth)))
             workers = min(config.load().threads, MOST_WORKERS)
+            # So few cores are painting all the time: threads of the encoder's own would only take turns with that.
+            how = {**how, "threads": 1 if workers <= FEW_CORES else 0}
             work = side_by_side(zip(count(first), decoded), painter.paint, workers, depth)
             painted = stack.enter_context(closing(work))
             pasted = stack.enter_context(closing(ahead(_put_back(painter, painted), depth)))
