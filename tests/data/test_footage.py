@@ -33,6 +33,10 @@ def test_a_clip_made_anew_is_prepared_anew(tmp_path: Path, monkeypatch: pytest.M
     written = kept.stat().st_mtime_ns
     assert track.stat().st_size == size
     assert [len(one) for one in load_footage(data, "val")] == [30] and kept.stat().st_mtime_ns > written
+    # What a failing disk left of it is made anew.
+    for left in cache_folder(data).rglob("*.npz"):
+        left.write_bytes(left.read_bytes()[:1000])
+    assert [len(one) for one in load_mouths(data, "val")] == [len(one) for one in load_footage(data, "val")] == [30]
     # What an older program kept does not tell what it is of, and is taken as it is.
     with np.load(kept) as file:
         stored = {name: file[name] for name in file.files if name != "crc"}

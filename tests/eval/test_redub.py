@@ -47,8 +47,14 @@ def test_the_stored_track_is_used_and_mended(data: Path, tmp_path: Path) -> None
     stored = tmp_path / "deep" / "a.npz"
     first = studio.load(data, clip("a"), stored)
     moved = dataclasses.replace(first.track, lips=first.track.lips + 1)
-    np.savez(stored, **{name: getattr(moved, name) for name in ("lips", "anchors", "jaw", "found", "cut")})
+    with np.load(stored) as file:
+        crc = file["crc"]
+    rows = {name: getattr(moved, name) for name in ("lips", "anchors", "jaw", "found", "cut")}
+    np.savez(stored, crc=crc, **rows)
     np.testing.assert_array_equal(studio.load(data, clip("a"), stored).track.lips, moved.lips)
+    # Of a clip of the same name and length in another data set.
+    np.savez(stored, crc=crc + 1, **rows)
+    np.testing.assert_array_equal(studio.load(data, clip("a"), stored).track.lips, first.track.lips)
     stored.write_bytes(b"torn")
     np.testing.assert_array_equal(studio.load(data, clip("a"), stored).track.lips, first.track.lips)
 

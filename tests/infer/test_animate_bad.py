@@ -18,6 +18,7 @@ from kouxing.errors import MediaError, OptionError, OutputError
 from kouxing.export import files
 from kouxing.export.glb import read_glb, write_glb
 from kouxing.export.json import to_json
+from kouxing.export.livelink import to_csv
 from kouxing.face.closure import CLOSED_DISTANCE, lip_distance
 from kouxing.infer import animate as module
 from kouxing.infer import animate_listen
@@ -88,6 +89,28 @@ def spoiled(name: str, folder: Path) -> list[str]:
         if name == "no glb":
             (folder / "bare.glb").write_bytes(b"solid head")
         return [sound, "-o", str(folder / "out.glb"), "--method", "mouth", "--avatar", str(folder / "bare.glb")]
+    elif name in ("huge weight", "empty avatar", "twice by another name"):
+        head = read_glb(HEAD)
+        head.document["meshes"][0]["extras"]["targetNames"][0] = "mine"
+        head.document["meshes"][0]["weights"] = [1e39] * 52
+        write_glb(folder / "head.glb", head)
+        if name == "empty avatar":
+            (folder / "head.glb").write_bytes(b"")
+        more = ["-o", str(folder / ".." / folder.name / "out.csv")] if name == "twice by another name" else []
+        return [sound, "-o", out, *more, "-o", str(folder / "out.glb"), "--avatar", str(folder / "head.glb")]
+    elif name == "huge angle":
+        take = folder / "style.csv"
+        take.write_text(b"".join(to_csv(CoefficientTrack(np.zeros((3, 52), np.float32)))).decode(), "utf-8")
+        lines = take.read_text("utf-8").splitlines()
+        lines[2] = ",".join([*lines[2].split(",")[:-1], "1e39"])
+        take.write_text("\n".join(lines), "utf-8")
+        return [sound, "-o", out, "--style", str(take)]
+    elif name == "no language":
+        return ["--text", "hello", "--language", "", "-o", out]
+    elif name == "long text":
+        return ["--text", "word " * 50_000, "-o", out]
+    elif name == "long text on a sound":
+        return [sound, "--text", "word " * 50_000, "-o", out]
     elif name == "over style":
         (folder / "style.csv").write_text("the only take", "utf-8")
         return [sound, "-o", str(folder / "style.csv"), "--style", str(folder / "style.csv"), "--force"]
@@ -133,6 +156,13 @@ BAD = {
     "subtitles": "words.vtt: transcripts are read from",
     "long name": "the name is too long",
     "twice": "b.csv: the same file is named twice",
+    "twice by another name": "out.csv: the same file is named twice",
+    "huge weight": "head.glb is no valid glTF",
+    "empty avatar": "head.glb is no GLB file",
+    "huge angle": "style.csv line 3: a value is not a finite number",
+    "no language": "--language: is empty",
+    "long text": "too short for 249999 letters",
+    "long text on a sound": "too short for 249999 letters",
     "port": "nobody listened there",
 }
 

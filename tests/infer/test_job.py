@@ -29,6 +29,14 @@ def test_a_job_goes_on_only_with_the_same_plan(tmp_path):
     assert job.has("note.json")
 
 
+@pytest.mark.parametrize("plan", ["[1, 2]", "{torn", "null"])
+def test_a_damaged_plan_is_told(tmp_path, plan):
+    Job.open(tmp_path / "out.mp4", {"a": 1}, resume=False)
+    (tmp_path / "out.mp4.job" / "plan.json").write_text(plan, "utf-8")
+    with pytest.raises(OptionError, match="damaged; start anew"):
+        Job.open(tmp_path / "out.mp4", {"a": 1}, resume=True)
+
+
 def test_without_resume_the_folder_is_replaced(tmp_path):
     out = tmp_path / "out.mp4"
     Job.open(out, {}, resume=False).save_json("note.json", 1)

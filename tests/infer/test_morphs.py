@@ -66,6 +66,14 @@ def test_a_skinned_mesh_stands_where_its_joints_are(tmp_path: Path) -> None:
     np.testing.assert_allclose(part.posed(weights(jawOpen=1)).mean(0), [0, 3, 0], atol=1e-6)
 
 
+def test_a_texture_in_another_format_alone_is_left_out(tmp_path: Path) -> None:
+    glb = two_squares()
+    glb.document["textures"] = [{"extensions": {"EXT_texture_webp": {"source": 0}}}]
+    material = glb.append("materials", {"pbrMetallicRoughness": {"baseColorTexture": {"index": 0}}})
+    glb.document["meshes"][0]["primitives"][0]["material"] = material
+    assert loaded(glb, tmp_path)[0].texture is None
+
+
 def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     unnamed = scene(
         glb := Glb({"asset": {"version": "2.0"}}), [{"mesh": square(glb, ["a"], [(0, 1, 0)], [1, 1, 1, 1])}]
@@ -82,6 +90,13 @@ def test_what_cannot_be_used_is_told(tmp_path: Path) -> None:
     looped.document["nodes"][0]["children"] = [0]
     with pytest.raises(MediaError, match="no valid glTF"):
         loaded(looped, tmp_path)
+    holed = two_squares()
+    primitive = holed.document["meshes"][0]["primitives"][0]
+    points = np.array(SQUARE, np.float32)
+    points[0] = np.nan
+    primitive["attributes"]["POSITION"] = holed.add_accessor(points, "VEC3")
+    with pytest.raises(MediaError, match=r"no valid glTF.*no numbers"):
+        loaded(holed, tmp_path)
     outside = two_squares()
     outside.document["meshes"][0]["primitives"][0]["indices"] = outside.add_accessor(np.full(3, 9, np.uint16), "SCALAR")
     with pytest.raises(MediaError, match="no valid glTF"):

@@ -7,10 +7,12 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kouxing.errors import MediaError, OptionError, OutputError
+from kouxing.infer import score_many as module
 from kouxing.infer.score_look import Parts
 from kouxing.infer.score_many import list_videos, score_many
 from kouxing.media.aside import alone
@@ -93,6 +95,23 @@ def test_what_changed_is_looked_at_again(folder: Path, tmp_path: Path) -> None:
     assert (told.earlier, told.early) == (0, 1)
     assert score_many([video], goal, face=0, parts=parts).earlier == 0
     assert score_many([video], goal, parts=parts).earlier == 1
+
+
+def test_files_without_rights_and_other_weights_are_looked_at_again(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goal, parts, real = tmp_path / "r.jsonl", Parts(Place, Brightness()), module.score
+
+    def closed(video: Path, **told: Any) -> Any:
+        raise MediaError(f"{video} cannot be read: permission denied") from PermissionError(13, "denied")
+
+    monkeypatch.setattr(module, "score", closed)
+    assert score_many([folder / "a.mp4"], goal, parts=parts).refused == 1
+    monkeypatch.setattr(module, "score", real)
+    assert (told := score_many([folder / "a.mp4"], goal, parts=parts)).late == 1 and told.earlier == 0
+    assert score_many([folder / "a.mp4"], goal, parts=parts).earlier == 1
+    monkeypatch.setattr(module, "_weights", lambda: "others")
+    assert score_many([folder / "a.mp4"], goal, parts=parts).earlier == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only here are file names any bytes")

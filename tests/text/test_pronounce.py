@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from kouxing.errors import OptionError
-from kouxing.text.phones import CLASS, MOUTHS
-from kouxing.text.pronounce import Pronouncer, Said
+from kouxing.text.phones import CLASS, GOES_ON, MOUTHS, Phone
+from kouxing.text.pronounce import Pronouncer, Said, _known
 
 pytest.importorskip("espeakng_loader")
 
@@ -40,7 +40,7 @@ def names(ways: tuple[Said, ...]) -> list[list[str]]:
 
 
 def test_words_are_also_said_as_they_are_among_others(english: Pronouncer) -> None:
-    told = english.sentence("He had more a & then: a boat of the boats.")
+    told = english.sentence("He had more a — then: a boat of the boats.")
     assert [word for word, _ in told] == ["He", "had", "more", "a", "then", "a", "boat", "of", "the", "boats"]
     # Weak beside strong; "of the" is said as one, and so each only as it is alone.
     assert names(told[5][1]) == [["mid", "spread"], ["open"]]
@@ -62,6 +62,32 @@ def test_elided_words_are_not_letters_and_liaisons_are_said() -> None:
         assert ["spread"] in names(told["y"])
         # With nothing behind it a letter is a letter.
         assert names(french.sentence("j")[0][1]) == [["postalveolar", "spread"]]
+
+
+def test_symbols_are_read_out_where_the_language_has_a_word(english: Pronouncer) -> None:
+    told = english.sentence("50% of $100 & more")
+    assert [word for word, _ in told] == ["50%", "of", "$100", "&", "more"]
+    (percent,) = english.ways("percent")
+    assert told[0][1][0].places[-len(percent.places) :] == percent.places
+    assert names(told[3][1])[0] == names(english.ways("and"))[0]
+
+
+def test_signs_of_vowels_stay_with_their_letters() -> None:
+    with Pronouncer("hi") as hindi:
+        (whole,), (bare,) = hindi.ways("की"), hindi.ways("क")
+    assert whole.places != bare.places
+
+
+def test_an_unknown_phone_goes_on_as_the_one_before() -> None:
+    with Pronouncer("lb") as speaker:
+        assert speaker.ways("Zuch")[0].places
+    assert _known(Phone("☃", 0.0, 0.1)).symbol == GOES_ON
+    assert _known(Phone("a", 0.0, 0.1)).symbol == "a"
+
+
+def test_no_language_is_none() -> None:
+    with pytest.raises(OptionError, match="is empty"):
+        Pronouncer(" ")
 
 
 def test_hesitations_last(english: Pronouncer) -> None:

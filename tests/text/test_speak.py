@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +72,39 @@ def test_every_language_has_known_phones(speaker: Speaker) -> None:
 def test_languages_that_are_no_voices_name_are_spoken(speaker: Speaker) -> None:
     for language in ("en-gb", "fr-fr", "pt-pt"):
         assert speaker.speak("a b", Voice(language)).phones
+
+
+def test_without_its_sound_a_text_has_the_same_phones(speaker: Speaker) -> None:
+    whole, silent = speaker.speak("a sofa"), speaker.speak("a sofa", sound=False)
+    assert len(whole.samples) and not len(silent.samples)
+    assert [phone.symbol for phone in silent.phones] == [phone.symbol for phone in whole.phones]
+    # espeak-ng itself differs by a millisecond from one time to the next.
+    assert [phone.end_s for phone in silent.phones] == pytest.approx([phone.end_s for phone in whole.phones], abs=5e-3)
+    assert silent.words == whole.words
+
+
+def test_who_is_stopped_does_not_wait_for_a_long_text(capfd: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("espeakng_loader")
+    with pytest.raises(KeyboardInterrupt), Speaker() as busy:
+        assert busy._process.stdin is not None
+        request = {"text": "the quick brown fox " * 20_000, "voice": "en", "rate": 165, "pitch": 50, "range": 50}
+        busy._process.stdin.write(json.dumps(request).encode() + b"\n")
+        busy._process.stdin.flush()
+        raise KeyboardInterrupt
+    assert busy._process.returncode is not None and "Traceback" not in capfd.readouterr().err
+
+
+def test_a_worker_that_nobody_listens_to_ends_quietly() -> None:
+    pytest.importorskip("espeakng_loader")
+    worker = subprocess.Popen(speak.COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert worker.stdin is not None and worker.stdout is not None and worker.stderr is not None
+    worker.stdout.readline()
+    worker.stdout.close()
+    request = {"text": "a boat " * 200, "voice": "en", "rate": 165, "pitch": 50, "range": 50}
+    worker.stdin.write(json.dumps(request).encode() + b"\n")
+    worker.stdin.close()
+    assert worker.wait(timeout=60) == 0 and not worker.stderr.read()
+    worker.stderr.close()
 
 
 def test_an_unknown_voice_is_refused_and_the_worker_goes_on(speaker: Speaker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from kouxing.errors import DataError, KouxingError, OptionError
 from kouxing.text.transcripts import Cue, read_transcript, words_of
 from shared import SHARED, needs_shared
 
+BARE = 'File type = "ooTextFile"\nObject class = "TextGrid"\n0 2 <exists> 1 "IntervalTier" "a" 0 2 {count} 0 {last} "a"'
 GRID = "0 23750 sil\n23750 29500 bin\n29500 34000 blue\n34000 36000 sp\n36000 41000 f\n"
 SRT = "1\n00:00:00,950 --> 00:00:01,360\n<i>bin</i> blue\n\n2\n00:01:01.44 --> 00:01:01.64\nf\n"
 LONG = """File type = "ooTextFile"
@@ -87,6 +89,8 @@ def test_a_textgrid_gives_words_or_utterances(tmp_path: Path) -> None:
         ("a.txt", " \n"),
         ("a.txt", "... !"),
         ("a.align", "0 10 sil"),
+        ("a.TextGrid", BARE.format(count="1e999", last="1")),
+        ("a.TextGrid", BARE.format(count="1", last="1e999")),
     ],
 )
 def test_what_is_no_transcript_is_refused(tmp_path: Path, name: str, content: str) -> None:
@@ -97,7 +101,18 @@ def test_what_is_no_transcript_is_refused(tmp_path: Path, name: str, content: st
     assert "\n" not in str(raised.value)
 
 
+def test_symbols_and_accents_are_of_words() -> None:
+    assert words_of('"10%" of 5€ & $3 - *so* + (é)') == ["10%", "of", "5€", "&", "$3", "so", "+", "é"]
+    assert words_of("की है मैं नहीं") == ["की", "है", "मैं", "नहीं"]
+    (cue,) = read_transcript(unicodedata.normalize("NFD", "café")).cues
+    assert cue.text == "café"
+    with pytest.raises(OptionError, match="no word"):
+        read_transcript("& $ %")
+
+
 def test_other_mistakes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="not UTF-8"):
+        read_transcript("caf\udce9s are nice")
     with pytest.raises(OptionError, match="no word"):
         read_transcript("  ")
     with pytest.raises(DataError, match="cannot be read"):

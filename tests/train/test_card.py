@@ -83,6 +83,13 @@ def test_what_descends_keeps_its_parents_licences(tmp_path: Path) -> None:
     # Every run keeps its configuration beside its weights, stages too.
     (stage / "config.json").write_text("{}", "utf-8")
     assert inherited(stage / "best.safetensors") == parent["data"]
+    for name, text in (
+        ("torn", "{bad"),
+        ("list", '{"licence": "x", "data": ["a"]}'),
+        ("row", '{"licence": 1, "data": [{}]}'),
+    ):
+        (run / f"{name}.json").write_text(text, "utf-8")
+    assert inherited(run) == parent["data"]
     told = about(tmp_path, "", {}, {}, inherited(run))
     assert "LRC-AR (research)" in told["licence"] and len(told["data"]) == 2
     assert about(tmp_path, "", {}, {}, inherited(None))["licence"] == OPEN

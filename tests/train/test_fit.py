@@ -22,6 +22,7 @@ from kouxing.infer.manner import SHAPE
 from kouxing.train import fit as module
 from kouxing.train import fit_footage, fit_manner, restore
 from kouxing.train.fit import fit
+from kouxing.units import FRAME_HZ, SAMPLE_HZ
 
 FRAMES = 60
 
@@ -64,6 +65,12 @@ def watched(footage: Path) -> dict[str, np.ndarray]:
     found = fit_footage._prepared(footage, 10_000, lambda *step: seen.append(step), 0)
     assert seen == sorted(seen) and seen[-1][0] == seen[-1][1]
     return found
+
+
+def test_no_more_sound_is_taken_than_counts(tmp_path: Path) -> None:
+    make_sound(tmp_path / "long.wav", 5)
+    assert len(fit_footage._sound(tmp_path / "long.wav", FRAME_HZ)) == 2 * SAMPLE_HZ
+    assert len(fit_footage._sound(tmp_path / "long.wav", 10 * FRAME_HZ)) == 5 * SAMPLE_HZ
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from kouxing.errors import DataError, OptionError
+from kouxing.errors import DataError, OptionError, OutputError
+from kouxing.media.aside import make_folder
 from kouxing.train.loop import (
     BEST,
     OPTIMISERS,
@@ -23,6 +24,7 @@ from kouxing.train.loop import (
     native,
     rate_at,
     train,
+    write_aside,
 )
 
 
@@ -182,6 +184,17 @@ def test_a_run_without_gradients_ends_and_keeps_what_it_had(tmp_path: Path) -> N
     assert all(torch.isfinite(value).all() for value in again.parameters())
     kept = load_file(tmp_path / "checkpoint.safetensors")
     assert all(torch.isfinite(value).all() for value in kept.values() if value.is_floating_point())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_and_a_folder_that_is_none_are_told(tmp_path: Path) -> None:
+    (tmp_path / "best.part.safetensors").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match="disk is full"):
+        write_aside(tmp_path / "best.safetensors", {"x": torch.zeros(100_000)}, {})
+    assert not (tmp_path / "best.safetensors").exists()
+    (tmp_path / "file").write_text("in the way", "utf-8")
+    with pytest.raises(OutputError, match="a file stands where its folder should be"):
+        make_folder(tmp_path / "file" / "run")
 
 
 def test_refuses_another_configuration(tmp_path: Path) -> None:

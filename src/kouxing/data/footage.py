@@ -21,12 +21,12 @@ from kouxing.audio.features import frame_mels, log_mel
 from kouxing.audio.silence import silent_frames
 from kouxing.data.manifest import Clip, read_manifest
 from kouxing.data.tracks import stored_track, track_path
-from kouxing.errors import DataError, MediaError
+from kouxing.errors import NO_ARRAYS, DataError, MediaError
 from kouxing.face import geometry
 from kouxing.face.crop import apply, crop_face, crop_matrices
 from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT, NOSE
 from kouxing.face.track import FaceTracker
-from kouxing.media.aside import keeping
+from kouxing.media.aside import keeping, make_folder, write_arrays
 from kouxing.media.colour import to_rgb
 from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bool, Bytes, Float
@@ -117,13 +117,13 @@ def load_footage(
 
 def _load(data: Path, clips: list[Clip], progress: Callable[[int, int], None] | None) -> Iterator[Footage]:
     folder = cache_folder(data)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     for done, clip in enumerate(clips, 1):
         path, crc = folder / f"{clip.id}.npz", checksums(data, clip)
         if not path.exists() or _outdated(path, crc):
             made = prepare_clip(data, clip)
             with keeping(path, shared=True) as part:
-                np.savez(part, **made, crc=crc)
+                write_arrays(part, {**made, "crc": crc})
         footage = _read(path, clip)
         if footage is not None:
             yield footage
@@ -138,9 +138,12 @@ def checksums(data: Path, clip: Clip) -> NDArray[np.int64]:
 
 
 def _outdated(path: Path, crc: NDArray[np.int64]) -> bool:
-    """Whether the cache is of other files than lie there now; caches of older programs do not tell."""
-    with np.load(path, allow_pickle=False) as file:
-        return "crc" in file and not np.array_equal(file["crc"], crc)
+    """Whether the cache is of other files than lie there now, or damaged; caches of older programs do not tell."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return "crc" in file and not np.array_equal(file["crc"], crc)
+    except NO_ARRAYS:
+        return True
 
 
 def _read(path: Path, clip: Clip) -> Footage | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from kouxing.data.heard import PIECE, Heard, listened
 from kouxing.data.pretrained import changed
 from kouxing.data.speech import CaptureWindows, SpeechWindows
 from kouxing.face.closure import lip_distance
-from kouxing.media.aside import keeping
+from kouxing.media.aside import keeping, make_folder
 from kouxing.media.reader import load_sound
 from kouxing.models.speech import Ears, SpeechEncoder
 from kouxing.types import Float
@@ -47,7 +48,7 @@ class FrontSounds:
         self._data, self._front = data, front
         self.sha256 = str(front.card["sha256"])
         self._folder = cache_folder(data) / f"front-{self.sha256[:12]}"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self._folder)
 
     def rows(self, name: str, frames: int, version: int = 0, others: Sequence[str] = ()) -> Float:
         """What is heard in a recording of ``frames`` video frames.
@@ -63,7 +64,7 @@ class FrontSounds:
         # Of this very sound, under these very voices: what is told must be of what is heard elsewhere, too.
         heard = zlib.crc32(" ".join(others if version else ()).encode(), zlib.crc32(self._place(name).read_bytes()))
         path = self._folder / f"{name}-{version}-{frames}-{RULES}-{heard:08x}.npy"
-        if path.exists():
+        with suppress(FileNotFoundError, ValueError, EOFError):
             return np.asarray(np.load(path, allow_pickle=False), np.float32)
         made = self._front.hear(self.sound(name, frames, version, others)).astype(np.float16)
         with keeping(path) as part, part.open("wb") as file:

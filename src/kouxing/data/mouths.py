@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from kouxing.data.footage import Footage, cache_folder, checksums, load_footage
 from kouxing.data.manifest import Clip, read_manifest
-from kouxing.errors import DataError
+from kouxing.errors import NO_ARRAYS, DataError
 from kouxing.face.mouth_picture import mouth_pictures
-from kouxing.media.aside import keeping
+from kouxing.media.aside import keeping, write_arrays
 from kouxing.types import Bool, Bytes, Float
 from kouxing.units import MELS_PER_FRAME
 
@@ -101,12 +101,15 @@ def load_mouths(data: Path, split: str, progress: Callable[[int, int], None] | N
 
 
 def _read(path: Path, clips: dict[str, Clip], crc: NDArray[np.int64]) -> list[Mouths] | None:
-    with np.load(path, allow_pickle=False) as file:
-        if file["asked"].tolist() != sorted(clips):
-            return None
-        if "crc" in file and not np.array_equal(file["crc"], crc):
-            return None
-        stored = {name: file[name] for name in file.files}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if file["asked"].tolist() != sorted(clips):
+                return None
+            if "crc" in file and not np.array_equal(file["crc"], crc):
+                return None
+            stored = {name: file[name] for name in file.files}
+    except NO_ARRAYS:
+        return None
     bounds = stored["bounds"]
     result = []
     for name, first, last in zip(stored["ids"].tolist(), bounds[:-1], bounds[1:], strict=True):
@@ -118,18 +121,18 @@ def _read(path: Path, clips: dict[str, Clip], crc: NDArray[np.int64]) -> list[Mo
 
 def _write(path: Path, ready: Sequence[Mouths], asked: list[str], crc: NDArray[np.int64]) -> None:
     with keeping(path, shared=True) as part:
-        np.savez(
-            part,
-            asked=np.array(asked),
-            crc=crc,
-            ids=np.array([one.clip.id for one in ready]),
-            bounds=np.cumsum([0, *(len(one) for one in ready)]),
-            mel=np.concatenate([one.mel for one in ready]).astype(np.float16),
-            **{
-                name: np.concatenate([getattr(one, name) for one in ready])
-                for name in ("pictures", "geometry", "aperture", "silent", "found")
-            },
-        )
+        rows = {
+            name: np.concatenate([getattr(one, name) for one in ready])
+            for name in ("pictures", "geometry", "aperture", "silent", "found")
+        }
+        told = {
+            "asked": np.array(asked),
+            "crc": crc,
+            "ids": np.array([one.clip.id for one in ready]),
+            "bounds": np.cumsum([0, *(len(one) for one in ready)]),
+            "mel": np.concatenate([one.mel for one in ready]).astype(np.float16),
+        }
+        write_arrays(part, told | rows)
 
 
 def speakers(mouths: Sequence[Mouths]) -> dict[str, list[int]]:

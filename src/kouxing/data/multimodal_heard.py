@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from kouxing.audio.clearness import NEARLY, clearness
 from kouxing.audio.features import SILENT_MEL, frame_mels, log_mel
 from kouxing.audio.file_ear import FileEar
 from kouxing.data.multimodal_sound import worse
-from kouxing.errors import OptionError
-from kouxing.media.aside import keeping
+from kouxing.errors import NO_ARRAYS, OptionError
+from kouxing.media.aside import keeping, write_arrays
 from kouxing.text.align import PLACEMENTS, align, same
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.rows import WIDTH as TEXT
@@ -116,8 +117,8 @@ def versions_of(
         words = b"" if text is None else text.text.encode()
         heard = zlib.crc32(words, zlib.crc32(np.ascontiguousarray(sound).tobytes(), heard))
     key = f"{RULES} {count} {seed} {hearing.digest} {heard:08x} {lengths}"
-    if kept is not None and kept.exists():
-        with np.load(kept, allow_pickle=False) as file:
+    if kept is not None:
+        with suppress(*NO_ARRAYS), np.load(kept, allow_pickle=False) as file:
             if str(file["key"]) == key:
                 bounds = np.cumsum(lengths)[:-1]
                 return [
@@ -140,5 +141,5 @@ def versions_of(
             for name in PARTS
         }
         with keeping(kept, shared=True) as part:
-            np.savez(part, key=np.array(key), **stored)
+            write_arrays(part, {"key": np.array(key), **stored})
     return made

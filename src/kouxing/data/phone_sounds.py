@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,8 @@ from kouxing.audio.front import Front
 from kouxing.data.footage import cache_folder
 from kouxing.data.phones import PhoneSound, load_labelled, set_apart, sound_of, synthesise, synthesise_people
 from kouxing.data.sound_spoil import spoiled
-from kouxing.errors import OptionError
-from kouxing.media.aside import keeping
+from kouxing.errors import NO_ARRAYS, OptionError
+from kouxing.media.aside import keeping, write_arrays
 from kouxing.types import Float
 from kouxing.units import MELS_PER_FRAME, SAMPLES_PER_FRAME
 
@@ -73,26 +74,30 @@ def load(data: Path, report: Report = print) -> PhoneSounds:
 def _cached(path: Path, count: int, make: Callable[[int, int], list[PhoneSound]]) -> list[PhoneSound]:
     """What the file ``path`` keeps, made first where it keeps something else: the same samples every time."""
     key = f"{RULES} {count}"
-    if not path.exists() or _key(path) != key:
+    if _key(path) != key:
         sounds = make(count, 0)
         if not sounds:
             return []
         with keeping(path, shared=True) as part:
-            np.savez(
-                part,
-                key=np.array(key),
-                names=np.array([one.name for one in sounds]),
-                frames=np.array([len(one.classes) // MELS_PER_FRAME for one in sounds]),
-                samples=(np.concatenate([one.samples for one in sounds]).clip(-1, 1) * 32767).astype(np.int16),
-                classes=np.concatenate([one.classes for one in sounds]).astype(np.int8),
-            )
+            told = {
+                "key": np.array(key),
+                "names": np.array([one.name for one in sounds]),
+                "frames": np.array([len(one.classes) // MELS_PER_FRAME for one in sounds]),
+                "samples": (np.concatenate([one.samples for one in sounds]).clip(-1, 1) * 32767).astype(np.int16),
+                "classes": np.concatenate([one.classes for one in sounds]).astype(np.int8),
+            }
+            write_arrays(part, told)
     with np.load(path, allow_pickle=False) as file:
         return _unpacked(*(file[name] for name in ("names", "frames", "samples", "classes")))
 
 
-def _key(path: Path) -> str:
-    with np.load(path, allow_pickle=False) as file:
-        return str(file["key"])
+def _key(path: Path) -> str | None:
+    """Of what the file keeps; None where it is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return str(file["key"])
+    except NO_ARRAYS:
+        return None
 
 
 def _unpacked(
@@ -128,8 +133,8 @@ def hear(
         heard = zlib.crc32(np.ascontiguousarray(one.samples).tobytes(), heard)
     key = f"{RULES} {versions} {seed} {front.card['sha256']} {len(sounds)} {heard:08x}"
     bounds = np.cumsum([len(one.classes) // MELS_PER_FRAME for one in sounds])[:-1]
-    if kept is not None and kept.exists():
-        with np.load(kept, allow_pickle=False) as file:
+    if kept is not None:
+        with suppress(*NO_ARRAYS), np.load(kept, allow_pickle=False) as file:
             if str(file["key"]) == key:
                 return _rows([file[f"rows{n}"] for n in range(versions)], bounds, sounds)
     rng = np.random.default_rng(seed)
@@ -140,7 +145,7 @@ def hear(
         told.append(np.concatenate([_heard(front, one.samples, others if number else [], rng) for one in sounds]))
     if kept is not None:
         with keeping(kept, shared=True) as part:
-            np.savez(part, key=np.array(key), **{f"rows{n}": rows for n, rows in enumerate(told)})
+            write_arrays(part, {"key": np.array(key), **{f"rows{n}": rows for n, rows in enumerate(told)}})
     return _rows(told, bounds, sounds)
 
 

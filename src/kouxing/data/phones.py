@@ -7,6 +7,7 @@ import io
 import random
 import wave
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,8 +17,8 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from kouxing.audio.features import log_mel
-from kouxing.errors import DataError
-from kouxing.media.aside import keeping
+from kouxing.errors import NO_ARRAYS, DataError
+from kouxing.media.aside import keeping, write_arrays
 from kouxing.media.reader import load_sound
 from kouxing.text import mbrola
 from kouxing.text.labels import read_phones
@@ -162,22 +163,21 @@ def cached(
 ) -> list[PhoneClip]:
     """``make`` (by default ``synthesise``), kept in the file ``path``; made again when it was made otherwise."""
     key = f"{VERSION} {count} {seed}"
-    if path.exists():
-        with np.load(path, allow_pickle=False) as file:
-            if str(file["key"]) == key:
-                return _unpack(file["names"], file["lengths"], file["mel"], file["classes"])
+    with suppress(*NO_ARRAYS), np.load(path, allow_pickle=False) as file:
+        if str(file["key"]) == key:
+            return _unpack(file["names"], file["lengths"], file["mel"], file["classes"])
     clips = (make or partial(synthesise, of=clip_of))(count, seed, progress)
     if not clips:
         return []
     with keeping(path, shared=True) as part:
-        np.savez(
-            part,
-            key=np.array(key),
-            names=np.array([clip.name for clip in clips]),
-            lengths=np.array([len(clip.mel) for clip in clips]),
-            mel=np.concatenate([clip.mel for clip in clips]).astype(np.float16),
-            classes=np.concatenate([clip.classes for clip in clips]).astype(np.int8),
-        )
+        told = {
+            "key": np.array(key),
+            "names": np.array([clip.name for clip in clips]),
+            "lengths": np.array([len(clip.mel) for clip in clips]),
+            "mel": np.concatenate([clip.mel for clip in clips]).astype(np.float16),
+            "classes": np.concatenate([clip.classes for clip in clips]).astype(np.int8),
+        }
+        write_arrays(part, told)
     return clips
 
 

@@ -6,6 +6,7 @@ and tracking, so that all columns of the table differ in the painting alone.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from kouxing.infer.parts import Parts
 from kouxing.infer.references import References, choose, gather, sharpness
 from kouxing.infer.speech import hear
 from kouxing.infer.timeline import Timeline
-from kouxing.media.aside import keeping
+from kouxing.media.aside import keeping, write_arrays
 from kouxing.media.reader import load_sound, read_video
 from kouxing.types import Bytes, FaceTrack, Float, VideoFrame
 from kouxing.units import CROP_PX, FRAME_HZ, HALF_PX, SAMPLE_HZ
@@ -167,9 +168,10 @@ class Studio:
         late = float(frames[-1].time) * FRAME_HZ - (len(frames) - 1)
         if abs(late) > RATE_TOLERANCE * len(frames):
             raise DataError(f"{path}: not {FRAME_HZ} frames a second, and the judge goes by frames; prepare it anew")
-        track = (_stored_track(stored, len(frames)) if stored else None) or self.follow(frames)
+        crc = zlib.crc32(path.read_bytes())
+        track = (_stored_track(stored, crc) if stored else None) or self.follow(frames)
         if stored:
-            _store_track(stored, track)
+            _store_track(stored, track, crc)
         if not track.found.any():
             raise DataError(f"{path}: no face found in any frame; leave the clip out of the manifest")
         return Scene(clip, frames, track, load_sound(path, SAMPLE_HZ).samples, cast(track, FRAME_HZ))
@@ -178,16 +180,15 @@ class Studio:
 _TRACK = ("lips", "anchors", "jaw", "found", "cut")
 
 
-def _stored_track(path: Path, frames: int) -> FaceTrack | None:
-    """The track kept at ``path``, or None where there is none of so many frames."""
+def _stored_track(path: Path, crc: int) -> FaceTrack | None:
+    """The track kept at ``path``, or None where there is none of the clip whose file has this checksum."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            track = FaceTrack(**{name: file[name] for name in _TRACK})
+            return FaceTrack(**{name: file[name] for name in _TRACK}) if int(file["crc"]) == crc else None
     except NO_ARRAYS:
         return None
-    return track if len(track) == frames else None
 
 
-def _store_track(path: Path, track: FaceTrack) -> None:
+def _store_track(path: Path, track: FaceTrack, crc: int) -> None:
     with keeping(path) as part:
-        np.savez(part, **{name: getattr(track, name) for name in _TRACK})
+        write_arrays(part, {"crc": np.array(crc), **{name: getattr(track, name) for name in _TRACK}})

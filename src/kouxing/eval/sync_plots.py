@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kouxing.media.aside import make_folder
 from kouxing.types import Float
 
 
@@ -23,7 +24,7 @@ def _start(width: float = 5.5) -> tuple[Any, Any]:
 def _keep(figure: Any, path: Path) -> Path:
     from matplotlib import pyplot
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     part = path.with_name(f"{path.stem}.part.png")
     figure.tight_layout()
     figure.savefig(part, dpi=110)

@@ -15,14 +15,14 @@ WRITERS: dict[str, Callable[[CoefficientTrack], Iterator[bytes]]] = {".csv": to_
 READERS: dict[str, Callable[[bytes, str], CoefficientTrack]] = {".csv": from_csv, ".json": from_json}
 
 
-def check_output(path: Path, overwrite: bool, endings: tuple[str, ...] = tuple(WRITERS)) -> None:
+def check_output(path: Path, overwrite: bool, endings: tuple[str, ...] = tuple(WRITERS), option: str = "--out") -> None:
     """Complain before any work is done.
 
     Raises:
         OptionError: the ending names no format. OutputError: the file is there already, or its folder is not.
     """
     if path.suffix.lower() not in endings:
-        raise OptionError(f"--out {path}: end the name in {' or '.join(endings)}")
+        raise OptionError(f"{option} {path}: end the name in {' or '.join(endings)}")
     try:
         if path.is_dir():
             raise OutputError(f"{path}: is a folder; give a file name")

@@ -167,13 +167,22 @@ def read_glb(path: Path) -> Glb:
         MediaError: missing, unreadable or too large. DataError: not a GLB.
     """
     path = Path(path)
+    document, binary = gltf.read_glb(content(path), str(path))
+    return Glb(document, bytearray(binary), path)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a GLB file.
+
+    Raises:
+        MediaError: missing, unreadable or too large.
+    """
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise MediaError(f"{path} is larger than {LARGEST_BYTES >> 20} MB; export a smaller avatar")
-        document, binary = gltf.read_glb(path.read_bytes(), str(path))
+        return path.read_bytes()
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}); check the path") from error
-    return Glb(document, bytearray(binary), path)
 
 
 def write_glb(path: Path, glb: Glb) -> None:

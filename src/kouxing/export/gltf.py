@@ -165,6 +165,8 @@ def _weights(values: Float, columns: list[int | None], rest: list[float] | None)
         if column is not None:
             table[:, place] = values[:, column]
         elif rest is not None and place < len(rest):
+            if not abs(rest[place]) < np.finfo(np.float32).max:
+                raise ValueError(f"a morph target's weight of {rest[place]}")
             table[:, place] = rest[place]
     return table
 

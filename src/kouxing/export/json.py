@@ -58,7 +58,8 @@ def from_json(content: bytes, where: str) -> CoefficientTrack:
         told = json.loads(content)
         if told["format"] != FORMAT or told["version"] != VERSION:
             raise ValueError(f"format {told['format']!r} version {told['version']!r}, not {FORMAT!r} version {VERSION}")
-        return _track(told)
+        with np.errstate(over="ignore"):
+            return _track(told)
     except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError, OverflowError, RecursionError) as error:
         why = " ".join(str(error).split())[:200]
         what = f"{why} is missing or unknown" if isinstance(error, KeyError) else why

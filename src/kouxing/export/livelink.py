@@ -116,7 +116,7 @@ def _row(row: list[str], places: list[int | None], where: str) -> tuple[int, lis
         numbers = [0.0 if place is None else float(row[place] or 0) for place in places]
     except (ValueError, IndexError) as error:
         raise DataError(f"{where}: {error}; the line is damaged, remove it") from error
-    if not np.isfinite(numbers).all():
+    if not all(abs(number) < np.finfo(np.float32).max for number in numbers):
         raise DataError(f"{where}: a value is not a finite number; remove the line")
     return _ticks(row[0], where), numbers
 

@@ -44,7 +44,8 @@ class Landmarker:
     """
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
+        # Not Path's own: that one fails in folders that may not be entered.
+        if not os.path.isfile(path):
             raise OptionError(
                 f"--landmarker (or {VARIABLE}) {path}: no such file; give MediaPipe's face_landmarker.task or leave it "
                 "out"

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from importlib.resources import as_file, files
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from kouxing.arkit import COEFFICIENTS
 from kouxing.audio import damage
 from kouxing.errors import DataError, MediaError, NoSoundError, OptionError, OutputError
 from kouxing.export import files as tracks
-from kouxing.export import gltf
+from kouxing.export import glb, gltf
 from kouxing.export.send import Sender, send_track, target
+from kouxing.infer import morphs
 from kouxing.infer.animate_listen import LONGEST_S, Listened, Progress, listen, too_long
 from kouxing.infer.animator import RowStream
 from kouxing.infer.emotion import Mood, emotion_at, read_mood
@@ -181,9 +183,7 @@ def animate(
         stack.enter_context(reserved(*goals, *([Path(explain)] if explain is not None else [])))
         head = stack.enter_context(_head(chosen))
         # Before any work: a file without the named targets, or a host that nobody knows, is a mistake at once.
-        body = head.read_bytes() if any(goal.suffix.lower() in (".glb", ".mp4") for goal in goals) else b""
-        if body:
-            gltf.animate(body, CoefficientTrack(np.zeros((2, len(COEFFICIENTS)), np.float32)), str(chosen or HEAD))
+        body = _body(head, str(chosen or HEAD), {goal.suffix.lower() for goal in goals})
         sender = stack.enter_context(Sender(place)) if place is not None else None
         if given:
             track, spent, warnings = _join(source, given, progress or _silent)
@@ -247,7 +247,7 @@ def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, met
     for goal in goals:
         tracks.check_output(goal, overwrite, ENDINGS)
     if explain is not None:
-        tracks.check_output(explain, overwrite, (".png",))
+        tracks.check_output(explain, overwrite, (".png",), "--explain")
         if method != "mouth":
             raise OptionError(
                 f"--explain shows the attention of the model mouth, and {method} has none; --method mouth"
@@ -258,7 +258,7 @@ def _check(source: Path | None, goals: Sequence[Path], explain: Path | None, met
         check()
         credentials.check()
     for place, goal in enumerate(goals):
-        if goal in goals[:place]:
+        if realpath(goal) in map(realpath, goals[:place]):
             raise OptionError(f"--out {goal}: the same file is named twice")
     if source is None:
         if any(goal.suffix.lower() == ".mp4" for goal in goals):
@@ -284,12 +284,32 @@ def _manner(path: Path) -> CoefficientTrack:
 @contextmanager
 def _head(chosen: Path | None) -> Iterator[Path]:
     if chosen is not None:
-        if not chosen.is_file():
+        try:
+            there = chosen.is_file()
+        except PermissionError as error:
+            raise MediaError(f"{chosen} cannot be read ({error.strerror}); change its folder's rights") from error
+        if not there:
             raise MediaError(f"{chosen}: no such file; --avatar wants a GLB with ARKit's morph targets")
         yield chosen
         return
     with as_file(files("kouxing") / "assets" / HEAD) as path:
         yield path
+
+
+def _body(head: Path, name: str, endings: set[str]) -> bytes:
+    """The avatar's file, where one is to be written or drawn; it is tried out.
+
+    Raises:
+        MediaError: unreadable, too large, or nothing to draw. DataError: no GLB, or without the named targets.
+    """
+    if not endings & {".glb", ".mp4"}:
+        return b""
+    body = glb.content(head)
+    still = CoefficientTrack(np.zeros((2, len(COEFFICIENTS)), np.float32))
+    gltf.animate(body, still, name, source_type=SOURCE_TYPES + ALL_MADE)
+    if ".mp4" in endings:
+        morphs.load(head)
+    return body
 
 
 def _useless(source: Path, told: Listened, moods: Sequence[Mood]) -> tuple[str, ...]:

@@ -99,6 +99,8 @@ class Job:
     def _check(self, wanted: dict[str, Any]) -> None:
         try:
             found = json.loads((self.folder / PLAN).read_text("utf-8"))
+            if not isinstance(found, dict):
+                raise ValueError(f"{PLAN} is no object")
         except (OSError, ValueError):
             raise OptionError(f"{self.folder}: the unfinished job is damaged; start anew without --resume") from None
         keys = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))

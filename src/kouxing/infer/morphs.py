@@ -27,6 +27,9 @@ DEEPEST = 64
 
 MOST_TEXTURE_PX = 1024
 
+FARTHEST = 1e9
+"""A point as far away, in metres, is none."""
+
 
 @dataclass(frozen=True)
 class Part:
@@ -79,13 +82,15 @@ def load(path: Path) -> list[Part]:
     try:
         columns = gltf.morphs(glb.document)
         world = _world(glb)
-        parts = [
-            _part(glb, primitive, columns.get(node["mesh"], []), _rest(glb, node), _place(glb, number, node, world))
-            for number, node in enumerate(glb.document.get("nodes", ()))
-            if "mesh" in node and number in world
-            for primitive in glb.document["meshes"][node["mesh"]]["primitives"]
-            if primitive.get("mode", TRIANGLES) == TRIANGLES and "POSITION" in primitive.get("attributes", {})
-        ]
+        # Numbers too large are told by what comes of them, not by NumPy's warnings.
+        with np.errstate(over="ignore", invalid="ignore"):
+            parts = [
+                _part(glb, primitive, columns.get(node["mesh"], []), _rest(glb, node), _place(glb, number, node, world))
+                for number, node in enumerate(glb.document.get("nodes", ()))
+                if "mesh" in node and number in world
+                for primitive in glb.document["meshes"][node["mesh"]]["primitives"]
+                if primitive.get("mode", TRIANGLES) == TRIANGLES and "POSITION" in primitive.get("attributes", {})
+            ]
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise MediaError(f"{path} is no valid glTF ({type(error).__name__}: {error}); export it again") from error
     if not parts:
@@ -169,6 +174,8 @@ def _part(glb: Glb, primitive: dict[str, Any], columns: list[int | None], rest: 
         elif number < len(rest):
             points = points + rest[number] * delta
     points = np.einsum("nab,nb->na", turn[:, :3, :3], points) + turn[:, :3, 3]
+    if not (np.abs(points).max(initial=0) < FARTHEST and np.abs(moves).max(initial=0) < FARTHEST):
+        raise ValueError("points that are no numbers, or far too far away")
     normals = None
     if "NORMAL" in attributes:
         normals = np.einsum("nab,nb->na", turn[:, :3, :3], glb.array(attributes["NORMAL"]))
@@ -207,7 +214,9 @@ def _texture(glb: Glb, told: dict[str, Any] | None, attributes: dict[str, int]) 
     if told is None:
         return None, None
     uv = attributes.get(f"TEXCOORD_{told.get('texCoord', 0)}")
-    image = glb.document["images"][glb.document["textures"][told["index"]]["source"]]
+    # Where a picture comes in another format alone, the glTF it is for has an extension instead.
+    source = glb.document["textures"][told["index"]].get("source")
+    image = {} if source is None else glb.document["images"][source]
     if uv is None or "bufferView" not in image:
         return None, None
     raw = np.frombuffer(glb.bytes_of(image["bufferView"]), np.uint8)

@@ -21,7 +21,7 @@ from kouxing.errors import OptionError
 from kouxing.face.mouth_light import even_light
 from kouxing.infer.multimodal_look import Looked
 from kouxing.infer.multimodal_trust import heard_share
-from kouxing.text.align import PLACEMENTS, Alignment, align
+from kouxing.text.align import PLACEMENTS, Alignment, align, check_length
 from kouxing.text.phones import REST
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.rows import text_rows
@@ -217,6 +217,7 @@ def place_text(
             found = align(sound.phones.log_probs, transcript, pronouncer, sound.lost, PLACEMENTS, sound.loud)
             return found.several, found
         if not transcript.timed:
+            check_length(transcript.text, LONGEST_S, transcript.source)
             spoken = pronouncer.spoken(transcript.text)
             _check_end(len(spoken) / MEL_HZ, transcript)
             return spoken, None

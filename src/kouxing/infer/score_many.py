@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -9,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kouxing import weights
+from kouxing.audio.encoder import NAME as SHAPES
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError
+from kouxing.infer.discriminator import MOUTH, SPEECH
 from kouxing.infer.score import EARLY, IN_STEP_WORDS, LATE, VARIES, score
 from kouxing.infer.score_look import Parts, Progress, shipped
 from kouxing.infer.score_report import ScoreReport
@@ -20,6 +24,8 @@ VIDEOS = {
     ".ogv",
 }  # fmt: skip
 """Endings that are looked for in folders; a file that is named itself may end otherwise."""
+
+NETWORKS = (MOUTH, SPEECH, SHAPES)
 
 KEPT = (
     "seconds", "verdict", "offset_frames", "offset_ms", "probability", "lse_c", "lse_d", "speaker", "drift_frames",
@@ -60,9 +66,10 @@ def score_many(
 ) -> ManyReport:
     """Score videos and all videos in folders, a line each as soon as it is told.
 
-    A line holds ``video``, ``bytes``, ``changed_ns``, ``face`` and either the figures of ``ScoreReport`` or
-    ``refused``, the reason why there are none. Videos that ``results`` tells already, unchanged since and with the same
-    ``face``, are not looked at again; a last line that was cut off is.
+    A line holds ``video``, ``bytes``, ``changed_ns``, ``face``, ``weights`` and either the figures of ``ScoreReport``
+    or ``refused``, the reason why there are none. Videos that ``results`` tells already, unchanged since and with the
+    same ``face`` and ``weights``, are not looked at again; those that could not be read are, and a last line that was
+    cut off.
 
     Args:
         videos: files and folders, these with all that is below them.
@@ -79,14 +86,14 @@ def score_many(
     if face is not None and face < 0:
         raise OptionError(f"--face {face}: faces are counted from 0")
     with alone(goal):
-        known = _read(goal)
+        known, networks = _read(goal), _weights()
         used = parts
         earlier = 0
         told: list[Mapping[str, Any]] = []
         for done, video in enumerate(found):
             if progress is not None:
                 progress("score", done, len(found))
-            key = _key(video, face)
+            key = {**_key(video, face), "weights": networks}
             line = known.get(tuple(key.values()))
             if line is None:
                 # One set of networks for all.
@@ -146,8 +153,19 @@ def _line(video: Path, face: int | None, parts: Parts) -> dict[str, Any]:
     except OutputError:
         raise
     except KouxingError as error:
-        return {"refused": str(error)}
+        # Rights can be mended without a trace in the file; all else changes its size or its time.
+        return {"refused": str(error), **({"unread": True} if isinstance(error.__cause__, PermissionError) else {})}
     return figures_of(report)
+
+
+def _weights() -> str:
+    """Changes with the networks that score.
+
+    Raises:
+        WeightError: one is missing.
+    """
+    told = " ".join(str(weights.card(name)["sha256"]) for name in NETWORKS)
+    return hashlib.sha256(told.encode()).hexdigest()[:8]
 
 
 def figures_of(report: ScoreReport) -> dict[str, Any]:
@@ -171,7 +189,10 @@ def _read(goal: Path) -> dict[tuple[Any, ...], Mapping[str, Any]]:
     for number, text in enumerate(whole.splitlines(), 1):
         try:
             line = json.loads(text)
-            known[tuple(line[name] for name in ("video", "bytes", "changed_ns", "face"))] = line
+            key = (*(line[name] for name in ("video", "bytes", "changed_ns", "face")), line.get("weights"))
+            known.pop(key, None)
+            if not line.get("unread"):
+                known[key] = line
         except (ValueError, KeyError, TypeError) as error:
             raise OptionError(f"{goal}: line {number} is not a score's; choose another --results") from error
     if not whole and data and not data.startswith(b"{"):

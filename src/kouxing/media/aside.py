@@ -250,6 +250,16 @@ def output_errors(path: Path) -> Iterator[None]:
         raise output_error(path, error) from error
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it.
+
+    Raises:
+        OutputError: that is not possible, or a file stands there.
+    """
+    with output_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
 def output_error(path: Path, error: Exception) -> OutputError:
     """What a failed write means to a user."""
     code = getattr(error, "errno", None)

@@ -31,6 +31,8 @@ LONGEST = 50
 """Mel frames up to which the length of a phone is looked up; beyond it costs the same for each further one."""
 LONGEST_S = 180
 """A text without times is laid onto sound up to this; what is longer needs cues with times (.srt)."""
+LETTERS_HZ = 60
+"""Three times what the fastest speakers get through."""
 MARGIN_S = 0.3
 """Subtitles come and go this much before and after what is said."""
 PAUSE_LEAD = 0.03
@@ -130,6 +132,7 @@ def align(
             raise OptionError(
                 f"{transcript.source}: the sound is longer than {LONGEST_S} s; give a transcript with times (.srt)"
             )
+        check_length(transcript.text, total / MEL_HZ, transcript.source)
         return _stretch(log_probs, lost, speaks, pronouncer.sentence(transcript.text), transcript.source, placements)
     whole, several = np.full(total, REST, np.int64), np.full((max(1, placements), total), REST, np.int64)
     words: list[AlignedWord] = []
@@ -148,8 +151,9 @@ def align(
             raise OptionError(
                 f"{transcript.source}: {cue.text[:40]!r} lasts longer than {LONGEST_S} s; split it into shorter cues"
             )
-        said = pronouncer.sentence(cue.text)
         near, name = slice(first, last), f"{transcript.source}: {cue.text[:40]!r}"
+        check_length(cue.text, (last - first) / MEL_HZ, name)
+        said = pronouncer.sentence(cue.text)
         part = _stretch(log_probs[near], lost[near], speaks[near], said, name, placements, cue.exact)
         whole[first:last], several[:, first:last] = part.classes, part.several
         words += [
@@ -195,6 +199,18 @@ def reliability(log_probs: Float) -> Float:
     around = np.ones(min(2 * AROUND + 1, len(sure)))
     near = np.convolve(sure * spoken, around, "same") / np.convolve(spoken, around, "same")
     return np.clip((near - UNSURE) / (SURE - UNSURE), LEAST, 1).astype(np.float32)
+
+
+def check_length(text: str, seconds: float, source: str) -> None:
+    """Refuse what nobody says in so short a time, before all of it is looked up.
+
+    Raises:
+        OptionError: it is longer.
+    """
+    if len(text) > LETTERS_HZ * (seconds + 1):
+        raise OptionError(
+            f"{source}: {seconds:.2f} s are too short for {len(text)} letters; is it the text of this sound?"
+        )
 
 
 def _stretch(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 from importlib import import_module
 from typing import Any, BinaryIO
@@ -75,13 +76,15 @@ class Espeak:
             raise OSError("espeak-ng could not be initialised")
         self._callback = _CALLBACK(self._take)
         self._library.espeak_SetSynthCallback(self._callback)
-        self._samples = bytearray()
+        self._samples, self._count, self._wanted = bytearray(), 0, True
         self._marks: list[tuple[str, int]] = []
         self._words: list[tuple[int, int]] = []
 
     def _take(self, samples: Any, count: int, events: Any) -> int:
         if samples and count > 0:
-            self._samples += ctypes.string_at(samples, 2 * count)
+            self._count += count
+            if self._wanted:
+                self._samples += ctypes.string_at(samples, 2 * count)
         place = 0
         while events[place].type != EVENT_END:
             event = events[place]
@@ -96,8 +99,12 @@ class Espeak:
         return 0
 
     def speak(self, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        """Answer one request ``{text, voice, rate, pitch, range}`` (words per minute, 0..100, 0..100)."""
+        """Answer one request ``{text, voice, rate, pitch, range}`` (words per minute, 0..100, 0..100).
+
+        With ``sound`` false no samples come along.
+        """
         self._samples, self._marks, self._words = bytearray(), [], []
+        self._count, self._wanted = 0, bool(request.get("sound", True))
         voice = str(request["voice"]).encode()
         # Some languages (fr-fr, en-gb) are no voice's name, but what a voice says of itself.
         wanted = _Voice(languages=voice)
@@ -113,7 +120,7 @@ class Espeak:
         self._library.espeak_Synchronize()
         if done != 0:
             return {"error": f"espeak-ng answered {done}"}, b""
-        length_ms = len(self._samples) / 2 / self.rate_hz * 1000
+        length_ms = self._count / self.rate_hz * 1000
         ends = [position for _, position in self._marks[1:]] + [length_ms]
         phones = [
             ("" if symbol in PAUSE_PHONES else symbol, start / 1000, end / 1000)
@@ -135,8 +142,13 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     answers.flush()
     for line in requests:
         told, samples = espeak.speak(json.loads(line))
-        answers.write(json.dumps(told).encode() + b"\n" + samples)
-        answers.flush()
+        try:
+            answers.write(json.dumps(told).encode() + b"\n" + samples)
+            answers.flush()
+        except BrokenPipeError:
+            # Nobody waits for it any more. What is left in the buffer must not be written at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return
 
 
 if __name__ == "__main__":

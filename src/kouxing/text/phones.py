@@ -73,8 +73,8 @@ _IPA = {
     "open": "aɑæɐʌᵻ",
     "mid": "eɛεəɜɤɘɚɝ",
     "spread": "iɪjɨɯɰʝɩ",
-    "sibilant": "szɬɮ",
-    "postalveolar": "ʃʒɕʑʂʐɧ",
+    "sibilant": "szɬɮʦʣ",
+    "postalveolar": "ʃʒɕʑʂʐɧʧʤ",
     "dental": "θðǀ",
     "alveolar": "tdnʈɖɳɗǃǂɲȵcɟ",
     "lateral": "lɫɭʎʟɺǁ",
@@ -84,6 +84,8 @@ _IPA = {
 }
 _BY_LETTER = {letter: CLASS[name] for name, letters in _IPA.items() for letter in letters}
 _BY_LETTER["ᵻ"] = CLASS["spread"]
+# Some of espeak-ng's languages tell their own mnemonics for IPA.
+_BY_LETTER |= {raw: _BY_LETTER[letter] for raw, letter in zip("ASNXΦ", "ɑʃŋχɸ", strict=True)}
 
 _ARPABET = {
     "AA": "ɑ", "AE": "æ", "AH": "ʌ", "AO": "ɔ", "AW": "aʊ", "AX": "ə", "AY": "aɪ", "B": "b", "CH": "tʃ", "D": "d",
@@ -104,6 +106,8 @@ _PINYIN_INITIALS = {
     "y": "j", "w": "w",
 }  # fmt: skip
 _PINYIN_VOWELS = {"a": "a", "o": "o", "e": "ɤ", "i": "i", "u": "u", "v": "y", "n": "n", "g": "ŋ", "r": "ɻ"}
+GOES_ON = "ː"
+"""A mark alone: the phone before goes on."""
 PAUSES = {"", "_", "_:", "SIL", "[SIL]", "<SIL>", "SP", "SPN", "PAU", "#", "+", "*"}
 
 

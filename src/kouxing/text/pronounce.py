@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kouxing.errors import DataError, OptionError
-from kouxing.text.phones import REST, Phone, classes, mouth_classes
+from kouxing.text.phones import GOES_ON, REST, Phone, classes, mouth_classes
 from kouxing.text.speak import NoVoiceError, Speaker, Spoken, Voice
-from kouxing.text.transcripts import words_at
+from kouxing.text.transcripts import has_letters, words_at
 from kouxing.units import MEL_HZ
 
 
@@ -47,10 +49,12 @@ class Pronouncer:
         language: espeak-ng's name of it, such as ``en``, ``fr`` or ``cmn``.
 
     Raises:
-        OptionError: espeak-ng is not installed.
+        OptionError: espeak-ng is not installed, or ``language`` is empty.
     """
 
     def __init__(self, language: str = "en") -> None:
+        if not language.strip():
+            raise OptionError("--language: is empty; give a code such as en, fr or cmn")
         self._voice = Voice(language)
         self._speaker = Speaker()
         self._known: dict[str, tuple[Said, ...]] = {}
@@ -58,8 +62,10 @@ class Pronouncer:
     def __enter__(self) -> Pronouncer:
         return self
 
-    def __exit__(self, *about: object) -> None:
-        self._speaker.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._speaker.__exit__(kind, error, trace)
 
     def ways(self, word: str) -> tuple[Said, ...]:
         """How ``word`` may be said, the likeliest first; a lone letter also by its name. Never empty.
@@ -90,7 +96,13 @@ class Pronouncer:
         found = []
         spans = [(at, at + len(word)) for word, at in words_at(text)]
         for (first, last), among in zip(spans, self._among(text, spans), strict=True):
-            ways = self.ways(text[first:last])
+            try:
+                ways = self.ways(text[first:last])
+            except OptionError:
+                # Not every language reads every symbol out.
+                if has_letters(text[first:last]):
+                    raise
+                continue
             if self._elided(text, first, last):
                 # c' alone would be said by its letter's name.
                 said = self._said(f"{text[first:last]}'a")
@@ -164,11 +176,21 @@ class Pronouncer:
 
     def _speak(self, text: str) -> Spoken:
         try:
-            return self._speaker.speak(text, self._voice)
+            spoken = self._speaker.speak(text, self._voice, sound=False)
         except NoVoiceError:
             raise OptionError(
                 f"--language {self._voice.name}: espeak-ng has no such voice; give a code such as en, fr or cmn"
             ) from None
+        return replace(spoken, phones=tuple(map(_known, spoken.phones)))
+
+
+def _known(phone: Phone) -> Phone:
+    """A phone that moves the mouth as its symbol says; one of an unknown symbol goes on as the one before it."""
+    try:
+        classes(phone.symbol)
+    except DataError:
+        return replace(phone, symbol=GOES_ON)
+    return phone
 
 
 def _mels(phones: tuple[Phone, ...]) -> int:

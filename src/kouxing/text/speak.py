@@ -17,6 +17,8 @@ from kouxing.errors import OptionError
 from kouxing.text.phones import Phone
 from kouxing.types import Float
 
+CLOSE_S = 1.0
+"""A worker that has nothing to do ends at once."""
 MISSING = "espeak-ng is not installed; run: pip install 'kouxing[text]'"
 COMMAND = (sys.executable, str(Path(__file__).with_name("espeak.py")))
 """By path: the worker needs nothing of the package, not even that it is installed."""
@@ -52,7 +54,7 @@ class Spoken:
     """Speech made from text.
 
     Attributes:
-        samples: ``[N] float32``, -1..1.
+        samples: ``[N] float32``, -1..1; none where they were not wanted.
         rate_hz: samples per second (espeak-ng's own, 22,050).
         phones: IPA with times, in order; pauses have an empty symbol.
         words: of each word the character of the text that it begins with, and its first phone. Words that espeak-ng
@@ -87,6 +89,9 @@ class Speaker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is not None:
+            # Whoever is stopped does not wait for a long text to be read out.
+            self.kill()
         self.close()
 
     def close(self) -> None:
@@ -95,14 +100,22 @@ class Speaker:
             if pipe is not None:
                 with suppress(OSError):
                     pipe.close()
-        self._process.wait(timeout=10)
+        try:
+            self._process.wait(timeout=CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            self._process.wait()
 
     def kill(self) -> None:
         """End the worker at once, whatever it does; another thread's ``speak`` raises then."""
         self._process.kill()
 
-    def speak(self, text: str, voice: Voice = Voice()) -> Spoken:
+    def speak(self, text: str, voice: Voice = Voice(), *, sound: bool = True) -> Spoken:
         """Say ``text``.
+
+        Args:
+            text: what. voice: who.
+            sound: give the samples, too; without them a long text takes a hundredth of the memory.
 
         Raises:
             NoVoiceError: no such voice. DiedError: the worker died. Both are OptionErrors.
@@ -113,6 +126,7 @@ class Speaker:
             "rate": voice.rate,
             "pitch": voice.pitch,
             "range": voice.lively,
+            "sound": sound,
         }
         assert self._process.stdin is not None and self._process.stdout is not None
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
-from dataclasses import dataclass
+import unicodedata
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kouxing.errors import DataError, OptionError
@@ -19,6 +21,8 @@ LARGEST = 4_000_000
 """Bytes of a transcript: nobody speaks more in the longest sound that is taken."""
 _TIME = re.compile(r"(\d+):(\d{2}):(\d{2})[,.](\d{1,3})\s*-->\s*(\d+):(\d{2}):(\d{2})[,.](\d{1,3})")
 _MARK = re.compile(r"<[^>]*>|\{\\[^}]*\}")
+SAID = "%‰&+°§"
+"""Symbols that are read out, besides those of currencies; others stand between words."""
 _WORDS = ("words", "word", "tokens", "token", "tokensalign")
 
 
@@ -74,6 +78,10 @@ def read_transcript(given: str | Path) -> Transcript:
     path = Path(given)
     ending = path.suffix.lower()
     if isinstance(given, str) and (ending not in ENDINGS or "\n" in given) and not os.path.isfile(given):
+        try:
+            given.encode()
+        except UnicodeEncodeError as error:
+            raise OptionError("the text: is not UTF-8; set the terminal to it, or give a file") from error
         return _checked((Cue(" ".join(given.split())),), "the text")
     readers = {".txt": _plain, ".srt": _subtitles, ".textgrid": _textgrid, ".align": _grid}
     if ending not in readers:
@@ -84,20 +92,22 @@ def read_transcript(given: str | Path) -> Transcript:
         cues = readers[ending](path.read_text(encoding=encoding(path)))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error}); give a transcript") from error
-    except (ValueError, IndexError, TypeError) as error:
+    except (ValueError, IndexError, TypeError, OverflowError) as error:
         raise DataError(f"{path}: is no {ending} transcript ({' '.join(str(error).split())})") from error
     return _checked(tuple(cues), str(path))
 
 
 def _checked(cues: tuple[Cue, ...], source: str) -> Transcript:
-    spoken = tuple(cue for cue in cues if words_of(cue.text))
+    # An accent that is a character of its own reads like the letter that has it.
+    whole = (replace(cue, text=unicodedata.normalize("NFC", cue.text)) for cue in cues)
+    spoken = tuple(cue for cue in whole if any(map(has_letters, words_of(cue.text))))
     if not spoken:
         raise OptionError(f"{source}: has no word in it; give what is said")
     return Transcript(spoken, source)
 
 
 def words_of(text: str) -> list[str]:
-    """Its words without the punctuation around them; apostrophes and hyphens inside stay."""
+    """Its words without the punctuation around them; apostrophes and hyphens inside stay, as do symbols read out."""
     return [word for word, _ in words_at(text)]
 
 
@@ -105,10 +115,27 @@ def words_at(text: str) -> list[tuple[str, int]]:
     """As ``words_of``, each with the place of its first character in ``text``."""
     found = []
     for token in re.finditer(r"\S+", text):
-        word = re.sub(r"^[^\w]+|[^\w]+$", "", token[0])
-        if word.strip("_"):
-            found.append((word, token.start() + token[0].index(word)))
+        inside = [at for at, letter in enumerate(token[0]) if _of_word(letter)]
+        # Vowel signs and accents belong to the letter before them.
+        while inside and unicodedata.category(token[0][inside[0]])[0] == "M":
+            inside.pop(0)
+        word = token[0][inside[0] : inside[-1] + 1] if inside else ""
+        if has_letters(word) or (len(word) == 1 and _is_said(word)):
+            found.append((word, token.start() + inside[0]))
     return found
+
+
+def has_letters(word: str) -> bool:
+    """Whether there is more to a word than symbols."""
+    return any(letter.isalnum() for letter in word)
+
+
+def _of_word(letter: str) -> bool:
+    return letter.isalnum() or letter == "_" or unicodedata.category(letter)[0] == "M" or _is_said(letter)
+
+
+def _is_said(letter: str) -> bool:
+    return letter in SAID or unicodedata.category(letter) == "Sc"
 
 
 def _plain(text: str) -> list[Cue]:
@@ -162,7 +189,9 @@ def _grid(text: str) -> list[Cue]:
 def _in_order(cues: list[Cue]) -> list[Cue]:
     before = 0.0
     for cue in cues:
-        if cue.start_s is None or cue.end_s is None or not before <= cue.start_s + 1e-3 or cue.end_s <= cue.start_s:
+        if cue.start_s is None or cue.end_s is None or not math.isfinite(cue.end_s):
+            raise ValueError(f"{cue.text[:40]!r} has no times that are numbers")
+        if not before <= cue.start_s + 1e-3 or cue.end_s <= cue.start_s:
             raise ValueError(f"times of {cue.text[:40]!r} are not in order")
         before = cue.start_s
     return cues

@@ -100,9 +100,13 @@ def _sources(folder: Path) -> dict[tuple[str, str], Source]:
     """Of all cards in a folder, where other files of JSON lie too."""
     found: dict[tuple[str, str], Source] = {}
     for path in sorted(folder.glob("*.json")):
-        told = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(told, dict) and isinstance(told.get("data"), list) and "licence" in told:
-            found |= {(one["source"], one["licence"]): one for one in told["data"]}
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            if "licence" in told:
+                found |= {(one["source"], one["licence"]): one for one in told["data"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            # No card: anything may lie beside them.
+            continue
     return found
 
 

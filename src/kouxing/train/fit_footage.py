@@ -23,9 +23,9 @@ from kouxing.face.track import FaceTracker
 from kouxing.infer.job import Job
 from kouxing.infer.paint import crop_of
 from kouxing.infer.prepare.frames import chunk_frames
-from kouxing.media.reader import load_sound, probe
+from kouxing.media.reader import probe, read_sound
 from kouxing.types import Bool, FaceTrack, Float
-from kouxing.units import FRAME_HZ, SAMPLE_HZ
+from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 
 LEAST_S, GOOD_S, MOST_S = 15, 60, 300
 """Seconds with face and sound: less than the first is refused, less than the second warned of, more than the last is
@@ -125,7 +125,7 @@ def _prepared(path: Path, most: int, told: Callable[[int, int], None], face_inde
         raise NoVideoError(f"{path}: is no video; give footage of the person talking")
     if not info.has_sound:
         raise NoSoundError(f"{path}: has no sound; give footage of the person talking, with its sound")
-    sound = load_sound(path, SAMPLE_HZ).samples
+    sound = _sound(path, most)
     wanted = min(most, int(len(sound) * FRAME_HZ / SAMPLE_HZ))
     if info.seconds:
         wanted = min(wanted, int(info.seconds * FRAME_HZ))
@@ -158,6 +158,18 @@ def _prepared(path: Path, most: int, told: Callable[[int, int], None], face_inde
             "found": found,
             "heard": _heard(sound, count),
         }
+
+
+def _sound(path: Path, most: int) -> Float:
+    """The samples of the first ``most`` frames, and a little that the encoder looks ahead; a film has far more."""
+    parts: list[Float] = []
+    left = (most + FRAME_HZ) * SAMPLES_PER_FRAME
+    for chunk in read_sound(path, SAMPLE_HZ):
+        parts.append(chunk[:left])
+        left -= len(parts[-1])
+        if left <= 0:
+            break
+    return np.concatenate([np.zeros(0, np.float32), *parts])
 
 
 def _followed(path: Path, wanted: int, told: Callable[[int, int], None], face_index: int) -> FaceTrack:

@@ -21,11 +21,11 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
 from kouxing.errors import DataError, OptionError
-from kouxing.media.aside import keeping
+from kouxing.media.aside import keeping, make_folder
 
 Batch = dict[str, Tensor]
 Figures = Mapping[str, float | Tensor]
@@ -191,7 +191,7 @@ def train(
     if precision != schedule.precision:
         report(f"{precision} in place of {schedule.precision}, which this processor computes slowly")
     fabric = _fabric(device, precision)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
     optimiser = OPTIMISERS[schedule.optimiser](task.model.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
     model, optimiser = fabric.setup(task.model, optimiser)
@@ -285,7 +285,8 @@ def write_aside(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]
     """Write safetensors beside ``path``, then rename: a half-written file never replaces a good one."""
     whole = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
     with keeping(path) as part:
-        save_file(whole, part, metadata)
+        # In memory first: its own way to a file tells a full disk in an error that is none of the system's.
+        part.write_bytes(serialised(whole, metadata))
 
 
 def load_tensors(model: nn.Module, path: Path) -> None:

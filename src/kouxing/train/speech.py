@@ -28,6 +28,7 @@ from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
 from kouxing.face import geometry
 from kouxing.losses.motion import closure_loss, correlation_loss, geometry_error, masked_mean, velocity_error
+from kouxing.media.aside import make_folder
 from kouxing.models.speech import Ears, Listener, SpeechDimensions, SpeechEncoder
 from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
@@ -400,7 +401,7 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
         held_out = front_footage(front_sounds(data, model.dimensions), held_out, 1, lambda _: None)
     figures = measured(model, held_out)
     report("  ".join(f"{name} {value:.4f}" for name, value in figures.items()))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     # What is built on the encoder puts its clips in step as the first run did.
     if steps := read_steps(runs[0]):
         write_steps(out, steps)

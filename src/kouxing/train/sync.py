@@ -19,6 +19,7 @@ from kouxing.data.whisper import RATE, WhisperEar, with_states
 from kouxing.errors import DataError
 from kouxing.eval.sync_calibration import Embedded, calibration_error, fit, samples
 from kouxing.face.offset import Calibration
+from kouxing.media.aside import make_folder
 from kouxing.models import syncx
 from kouxing.models.sync import Discriminator, Judges, Pupil, SyncDimensions
 from kouxing.train import sync_plots
@@ -140,7 +141,7 @@ def main(
     """
     recipe = recipe or RECIPE
     mouths, held_out = load_mouths(data, "train"), load_mouths(data, "val")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     seed, states = recipe["one"].schedule.seed, 0
     if set_two is not None and not (out / SET_TWO).exists():
         shutil.copyfile(set_two, out / SET_TWO)
@@ -306,13 +307,13 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
         raise DataError(f"{', '.join(map(str, runs))}: give two or more run folders of `kouxing train sync`")
     held_out = load_mouths(data, "val")
     model = Judges(single).eval()
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     figures = measured(model, held_out)
     command = f"kouxing train judges {' '.join(f'--run RUN{n + 1}' for n in range(len(runs)))} --data DATA"
     finish(model, held_out, data, out, figures, report, command, inherited(*runs))
     for path in sorted([runs[0] / SPOILED, *runs[0].glob("*/sync_*.onnx"), *runs[0].glob("*/sync_*.json")]):
         if path.exists():
             place = out / path.relative_to(runs[0])
-            place.parent.mkdir(exist_ok=True)
+            make_folder(place.parent)
             shutil.copyfile(path, place)
     return model

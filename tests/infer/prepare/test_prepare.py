@@ -284,6 +284,12 @@ def test_more_footage_is_added(made: Path, footage: Path, tmp_path: Path) -> Non
     assert {row["language"] for row in rows.values()} == {"en"}
     before = {row["source"]: row["split"] for row in rows_of(made / "manifest.csv")}
     assert {name: rows[name]["split"] for name in before} == before
+    assert not any("were made of" in line or "was made of" in line for line in report.warnings)
+    alone = prepare([more], out, **OPTIONS)
+    assert alone.clips == 1
+    assert any(
+        line.startswith(f"2 files that {out} was made of are not among the footage now") for line in alone.warnings
+    )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")

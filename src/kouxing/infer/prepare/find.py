@@ -77,8 +77,13 @@ def source_of(label: str, path: Path) -> Source:
         MediaError: it cannot be read.
     """
     print_ = fingerprint(path)
+    return Source(source_id(label), label, path, digest(f"{print_['bytes']} {print_['sha256']}"))
+
+
+def source_id(label: str) -> str:
+    """``Source.id`` of a label."""
     slug = re.sub(r"[^a-z0-9]+", "-", Path(label).stem.lower()).strip("-")[:SLUG].rstrip("-") or "clip"
-    return Source(f"{slug}-{digest(label)[:6]}", label, path, digest(f"{print_['bytes']} {print_['sha256']}"))
+    return f"{slug}-{digest(label)[:6]}"
 
 
 @dataclass(frozen=True)

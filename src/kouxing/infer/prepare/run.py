@@ -15,9 +15,9 @@ from kouxing.errors import OptionError, OutputError, WeightError
 from kouxing.face.landmarker import Landmarker, chosen
 from kouxing.infer.prepare import summary, table
 from kouxing.infer.prepare.crew import Crew
-from kouxing.infer.prepare.find import footage
+from kouxing.infer.prepare.find import footage, source_id
 from kouxing.infer.prepare.plan import VERSION, Places, Settings, digest
-from kouxing.infer.prepare.steps import SHEET, Progress, Steps
+from kouxing.infer.prepare.steps import MANIFEST, SHEET, Progress, Steps
 from kouxing.media.aside import alone, output_errors
 
 SHARES = "0.9/0.05/0.05"
@@ -68,8 +68,8 @@ def prepare(
 ) -> PrepareReport:
     """Make a data set of footage: clips of one face with sound, tracks, and a manifest.
 
-    The same call goes on where a stopped one was; added footage is added. Files that cannot be used are rows of
-    ``rejects.csv``; they stop nothing.
+    The same call goes on where a stopped one was; footage given beside the earlier is added. Files that cannot be used
+    are rows of ``rejects.csv``; they stop nothing.
 
     Args:
         given: videos, and folders of videos.
@@ -115,8 +115,9 @@ def prepare(
         run.clips()
         if sync:
             run.sync()
+        gone = sorted(run.listed() - {source_id(label) for label, _ in files})
         statistics = run.finish(about, shares)
-    return _report(run, statistics, about.unused(files), time.monotonic() - began)
+    return _report(run, statistics, about.unused(files), gone, time.monotonic() - began)
 
 
 def _sync_key() -> str:
@@ -160,7 +161,7 @@ def _begin(places: Places, settings: Settings) -> None:
                 left.unlink(missing_ok=True)
 
 
-def _report(run: Steps, made: summary.Statistics, unused: list[str], took_s: float) -> PrepareReport:
+def _report(run: Steps, made: summary.Statistics, unused: list[str], gone: list[str], took_s: float) -> PrepareReport:
     figures = made.told()
     splits = {name: one["clips"] for name, one in figures["splits"].items()}
     warnings = [f"no clip is in split {name}; {MORE}" for name in table.SPLIT_NAMES if name not in splits]
@@ -169,6 +170,11 @@ def _report(run: Steps, made: summary.Statistics, unused: list[str], took_s: flo
     if unused:
         warnings.append(f"--info tells of {len(unused)} files that are not among the footage, e.g. {unused[0]}")
     root = run.places.root
+    if gone:
+        warnings.append(
+            f"{len(gone)} files that {root} was made of are not among the footage now, e.g. that of {gone[0]}*: their "
+            f"clips stay, but {MANIFEST} lists them no longer; give all footage together"
+        )
     return PrepareReport(
         out=root,
         files=len(run.all),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -25,6 +27,8 @@ MANIFEST, REJECTS, STATISTICS, SHEET = "manifest.csv", "rejects.csv", "statistic
 UNHEARD_S = 0.5
 """Shorter ends without sound are not worth a line."""
 
+CLIP_ID = re.compile(r"(.*-[0-9a-f]{6})-[0-9a-f]{8}-\d{5}")
+"""Begins with its source's."""
 MEDIA_COLUMNS = ("id", "source", "seconds", "width", "height", "rate")
 SHOT_COLUMNS = ("source", "start_s", "seconds", "found", "face_px")
 PIECE_COLUMNS = (
@@ -103,6 +107,15 @@ class Steps:
             return False
         media = Media(source, row["seconds"], row["width"], row["height"], row["rate"])
         return self.places.sound(source).is_file() or all(self._is_cut(chunk) for chunk in _chunks(media))
+
+    def listed(self) -> set[str]:
+        """Ids of the sources that the data set's manifest, as an earlier run left it, has clips of."""
+        path = self.places.root / MANIFEST
+        if not path.is_file():
+            return set()
+        with path.open(encoding="utf-8", newline="") as file:
+            found = (CLIP_ID.match(row.get("id") or "") for row in csv.DictReader(file))
+            return {one[1] for one in found if one is not None}
 
     def check(self, about: table.About, shares: Sequence[float]) -> None:
         """Whether everybody is in one split only.
