@@ -171,7 +171,7 @@ def _train(name: str, model: nn.Module, world: World, schedule: Schedule, folder
     rows = [mel_rows(clip) for clip in footage] if entry.mel else world.heard("train")
     samples = (MelSamples if entry.mel else LipsSamples)(
         footage, rows, clips=max(1, schedule.batch // RUN), run=RUN, window=model.dimensions.window,
-        spacing=1, seed=schedule.seed,
+        spacing=1, seed=schedule.seed, width=model.dimensions.features,
     )  # fmt: skip
     held_out = [world.footage("val")[place] for place in chosen(world.footage("val"), CLIPS["val"])]
     pairs = [(clip, mel_rows(clip) if entry.mel else clip.geometry) for clip in held_out]

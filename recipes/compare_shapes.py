@@ -142,11 +142,10 @@ def mel_rows(clip: Footage) -> Float:
 class MelSamples(LipsSamples):
     """The same batches with sound instead of mouth geometry as features."""
 
-    @staticmethod
-    def _tracked(clip: Footage, rng: np.random.Generator) -> Float:
+    def _tracked(self, place: int, rng: np.random.Generator) -> Float:
         # Drawn all the same, or everything else in the batch would be another.
-        LipsSamples._tracked(clip, rng)
-        return mel_rows(clip)
+        super()._tracked(place, rng)
+        return mel_rows(self._footage[place])
 
 
 def wav2lip() -> Rival:

@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from fake_data import make_data
+from kouxing.audio.phone_ear import SPOKEN
 from kouxing.data import lips
 from kouxing.data.footage import Footage, load_footage
-from kouxing.data.lips import AROUND, MARGIN_PX, LipsSamples, mask, region, select
+from kouxing.data.lips import AROUND, FEATURES, MARGIN_PX, LipsSamples, mask, region, select
 from kouxing.data.references import APART, choose
 from kouxing.data.speech import SpeechWindows, shares
 from kouxing.face import geometry
+from kouxing.face.geometry import GEOMETRY
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
@@ -96,7 +98,11 @@ def test_batches_repeat_by_number(footage: list[Footage]) -> None:
         HALF_PX - TOP_PX,
         256,
     )
-    assert one["audio"].shape == (6, 11, 16) and one["own"].shape == (3, 3, 16) and one["lips"].shape == (6, 40, 2)
+    assert (
+        one["audio"].shape == (6, 11, FEATURES)
+        and one["own"].shape == (3, 3, FEATURES)
+        and one["lips"].shape == (6, 40, 2)
+    )
 
 
 def test_the_answer_is_hidden_from_the_frame(footage: list[Footage]) -> None:
@@ -115,7 +121,7 @@ def test_resting_runs_show_closed_lips_under_silence(footage: list[Footage]) -> 
     shut, clip = dataclasses.replace(clip, lips=lips), dataclasses.replace(clip, lips=parted)
     made = LipsSamples([shut], [clip.geometry + 5], clips=16, run=2, window=11, spacing=1, seed=1, resting=1.0)(0)
     assert bool(geometry.gap(made["lips"].numpy()).max() < 1e-3)
-    middle = made["audio"][:, 5].numpy()
+    middle = made["audio"][:, 5, :GEOMETRY].numpy()
     assert np.allclose(middle, pressed(np.zeros(16, np.float32)), atol=1e-6)
     # Silence ends somewhere: speech before or after it is heard as it is.
     assert float(made["audio"].max()) > 3
@@ -168,11 +174,22 @@ def test_runs_lie_where_the_face_is_found(footage: list[Footage]) -> None:
     assert never.found[sampler._first(never, rng)]
 
 
+def test_what_is_said_comes_along_but_for_a_share(footage: list[Footage]) -> None:
+    said = [np.concatenate([clip.geometry, np.full((len(clip), SPOKEN), 2.0)], 1, dtype=np.float32) for clip in footage]
+    batches = [LipsSamples(footage, said, clips=4, run=2, window=3, spacing=1, seed=1)(n) for n in range(12)]
+    middle = torch.cat([batch["audio"][::2, 1, GEOMETRY:] for batch in batches])
+    known = (middle == 2).all(1)
+    assert bool((known | (middle == 0).all(1)).all()) and 0.7 < float(known.float().mean()) < 1
+    assert all(not batch["own"][..., GEOMETRY:].any() for batch in batches)
+    narrow = LipsSamples(footage, said, clips=2, run=2, window=3, spacing=1, seed=1, width=GEOMETRY)(0)
+    assert narrow["audio"].shape[-1] == narrow["own"].shape[-1] == GEOMETRY
+
+
 def test_unpaired_runs_are_driven_as_dubs_are(footage: list[Footage]) -> None:
     """By what is heard alone, with near lips touching."""
     heard = [np.broadcast_to(geometry.opening_direction() * 5, clip.geometry.shape) for clip in footage]
     made = LipsSamples(footage, heard, clips=8, run=2, window=5, spacing=1, seed=1, unpaired=1.0)(0)
     wanted = touching(heard[0])[0]
-    middle = made["audio"][:, 2].numpy()
+    middle = made["audio"][:, 2, :GEOMETRY].numpy()
     assert not bool(made["paired"]) and not np.allclose(wanted, heard[0][0])
     np.testing.assert_allclose(middle, np.broadcast_to(wanted, middle.shape), atol=1e-6)

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from fake_media import make_sound, make_video  # noqa: E402
 from kouxing.audio.front import WIDTH  # noqa: E402
+from kouxing.audio.phone_ear import SPOKEN  # noqa: E402
 from kouxing.cli import app as cli  # noqa: E402
 from kouxing.errors import OptionError  # noqa: E402
 from kouxing.export import files  # noqa: E402
@@ -213,7 +214,12 @@ def test_dub_paints_from_what_all_of_them_say(folder: Path, tmp_path: Path, monk
     monkeypatch.setenv("KOUXING_WEIGHTS", str(folder))
     path = Path(spoken(tmp_path / "a.wav", 1.01))
     words, warnings = listen(path, Modalities("bin blue"), lambda stage, done, total: None)
-    assert words.features.shape == (26, 16) and len(words.silent) == 26 and not warnings
+    assert (
+        words.features.shape == (26, 16 + SPOKEN)
+        and words.features[:, 16:].max() > 1
+        and len(words.silent) == 26
+        and not warnings
+    )
     assert np.isfinite(words.features).all()
     one, other = (plan_of(Modalities(text)) for text in ("bin blue", "bin red"))
     assert one != other and plan_of(Modalities()) == {}
@@ -236,7 +242,7 @@ def test_quiet_speech_is_raised_before_it_is_joined(
     def joined(samples: np.ndarray, *rest: object) -> Joined:
         heard.append(float(np.abs(samples).max()))
         made = Made(np.zeros((25, 52), np.float32), np.zeros((25, 16), np.float32), np.zeros((25, 1), np.float32))
-        return Joined(made, np.zeros(25, bool), 1.0, 0.0, ())
+        return Joined(made, np.zeros(25, bool), 1.0, 0.0, (), np.zeros((25, SPOKEN), np.float32))
 
     monkeypatch.setenv("KOUXING_WEIGHTS", str(folder))
     monkeypatch.setattr(multimodal_dub, "join", joined)

@@ -83,7 +83,14 @@ def test_rivals_see_the_same_pictures_and_paint_in_their_box(
     sound_frames = recipe.wav2lip().dimensions.window
     ours = LipsSamples(footage, [f.geometry for f in footage], clips=2, run=2, window=11, spacing=1, seed=3)
     theirs = recipe.MelSamples(
-        footage, [recipe.mel_rows(f) for f in footage], clips=2, run=2, window=sound_frames, spacing=1, seed=3
+        footage,
+        [recipe.mel_rows(f) for f in footage],
+        clips=2,
+        run=2,
+        window=sound_frames,
+        spacing=1,
+        seed=3,
+        width=4 * MEL_BANDS,
     )
     for number in range(4):
         a, b = ours(number), theirs(number)

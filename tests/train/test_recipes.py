@@ -85,7 +85,7 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert " --start runs/taught --judge SHIPPED " in card["recipe"]
     sources = {source["source"] for source in card["data"]}
     assert {source["source"] for source in weights.card("sync_mouth")["data"]} <= sources
-    assert not any("transcripts" in source for source in sources)
+    assert {source["source"] for source in weights.card("multimodal_ear")["data"]} <= sources
     # Warm start of another preset takes over what fits.
     fine = Lips(PRESETS["fine"])
     assert lips._take_over(fine, load_file(tmp_path / "lips" / "best.safetensors")) > 50

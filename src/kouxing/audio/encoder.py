@@ -128,16 +128,19 @@ class SpeechStream:
         self._state = np.zeros((size["members"] * size["layers"], 1, size["hidden"]), np.float32)
         self._sound = MelStream() if encoder.front is None else encoder.front.stream()
         self._heard = self._given = 0
+        self.rows = quiet(size, 0)
+        """Of sound, that the last ``push`` or ``finish`` heard."""
 
     def push(self, samples: Float) -> Float:
         """Take ``[N] float32`` samples at ``SAMPLE_HZ``; give the ``[n, D]`` features they complete."""
         self._heard += len(samples)
-        return self._push_mel(self._sound.push(samples))
+        self.rows = self._sound.push(samples)
+        return self._push_mel(self.rows)
 
     def finish(self) -> Float:
         """The features still owed, ``[n, D]``: together with all before, one for every begun video frame."""
         frames = -(-self._heard // SAMPLES_PER_FRAME)
-        rest = self._sound.finish()
+        self.rows = rest = self._sound.finish()
         held = len(self._mel) + len(rest) - self._before
         wanted = (frames - self._given) * self._per_frame + self._after
         return self._push_mel(np.concatenate([rest, quiet(self._encoder.dimensions, max(0, wanted - held))]))

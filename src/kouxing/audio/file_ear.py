@@ -70,6 +70,11 @@ class FileEarStream:
         """The features still owed, ``[n, D]``: together with all before, one for every begun video frame."""
         return self._both([stream.finish() for stream in self._streams])
 
+    @property
+    def rows(self) -> Float:
+        """What the front heard in the last ``push`` or ``finish``, ``[n, WIDTH]``."""
+        return self._streams[0].rows
+
     def _both(self, told: list[Float]) -> Float:
         waiting = [np.concatenate(pair) for pair in zip(self._waiting, told, strict=True)]
         ready = min(map(len, waiting))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kouxing.audio.features import SILENT_MEL
+from kouxing.audio.phone_ear import SPOKEN
 from kouxing.data import augment
 from kouxing.data.footage import Footage
 from kouxing.data.grid import Word, phones_of
@@ -17,6 +18,7 @@ from kouxing.data.references import APART, REFERENCES, choose
 from kouxing.data.speech import shares
 from kouxing.face import geometry
 from kouxing.face.crop import apply
+from kouxing.face.geometry import GEOMETRY
 from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
 from kouxing.face.nearness import touching
@@ -52,6 +54,10 @@ REST_SHARE = 0.15
 closed mouth of this person, whatever smallest gap features are counted from."""
 PARTED_SHARE, PARTED_PX = 0.5, 3.0
 """How often such a run has references with parted lips only, as people have who are filmed with a smile."""
+FEATURES = GEOMETRY + SPOKEN
+"""D of the painters' audio features (``audio.painter_ear``)."""
+UNSAID_SHARE = 0.15
+"""How often nobody knows which phones are said, as of live speech."""
 STANCE_NOISE = 0.004
 """Spread of a tracker's noise in stances (half a crop pixel): they must not tell more than the head's turn."""
 
@@ -100,7 +106,7 @@ class LipsSamples:
 
     Args:
         footage: prepared clips.
-        predicted: per clip ``[T, 16]`` features as heard.
+        predicted: per clip ``[T, D]`` features as heard (``audio.painter_ear``).
         clips: clips per batch.
         run: S, frames in a row.
         window: F.
@@ -112,6 +118,7 @@ class LipsSamples:
         unpaired: how often the speech of a batch is other clips'; pictures then show another mouth than it asks for,
             and features are as dubs have them but for rest in silence: as heard, with near lips touching.
         resting: how often a run is one of closed lips in silence, where the clip has such frames.
+        width: D, numbers a feature that the network takes.
     """
 
     def __init__(
@@ -128,8 +135,10 @@ class LipsSamples:
         plain: bool = False,
         unpaired: float = 0.0,
         resting: float = 0.0,
+        width: int = FEATURES,
     ) -> None:
-        self._footage, self._predicted = footage, predicted
+        self._footage, self._predicted = footage, [as_wide(heard, width) for heard in predicted]
+        self._spoken = width == FEATURES
         self._clips, self._run, self._window, self._spacing, self._seed = clips, run, window, spacing, seed
         self._words, self._plain, self._unpaired, self._resting = words, plain, unpaired, resting
         self._emphasis = OWN_EMPHASIS if plain else EMPHASIS
@@ -142,7 +151,7 @@ class LipsSamples:
 
         Returns:
             With N = clips * S: frame ``[N, 3, 256, 256]`` (masked), real ``[N, 3, 128, 256]`` (its lower half),
-            references ``[clips * R, 3, 256, 256]``, audio ``[N, F, 16]``, own ``[clips, R, 16]``,
+            references ``[clips * R, 3, 256, 256]``, audio ``[N, F, D]``, own ``[clips, R, D]``,
             mel ``[clips, 4 * (S + 2 * AROUND), 80]``, above ``[N, 3, 8, 256]`` (the rows over the lower half that a
             mouth picture shows), stances ``[N, 1 + R, 14]``, region ``[N, 1, 32, 64]``, lips ``[N, 40, 2]`` (in halves
             of the crop), places ``[N, R, 50, 4]``: points of lips and jaw in the frame (x, y) and where they lie in
@@ -202,7 +211,7 @@ class LipsSamples:
             "mel": _sound(heard, begin - AROUND, begin + len(frames) + AROUND)[None],
             "references": planes(np.stack(references)),
             "audio": pressed(audio) if resting else audio,
-            "own": clip.geometry[chosen][None],
+            "own": as_wide(clip.geometry[chosen][None], audio.shape[-1]),
             "stances": np.concatenate([stances[: len(frames), None], others], 1),
             "places": np.concatenate([np.broadcast_to(points[:, None], shape), np.broadcast_to(theirs, shape)], -1),
             "region": np.stack([region(*one, self._emphasis) for one in zip(lips, jaws, strict=True)])[:, None],
@@ -211,11 +220,16 @@ class LipsSamples:
         }
 
     def _features(self, place: int, dubbed: bool, rng: np.random.Generator) -> Float:
-        """Of a whole clip, ``[T, 16]``."""
+        """Of a whole clip, ``[T, D]``."""
+        heard = self._predicted[place]
         if dubbed:
-            return touching(self._predicted[place])
-        listened = rng.random() < self._predicted_share
-        return self._predicted[place] if listened else self._tracked(self._footage[place], rng)
+            features = touching(heard)
+        else:
+            features = heard.copy() if rng.random() < self._predicted_share else self._tracked(place, rng)
+        unsaid = rng.random() < UNSAID_SHARE
+        if self._spoken and unsaid:
+            features[:, GEOMETRY:] = 0
+        return features
 
     def _first(self, clip: Footage, rng: np.random.Generator) -> int:
         """Where a run begins; where words are known, mostly so that one of them lies inside."""
@@ -269,11 +283,13 @@ class LipsSamples:
         phones[0, : len(said)] = said
         return {"phones": phones, "counts": np.array([len(said)])}
 
-    @staticmethod
-    def _tracked(clip: Footage, rng: np.random.Generator) -> Float:
+    def _tracked(self, place: int, rng: np.random.Generator) -> Float:
+        """As ``_features``, of the lips that are seen."""
+        clip = self._footage[place]
         # A little smooth noise: the generator must not trust the tracker's last digit.
         noise = cv2.GaussianBlur(rng.normal(0, 0.15, clip.geometry.shape), (1, 5), 1.0)
-        return (clip.geometry + noise.reshape(clip.geometry.shape)).astype(np.float32)
+        seen = clip.geometry + noise.reshape(clip.geometry.shape)
+        return np.concatenate([seen, self._predicted[place][:, GEOMETRY:]], 1).astype(np.float32)
 
 
 def _away(count: int, first: int, run: int) -> np.ndarray:
@@ -295,6 +311,12 @@ def _sound(clip: Footage, first: int, last: int) -> Float:
 def _outlines(clip: Footage, frames: list[int], turns: Float) -> Float:
     """Points of lips and sides of the jaw, ``[N, 50, 2]`` in halves of the crop from its middle."""
     return apply(turns, np.concatenate([clip.lips[frames], clip.jaw[frames][:, OUTLINE]], 1)) / HALF_PX - 1
+
+
+def as_wide(features: Float, width: int) -> Float:
+    """Features ``[..., D]`` of ``width`` numbers: what nobody knows, as what is said in a single picture, is 0."""
+    known = features[..., :width]
+    return np.pad(known, [*[(0, 0)] * (known.ndim - 1), (0, width - known.shape[-1])])
 
 
 def mask(image: Bytes, row: int) -> Bytes:

@@ -32,10 +32,11 @@ class FaceSamples(LipsSamples):
     ) -> None:
         self._mouths = mouths
         first = [mouths[clip.clip.id][0] for clip in footage]
-        super().__init__(footage, first, clips=clips, run=run, window=1, spacing=1, seed=seed)
+        width = first[0].shape[1]
+        super().__init__(footage, first, clips=clips, run=run, window=1, spacing=1, seed=seed, width=width)
 
-    def _tracked(self, clip: Footage, rng: np.random.Generator) -> Float:  # type: ignore[override]
-        several = self._mouths[clip.clip.id]
+    def _tracked(self, place: int, rng: np.random.Generator) -> Float:
+        several = self._mouths[self._footage[place].clip.id]
         return several[int(rng.integers(len(several)))]
 
     def _sample(self, place: int, speaker: int | None, rng: np.random.Generator) -> dict[str, np.ndarray]:

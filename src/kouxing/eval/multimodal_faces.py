@@ -13,7 +13,7 @@ from kouxing.eval.multimodal_sound import over
 from kouxing.eval.redub import Scene, Studio
 from kouxing.eval.sync_corrupt import noise
 from kouxing.infer.multimodal import Multimodal
-from kouxing.infer.multimodal_animate import speaking
+from kouxing.infer.multimodal_animate import phones_said, speaking
 from kouxing.infer.multimodal_dub import shaped
 from kouxing.infer.multimodal_look import Looked
 from kouxing.infer.parts import shipped
@@ -83,7 +83,9 @@ def _features(
     found = align(sound.phones.log_probs, words, pronouncer, sound.lost, PLACEMENTS, sound.loud)
     classes = found.several if same(found) else None
     made = model.make(classes=classes, sound=sound, looked=looked)
-    return shaped(made.geometry, speaking(classes, looked, len(made.geometry)), samples)[0]
+    frames = len(made.geometry)
+    features = np.concatenate([made.geometry, phones_said(classes, sound, frames)], 1)
+    return shaped(features, speaking(classes, looked, frames), samples)[0]
 
 
 def _figures(rows: Sequence[dict[str, float]]) -> dict[str, float]:

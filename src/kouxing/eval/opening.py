@@ -23,6 +23,7 @@ from kouxing.eval import metrics
 from kouxing.eval.lips import OUT, choose_clips
 from kouxing.eval.redub import Scene, Studio
 from kouxing.eval.report import plain, write_text
+from kouxing.face import geometry
 from kouxing.infer import level
 from kouxing.infer.parts import Parts, shipped
 from kouxing.infer.speech import hear
@@ -150,7 +151,7 @@ def automatic(sound: Float, parts: Parts) -> Float:
     """Features ``[L, 16]`` as ``--mouth auto`` paints them."""
     factor = level.gain(frame_levels(sound, SAMPLE_HZ))
     words = hear(level.raised([sound], factor), parts.speech())
-    return words.features * level.coefficients(words.features, words.silent)[:, None]
+    return geometry.scaled(words.features, level.coefficients(words.features, words.silent))
 
 
 def figures(rows: Sequence[dict[str, Any]]) -> dict[str, float]:

@@ -148,5 +148,23 @@ def _kept(values: Float) -> Float:
 
 
 def opening(features: Float) -> Float:
-    """Inner-lip opening ``[...]`` in crop pixels that geometry ``[..., 16]`` stands for (signed: < 0 is pressed)."""
-    return np.asarray(features @ opening_weights(), np.float32)
+    """Inner-lip opening ``[...]`` in crop pixels that geometry stands for (signed: < 0 is pressed).
+
+    Args:
+        features: ``[..., D]``; what follows the 16 numbers of geometry is not looked at.
+    """
+    return np.asarray(features[..., :GEOMETRY] @ opening_weights(), np.float32)
+
+
+def widened(features: Float, by_px: Float) -> Float:
+    """Features ``[..., D]`` whose lips are ``by_px [...]`` crop pixels wider open; what follows geometry stays."""
+    made = np.array(features, np.float32)
+    made[..., :GEOMETRY] += np.asarray(by_px)[..., None] * opening_direction()
+    return made
+
+
+def scaled(features: Float, by: Float | float) -> Float:
+    """Features ``[..., D]`` whose geometry is ``by [...]`` times as large; what follows it stays."""
+    made = np.array(features, np.float32)
+    made[..., :GEOMETRY] *= np.asarray(by, np.float32)[..., None]
+    return made

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kouxing.face import geometry
 from kouxing.face.closure import drawn_together
 from kouxing.types import Float
@@ -15,7 +13,6 @@ NEAR_PX = 3.8
 
 
 def touching(features: Float) -> Float:
-    """Features ``[..., 16]`` with openings stretched away from the typical one until near ones are closed."""
+    """Features ``[..., D]`` with openings stretched away from the typical one until near ones are closed."""
     opened = geometry.opening(features)
-    wanted = drawn_together(opened, NEAR_PX, TYPICAL_PX)
-    return np.asarray(features + (wanted - opened)[..., None] * geometry.opening_direction(), np.float32)
+    return geometry.widened(features, drawn_together(opened, NEAR_PX, TYPICAL_PX) - opened)

@@ -15,6 +15,7 @@ STILL = 0.5
 
 
 def pressed(features: Float) -> Float:
-    """Features ``[..., 16]`` with lips pressed where they are at rest; what speech asks for stays as it is."""
-    still = np.exp(-np.square(features / STILL).sum(-1, keepdims=True))
-    return np.asarray(features - still * PRESSED_PX * geometry.opening_direction(), np.float32)
+    """Features ``[..., D]`` with lips pressed where they are at rest; what speech asks for stays as it is."""
+    lips = features[..., : geometry.GEOMETRY]
+    still = np.exp(-np.square(lips / STILL).sum(-1))
+    return geometry.widened(features, -PRESSED_PX * still)

@@ -16,6 +16,7 @@ import numpy as np
 from kouxing import __version__, config
 from kouxing.audio import damage
 from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
+from kouxing.face import geometry
 from kouxing.infer import level, multimodal_dub, references, timeline
 from kouxing.infer import person as persons
 from kouxing.infer.job import Job, fingerprint
@@ -211,7 +212,7 @@ class _Run:
         line = self._lay_out(seen, rate, words)
         self._lips.set_references(self._references(seen, people))
         wide = _coefficients(words, self._order.mouth)
-        features = words.features * wide[:, None]
+        features = geometry.scaled(words.features, wide)
         painter = Painter(self._lips, self._parts.paste, people, line, features, 1.0)
         painted = self._paint(seen, line, painter, rate)
         self._join(line)

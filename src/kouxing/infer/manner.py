@@ -21,17 +21,23 @@ SHAPE = ((PAST + 1) * GEOMETRY + 1, GEOMETRY)
 
 
 def rows(features: Float, before: Float) -> Float:
-    """What the correction sees: ``[n, 81]`` of features ``[n, 16]`` and the ``[4, 16]`` before them."""
-    whole = np.concatenate([before, features])
+    """What the correction sees: ``[n, 81]`` of the geometry of features ``[n, D]`` and the ``[4, D]`` before them."""
+    whole = np.concatenate([before, features])[:, :GEOMETRY]
     seen = [whole[at : at + len(features)] for at in range(PAST + 1)]
     return np.asarray(np.concatenate([*seen, np.ones((len(features), 1), np.float32)], 1), np.float32)
 
 
 def corrected(features: Float, weights: Float) -> Float:
-    """Features ``[T, 16]`` of a whole speech as the person shows them; ``weights`` are ``SHAPE``."""
+    """Features ``[T, D]`` of a whole speech as the person shows them; ``weights`` are ``SHAPE``."""
     if not len(features):
         return features
-    return features + rows(features, np.repeat(features[:1], PAST, 0)) @ weights
+    return _added(features, rows(features, np.repeat(features[:1], PAST, 0)) @ weights)
+
+
+def _added(features: Float, change: Float) -> Float:
+    made = np.array(features, np.float32)
+    made[:, :GEOMETRY] += change
+    return made
 
 
 class Manner:
@@ -44,19 +50,19 @@ class Manner:
 
     def __init__(self, stream: FeatureStream, weights: Float) -> None:
         self._stream, self._weights = stream, weights
-        self._before = np.zeros((0, GEOMETRY), np.float32)
+        self._before: Float | None = None
 
     def push(self, samples: Float) -> Float:
-        """``[N]`` samples -> the ``[n, 16]`` features that they complete."""
+        """``[N]`` samples -> the ``[n, D]`` features that they complete."""
         return self._moved(self._stream.push(samples))
 
     def finish(self) -> Float:
-        """The features still owed, ``[n, 16]``."""
+        """The features still owed, ``[n, D]``."""
         return self._moved(self._stream.finish())
 
     def _moved(self, features: Float) -> Float:
         if not len(features):
             return features
-        before = self._before if len(self._before) else np.repeat(features[:1], PAST, 0)
+        before = np.repeat(features[:1], PAST, 0) if self._before is None else self._before
         self._before = np.concatenate([before, features])[-PAST:]
-        return np.asarray(features + rows(features, before) @ self._weights, np.float32)
+        return _added(features, rows(features, before) @ self._weights)

@@ -9,10 +9,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kouxing.audio.phone_ear import SPOKEN, placed, spoken
 from kouxing.errors import NoSoundError, OptionError
 from kouxing.infer.blinks import Blinks
-from kouxing.infer.multimodal import LONGEST_S, Made, Multimodal, check_lengths, place_text
+from kouxing.infer.multimodal import LONGEST_S, Made, Multimodal, Sound, check_lengths, place_text
 from kouxing.infer.multimodal_look import Looked, look
 from kouxing.infer.rate import RateChange
 from kouxing.infer.rest import FRONT_LIMITS, Rest
@@ -20,7 +22,7 @@ from kouxing.media.reader import read_sound
 from kouxing.text.align import same
 from kouxing.text.phones import REST
 from kouxing.text.pronounce import Pronouncer
-from kouxing.text.transcripts import Transcript, read_transcript, words_of
+from kouxing.text.transcripts import Transcript, has_letters, read_transcript, words_of
 from kouxing.types import Bool, CoefficientTrack, Float
 from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ
 
@@ -61,6 +63,7 @@ class Joined:
         speaking: ``[T]``: where text or pictures say what the mouth does.
         spent_s: that the networks took.
         warnings: what the user should know.
+        phones: ``[T, SPOKEN]`` from ``phones_said``.
     """
 
     made: Made
@@ -68,6 +71,7 @@ class Joined:
     seconds: float
     spent_s: float
     warnings: tuple[str, ...]
+    phones: Float
 
     def track(self) -> CoefficientTrack:
         """60 rows a second, with blinks."""
@@ -98,7 +102,7 @@ def join(
     if transcript is not None:
         with Pronouncer(given.language) as pronouncer:
             # An unknown language is told before any work.
-            pronouncer.ways(words_of(transcript.text)[0])
+            pronouncer.ways(next(word for word in words_of(transcript.text) if has_letters(word)))
     warnings: list[str] = []
     looked = None
     if given.mouth_video is not None:
@@ -124,12 +128,20 @@ def join(
     frames = len(made.coefficients)
     told("listen", frames, frames)
     seconds = frames / FRAME_HZ if samples is None else len(samples) / SAMPLE_HZ
-    return Joined(made, said, seconds, spent, tuple(warnings))
+    return Joined(made, said, seconds, spent, tuple(warnings), phones_said(classes, sound, frames))
 
 
 def _not_said(transcript: Transcript, seen: bool) -> str:
     rest = "the sound and the mouth video count" if seen else "the sound counts"
     return f"{transcript.source}: these words are not heard in the sound; {rest}, the text does not"
+
+
+def phones_said(classes: NDArray[np.int64] | None, sound: Sound | None, frames: int) -> Float:
+    """How likely each mouth class is said, by the text if there is one, else by the sound: ``[frames, SPOKEN]``."""
+    if classes is not None:
+        return placed(classes, frames)
+    heard = np.zeros((0, SPOKEN), np.float32) if sound is None else spoken(sound.phones.log_probs)[:frames]
+    return np.pad(heard, ((0, frames - len(heard)), (0, 0)))
 
 
 def speaking(classes: np.ndarray | None, looked: Looked | None, frames: int) -> Bool:

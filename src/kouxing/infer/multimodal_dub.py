@@ -6,6 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kouxing import weights
 from kouxing.audio import damage
 from kouxing.audio.phone_ear import NAME as EAR_NAME
@@ -39,23 +41,24 @@ def listen(path: Path, given: Modalities, told: Progress, even: bool = False) ->
     if even:
         (samples,) = level.raised([samples], level.gain(level.measured([samples])))
     joined = join(samples, given, Multimodal(threads=1), told)
-    features, silent = shaped(joined.made.geometry, joined.speaking, samples)
+    features, silent = shaped(np.concatenate([joined.made.geometry, joined.phones], 1), joined.speaking, samples)
     return Speech(features, silent, Fraction(len(samples), SAMPLE_HZ)), joined.warnings
 
 
-def shaped(geometry: Float, speaking: Bool, samples: Float) -> tuple[Float, Bool]:
+def shaped(features: Float, speaking: Bool, samples: Float) -> tuple[Float, Bool]:
     """What the painter is given, as of speech alone: lips that come near touch, and rest where nobody speaks.
 
     Args:
-        geometry: ``[T, 16]`` as joined. speaking: ``[T]``: where text or pictures say what the mouth does.
+        features: ``[T, D]`` geometry as joined, and phones said.
+        speaking: ``[T]``: where text or pictures say what the mouth does.
         samples: ``[N]`` the sound.
 
     Returns:
-        Features ``[L, 16]`` and silence ``[L]``, as many frames as begin in the sound.
+        Features ``[L, D]`` and silence ``[L]``, as many frames as begin in the sound.
     """
     silent = silent_frames(samples, SAMPLE_HZ)
     silent &= ~speaking[: len(silent)]
-    return calm(touching(geometry[: len(silent)]), silent), silent
+    return calm(touching(features[: len(silent)]), silent), silent
 
 
 def plan_of(given: Modalities) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from kouxing import weights
-from kouxing.audio.file_ear import NAMES, FileEar
 from kouxing.audio.front import NAME as FRONT
+from kouxing.audio.painter_ear import NAMES, PainterEar
 from kouxing.face.paste import paste
 from kouxing.face.track import FaceTracker
 from kouxing.infer.lips import LipsNetwork
@@ -49,7 +49,7 @@ def shipped(person: Person | None = None, own_voice: bool = True) -> Parts:
     manner = person.manner if person and own_voice else None
 
     def speech() -> FeatureStream:
-        stream = FileEar(threads=1).stream()
+        stream = PainterEar(threads=1).stream()
         return Touching(stream if manner is None else Manner(stream, manner))
 
     def identity(preset: str) -> dict[str, Any]:

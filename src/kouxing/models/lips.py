@@ -42,7 +42,7 @@ class LipsDimensions:
         references: R, reference frames.
         window: F, audio features around a frame.
         spacing: frames between them.
-        features: D, numbers per audio feature.
+        features: D, numbers per audio feature: 16 of mouth geometry, then 15 of what is said.
         encoder: channels at 1/2, 1/4, 1/8, 1/16, 1/32 of the crop.
         fusion: token width at 1/32.
         heads: attention heads.
@@ -56,7 +56,7 @@ class LipsDimensions:
     references: int = 3
     window: int = 11
     spacing: int = 1
-    features: int = 16
+    features: int = 31
     encoder: tuple[int, ...] = (16, 24, 48, 96, 128)
     fusion: int = 128
     heads: int = 4

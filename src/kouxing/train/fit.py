@@ -277,6 +277,7 @@ def _learn(
     samples = LipsSamples(
         [one.part for one in taught], [one.heard for one in taught], clips=schedule.batch // RUN, run=RUN,
         window=size.window, spacing=size.spacing, seed=schedule.seed, plain=True,
+        width=size.features,
     )  # fmt: skip
     task = FitTask(model, samples, None, [], weights=FITTED, taken=taken, told=told, steps=schedule.steps)
     before = replace(task, taken=plain).psnr_db(model)

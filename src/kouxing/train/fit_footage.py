@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kouxing.audio.features import frame_mels, log_mel
-from kouxing.audio.file_ear import FileEar
+from kouxing.audio.painter_ear import PainterEar
 from kouxing.audio.silence import silent_frames
 from kouxing.data.footage import Footage, encode_crop, unpacked
 from kouxing.data.manifest import Clip
@@ -46,7 +46,7 @@ class Taken:
 
     Attributes:
         footage: all of it, ``found`` where the face is.
-        heard: ``[T, 16]`` features that the speech encoder hears.
+        heard: ``[T, D]`` features that the speech encoder hears.
         trained: ``[T] bool``, frames to learn from.
         held: ``[T] bool``, frames that judge.
     """
@@ -187,6 +187,6 @@ def _silent(sound: Float, frames: int) -> Bool:
 
 
 def _heard(sound: Float, frames: int) -> Float:
-    """What the encoder makes of the sound, ``[frames, 16]``, silence not calmed: mouths really open in pauses."""
-    features = FileEar(threads=1).hear(sound)[:frames]
+    """What is heard in the sound, ``[frames, D]``, silence not calmed: mouths really open in pauses."""
+    features = PainterEar(threads=1).hear(sound)[:frames]
     return np.concatenate([features, np.zeros((frames - len(features), features.shape[1]), np.float32)])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kouxing.face.geometry import GEOMETRY
 from kouxing.infer.manner import PAST, SHAPE, corrected, rows
 from kouxing.train.fit_footage import Taken
 from kouxing.types import Bool, Float
@@ -54,7 +55,7 @@ def _learnt(taken: Sequence[Taken], ridge: float) -> Float:
         where = one.trained & ~one.footage.silent
         seen = rows(one.heard, np.repeat(one.heard[:1], PAST, 0))[where].astype(np.float64)
         square += seen.T @ seen
-        product += seen.T @ (one.footage.geometry - one.heard)[where]
+        product += seen.T @ (one.footage.geometry - one.heard[:, :GEOMETRY])[where]
     return np.asarray(np.linalg.solve(square, product), np.float32)
 
 
@@ -63,6 +64,6 @@ def _error(taken: Sequence[Taken], manner: Manner) -> float:
     total, count = 0.0, 0
     for one in taken:
         where: Bool = one.held & ~one.footage.silent
-        total += float(np.square(manner.corrected(one.heard) - one.footage.geometry)[where].sum())
+        total += float(np.square(manner.corrected(one.heard)[:, :GEOMETRY] - one.footage.geometry)[where].sum())
         count += int(where.sum())
     return total / max(count, 1)

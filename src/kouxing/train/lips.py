@@ -7,20 +7,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
+import numpy as np
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.nn import functional as F
 
-from kouxing.audio.file_ear import NAMES as EARS
-from kouxing.audio.file_ear import FileEar
+from kouxing.audio.painter_ear import NAMES as EARS
+from kouxing.audio.painter_ear import PainterEar
 from kouxing.data.footage import Footage, load_footage
 from kouxing.data.front import FrontSounds
 from kouxing.data.grid import Word, transcripts
 from kouxing.data.lips import REST_SHARE, LipsSamples
 from kouxing.eval.lipreading import load as load_reader
+from kouxing.face.geometry import GEOMETRY
 from kouxing.infer.discriminator import MOUTH
 from kouxing.losses import image
 from kouxing.models.lips import PRESETS as SIZES
-from kouxing.models.lips import Lips
+from kouxing.models.lips import Lips, LipsDimensions
 from kouxing.models.sync import Discriminator, Judges
 from kouxing.train import restore, restore_judge, shape
 from kouxing.train.card import Source, about, changed, inherited
@@ -101,7 +105,7 @@ def main(
     schedule = schedule or PRESETS[preset]
     table = loss_table(weights or {})
     # What does not fit is told before the minutes of hearing.
-    ear = FileEar(threads=1)
+    ear = PainterEar(threads=1)
     begun = None if start is None else _begun(start, preset)
     frozen_judge = None if judge is None else _judge(judge).requires_grad_(False)
     taught_by = None if teacher is None else Teacher(teacher, preset)
@@ -125,6 +129,7 @@ def main(
             words=words,
             unpaired=unpaired,
             resting=REST_SHARE,
+            width=SIZES[preset].features,
         )
 
     chosen = sorted(held_out, key=lambda clip: (clip.clip.group == "words", clip.clip.part == "grid", clip.clip.id))
@@ -133,8 +138,10 @@ def main(
         *[c for c in chosen if c.clip.part == "grid"][:6],
         *[c for c in chosen if c.clip.group == "words"],
     ]
-    # Tracked features: the generator is judged here, not the ear.
-    pairs = [(clip, clip.geometry) for clip in chosen[:VALIDATION_CLIPS]]
+    chosen = chosen[:VALIDATION_CLIPS]
+    # Tracked geometry: the generator is judged here, not the ear.
+    said = [heard[:, GEOMETRY:] for heard in _heard(data, chosen, ear, report)]
+    pairs = [(clip, np.concatenate([clip.geometry, row], 1)) for clip, row in zip(chosen, said, strict=True)]
     model = Lips(SIZES[preset])
     if begun is not None:
         report(f"{_take_over(model, begun)} tensors taken over from {start}")
@@ -169,8 +176,8 @@ def main(
     return best
 
 
-def _heard(data: Path, footage: Sequence[Footage], ear: FileEar, report: Callable[[str], None]) -> list[Float]:
-    """What dubs hear in each clip, ``[T, 16]``, silence not calmed: mouths really open in pauses."""
+def _heard(data: Path, footage: Sequence[Footage], ear: PainterEar, report: Callable[[str], None]) -> list[Float]:
+    """What dubs hear in each clip, ``[T, D]``, silence not calmed: mouths really open in pauses."""
     sounds, told = FrontSounds(data, ear.front), counting(report, "clips heard")
     made = []
     for done, clip in enumerate(footage, 1):
@@ -222,8 +229,9 @@ def save(
     """
     units = {
         "crop": "[1, 128, 256, 3] uint8 RGB, upper half of the upright face crop",
-        "audio": "[1, 11, 16] mouth geometry around the frame, 25 Hz, times the mouth-opening coefficient",
-        "own": "[1, 3, 16] mouth geometry of the references, ordered from closed to open",
+        "audio": "[1, 11, 31] around the frame, 25 Hz: 16 numbers of mouth geometry, times the mouth-opening "
+        "coefficient; then how likely each mouth class but rest is said (text.phones.MOUTHS), 0..6, 0 where unknown",
+        "own": "[1, 3, 31] the same of the references, ordered from closed to open; what is said in them is not known",
         "stances": "[1, 4, 14] where the head's steady points lie in the crops of frame and references (face.stance)",
         "lower": "[1, 128, 256, 3] uint8 RGB, the painted lower half",
     }
@@ -237,9 +245,23 @@ def save(
 
 def _take_over(model: Lips, given: Mapping[str, Tensor]) -> int:
     own = model.state_dict()
+    given = with_phones(given, model.dimensions)
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     model.load_state_dict(own | fitting)
     return len(fitting)
+
+
+def with_phones(given: Mapping[str, Tensor], size: LipsDimensions) -> Mapping[str, Tensor]:
+    """Numbers of a network that took fewer features, for one that begins by not looking at the further ones."""
+    tokens, drive = "fusion.adapter.0.weight", "fusion.drive.0.weight"
+    known = given[tokens].shape[1]
+    if known >= size.features:
+        return given
+    rows = size.window + size.references
+    heard, stances = given[drive][:, : rows * known], given[drive][:, rows * known :]
+    more = (0, size.features - known)
+    heard = F.pad(heard.reshape(len(heard), rows, known), more).flatten(1)
+    return {**given, tokens: F.pad(given[tokens], more), drive: torch.cat([heard, stances], 1)}
 
 
 def _vgg(path: Path) -> image.Vgg19:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing.data.footage import Footage
-from kouxing.data.lips import mask, planes, select
+from kouxing.data.lips import as_wide, mask, planes, select
 from kouxing.data.references import REFERENCES, choose
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.face.stance import stance
@@ -37,12 +37,13 @@ def held_out_sample(
 
     Args:
         clip: the footage.
-        predicted: ``[T, 16]`` features that drive the mouth.
+        predicted: ``[T, ...]`` features that drive the mouth; of others than the generator takes, none is looked at.
         frames: which frames.
         size: of the generator.
         usable: ``[T]`` frames that may be references; all with a face by default.
     """
     usable = clip.found if usable is None else usable
+    predicted = as_wide(predicted, size.features)
     middle = np.median(clip.pose[usable], 0)
     chosen = choose(clip.aperture, clip.pose, middle, usable, count=REFERENCES)
     crops = [clip.crop(int(i)) for i in frames]
@@ -51,7 +52,7 @@ def held_out_sample(
         "real": planes(np.stack(crops)[:, HALF_PX:]),
         "references": planes(np.stack([clip.crop(i) for i in chosen])),
         "audio": np.stack([select(predicted, int(i), size.window, size.spacing) for i in frames]),
-        "own": clip.geometry[chosen][None],
+        "own": as_wide(clip.geometry[chosen][None], size.features),
         "stances": stance(clip.anchors[[[int(i), *chosen] for i in frames]]),
     }
 

@@ -32,13 +32,16 @@ class Teacher:
     def __init__(self, folder: Path, preset: str) -> None:
         name = f"lips_{preset}"
         self._encode, _ = weights.session(f"{name}_references", threads=1, folder=folder)
-        self._paint, _ = weights.session(f"{name}_frame", threads=1, folder=folder)
+        self._paint, card = weights.session(f"{name}_frame", threads=1, folder=folder)
+        self._features = int(card["dimensions"]["features"])
         self._memory = [output.name for output in self._encode.get_outputs()]
 
     def __call__(self, batch: Batch) -> Tensor:
         """What it paints for a batch of ``data.lips``: ``[N, 3, 128, 256]``, 0..1."""
         references, frames = _bytes(batch["references"]), _bytes(batch["frame"][:, :, :HALF_PX])
         audio, own, stances = (batch[name].cpu().numpy() for name in ("audio", "own", "stances"))
+        # One of before may not know of phones.
+        audio, own = audio[..., : self._features], own[..., : self._features]
         each = len(frames) // len(own)
         made = []
         for place, frame in enumerate(frames):
