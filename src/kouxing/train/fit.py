@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 from kouxing import __version__, weights
 from kouxing.data.lips import LipsSamples, region
 from kouxing.errors import KouxingError, OptionError, OutputError, UnsureError
+from kouxing.face.geometry import GEOMETRY
 from kouxing.infer import person
 from kouxing.infer.job import Job, fingerprint
 from kouxing.infer.order import PRESETS
@@ -272,6 +274,7 @@ def _learn(
     taken = [replace(one, heard=manner.corrected(one.heard)) for one in plain]
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name.startswith(PART))
+    _keep_phones(model)
     size = model.dimensions
     taught = [one for one in taken if one.teaches]
     samples = LipsSamples(
@@ -287,6 +290,15 @@ def _learn(
         best = train(task, schedule, run, device, {"model": "fit"}, quiet.append, task.enough)
     model.load_state_dict(cast(Lips, best).state_dict())
     return best_figures(run), before, spoken
+
+
+def _keep_phones(model: Lips) -> None:
+    """What the network makes of phones stays: those of a minute would be learnt by heart, with their frames."""
+    size = model.dimensions
+    one = torch.cat([torch.ones(GEOMETRY), torch.zeros(size.features - GEOMETRY)])
+    flat = torch.cat([one.repeat(size.window + size.references), torch.ones((1 + size.references) * size.stance)])
+    for layer, learns in ((model.fusion.adapter[0], one), (model.fusion.drive[0], flat)):
+        cast(nn.Linear, layer).weight.register_hook(partial(torch.mul, learns))
 
 
 def _warnings(seconds: float) -> tuple[str, ...]:
