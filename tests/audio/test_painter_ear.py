@@ -6,7 +6,7 @@ import pytest
 from kouxing.audio.features import frame_mels, log_mel
 from kouxing.audio.file_ear import FileEar
 from kouxing.audio.painter_ear import PainterEar
-from kouxing.audio.phone_ear import LOUD, SPOKEN, PhoneEar, placed, spoken
+from kouxing.audio.phone_ear import SPOKEN, SURE, PhoneEar, placed, spoken
 from kouxing.media.reader import load_sound
 from kouxing.text.phones import CLASS, MOUTHS
 from kouxing.units import SAMPLE_HZ
@@ -31,7 +31,7 @@ def test_it_tells_geometry_and_what_is_said(ear: PainterEar, sound: np.ndarray) 
     np.testing.assert_allclose(told[:, :16], FileEar(threads=1).hear(sound), atol=1e-4)
     said = spoken(PhoneEar(ear.front, threads=1).hear(ear.front.hear(sound)).log_probs)
     np.testing.assert_allclose(told[:, 16:][: len(said) - 3], said[:-3], atol=1e-3)
-    assert 0.5 * LOUD < told[:, 16:].max() <= LOUD * (1 + 1e-5)
+    assert 0.5 * SURE < told[:, 16:].max() <= SURE * (1 + 1e-5)
 
 
 def test_pieces_give_what_the_whole_gives(ear: PainterEar, sound: np.ndarray) -> None:
@@ -54,5 +54,5 @@ def test_a_text_says_its_classes_for_sure() -> None:
     classes = np.array([[0] * 4 + [CLASS["open"]] * 4, [CLASS["lateral"]] * 4 + [CLASS["open"]] * 4])
     made = placed(classes, 3)
     assert made.shape == (3, SPOKEN) and not made[2].any()
-    assert made[0, CLASS["lateral"] - 1] == LOUD / 2 and made[1, CLASS["open"] - 1] == LOUD
-    assert made[0].sum() == LOUD / 2 and made[1].sum() == LOUD
+    assert made[0, CLASS["lateral"] - 1] == SURE / 2 and made[1, CLASS["open"] - 1] == SURE
+    assert made[0].sum() == SURE / 2 and made[1].sum() == SURE

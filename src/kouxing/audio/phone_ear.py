@@ -20,17 +20,16 @@ NAME = "multimodal_ear"
 AT_ONCE = 500
 """Video frames given to the network in one call."""
 
-
 SPOKEN = 15
 """Mouth classes but rest, which is none of them."""
-LOUD = 6.0
+SURE = 6.0
 """What a class is that is surely said: about as large as mouth geometry, so that painters learn from both alike."""
 
 
 def spoken(log_probs: Float) -> Float:
-    """How likely each class but rest is said in a video frame, 0..``LOUD``: ``[4T, classes]`` -> ``[T, SPOKEN]``."""
+    """How likely each class but rest is said in a video frame, 0..``SURE``: ``[4T, classes]`` -> ``[T, SPOKEN]``."""
     likely = np.exp(log_probs).reshape(-1, MELS_PER_FRAME, log_probs.shape[1]).mean(1)
-    return np.asarray(LOUD * likely[:, 1:], np.float32)
+    return np.asarray(SURE * likely[:, 1:], np.float32)
 
 
 def placed(classes: NDArray[np.int64], frames: int) -> Float:
@@ -38,7 +37,7 @@ def placed(classes: NDArray[np.int64], frames: int) -> Float:
     several = np.atleast_2d(classes)[:, : frames * MELS_PER_FRAME]
     several = np.pad(several, ((0, 0), (0, frames * MELS_PER_FRAME - several.shape[1])))
     likely = (several[..., None] == np.arange(1, 1 + SPOKEN)).mean(0, dtype=np.float32)
-    return np.asarray(LOUD * likely.reshape(frames, MELS_PER_FRAME, SPOKEN).mean(1), np.float32)
+    return np.asarray(SURE * likely.reshape(frames, MELS_PER_FRAME, SPOKEN).mean(1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -102,16 +101,15 @@ class PhoneStream:
 
     def __init__(self, ear: PhoneEar) -> None:
         self._ear, size = ear, ear.dimensions
-        before, self._after = around(size)
-        self._rows = np.zeros((before, size["bands"]), np.float32)
+        self._before, self._after = around(size)
+        self._rows = np.zeros((self._before, size["bands"]), np.float32)
         self._state = np.zeros((size["layers"], 1, size["hidden"]), np.float32)
         self._given = 0
 
     def push(self, rows: Float) -> Float:
         """Take ``[m, WIDTH]`` rows of the front, one a video frame; give the ``[n, SPOKEN]`` that they complete."""
         self._rows = np.concatenate([self._rows, rows])
-        context = sum(around(self._ear.dimensions))
-        frames = len(self._rows) - context
+        frames = len(self._rows) - self._before - self._after
         if frames <= 0:
             return np.zeros((0, SPOKEN), np.float32)
         given = {"heard": self._rows[None].astype(np.float32), "state": self._state}
@@ -122,6 +120,5 @@ class PhoneStream:
 
     def finish(self, rows: Float, frames: int) -> Float:
         """The rest, ``[n, SPOKEN]``: after the last ``rows`` all is quiet; ``frames`` in all."""
-        before, after = around(self._ear.dimensions)
-        missing = frames - self._given + after + before - len(self._rows) - len(rows)
+        missing = frames - self._given + self._before + self._after - len(self._rows) - len(rows)
         return self.push(np.pad(rows, ((0, max(0, missing)), (0, 0))))

@@ -18,7 +18,7 @@ from kouxing.data.references import APART, REFERENCES, choose
 from kouxing.data.speech import shares
 from kouxing.face import geometry
 from kouxing.face.crop import apply
-from kouxing.face.geometry import GEOMETRY
+from kouxing.face.geometry import GEOMETRY, as_wide
 from kouxing.face.mask import mask as paste_mask
 from kouxing.face.mouth_picture import TOP_PX
 from kouxing.face.nearness import touching
@@ -311,12 +311,6 @@ def _sound(clip: Footage, first: int, last: int) -> Float:
 def _outlines(clip: Footage, frames: list[int], turns: Float) -> Float:
     """Points of lips and sides of the jaw, ``[N, 50, 2]`` in halves of the crop from its middle."""
     return apply(turns, np.concatenate([clip.lips[frames], clip.jaw[frames][:, OUTLINE]], 1)) / HALF_PX - 1
-
-
-def as_wide(features: Float, width: int) -> Float:
-    """Features ``[..., D]`` of ``width`` numbers: what nobody knows, as what is said in a single picture, is 0."""
-    known = features[..., :width]
-    return np.pad(known, [*[(0, 0)] * (known.ndim - 1), (0, width - known.shape[-1])])
 
 
 def mask(image: Bytes, row: int) -> Bytes:

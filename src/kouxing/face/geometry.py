@@ -168,3 +168,9 @@ def scaled(features: Float, by: Float | float) -> Float:
     made = np.array(features, np.float32)
     made[..., :GEOMETRY] *= np.asarray(by, np.float32)[..., None]
     return made
+
+
+def as_wide(features: Float, width: int) -> Float:
+    """Features ``[..., D]`` of ``width`` numbers: what nobody knows, as what is said in a single picture, is 0."""
+    known = features[..., :width]
+    return np.pad(known, [*[(0, 0)] * (known.ndim - 1), (0, width - known.shape[-1])])

@@ -118,7 +118,8 @@ def placed(alpha: Float, matrix: Float, width: int, height: int) -> tuple[Box, F
     Returns:
         Box (x0, y0, x1, y1) and ``[y1-y0, x1-x0] float32``; outside the box the mask is 0. None where all of it is.
     """
-    box = footprint(alpha, matrix, width, height)
+    area = shown(alpha)
+    box = None if area is None else footprint(area, matrix, width, height)
     if box is None:
         return None
     return box, laid(alpha, matrix, box)
@@ -130,11 +131,8 @@ def shown(alpha: Float) -> Box | None:
     return (x, y, x + across, y + down) if across else None
 
 
-def footprint(alpha: Float, matrix: Float, width: int, height: int) -> Box | None:
-    """The frame's box (x0, y0, x1, y1) that holds all of a crop-space mask, or None when it lies outside."""
-    area = shown(alpha)
-    if area is None:
-        return None
+def footprint(area: Box, matrix: Float, width: int, height: int) -> Box | None:
+    """The frame's box (x0, y0, x1, y1) that holds all of a box of the crop (``shown``); None when it lies outside."""
     left, top, right, bottom = area[0] - 1, area[1] - 1, area[2], area[3]
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
     back = cv2.invertAffineTransform(matrix.astype(np.float64))

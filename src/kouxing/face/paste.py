@@ -84,9 +84,9 @@ def paste(
     if not usable(matrix, jaw, lips):
         return frame
     alpha = mask(matrix, jaw, lips)
-    box = footprint(alpha, matrix, frame.width, frame.height)
     area = shown(alpha)
-    if box is None or area is None:
+    box = None if area is None else footprint(area, matrix, frame.width, frame.height)
+    if area is None or box is None:
         return frame
     mouth = apply(matrix, lips)
     shift = _shift(Picture(frame), image, matrix, alpha, mouth)

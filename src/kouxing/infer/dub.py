@@ -48,6 +48,7 @@ MOST_WORKERS = 4
 """Frames painted at the same time, where there are as many cores: beyond that decoding and encoding hold things up."""
 
 FEW_CORES = 2
+"""On so many, painting takes all of their time."""
 
 ENCODING: dict[str, dict[str, Any]] = {
     "fast": {

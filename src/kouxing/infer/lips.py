@@ -6,7 +6,7 @@ import numpy as np
 
 from kouxing import weights
 from kouxing.errors import OptionError
-from kouxing.face.geometry import scaled
+from kouxing.face.geometry import as_wide, scaled
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
 from kouxing.infer.crispness import amount, sharpened
@@ -59,15 +59,9 @@ class LipsNetwork:
             raise ValueError(f"references must be {wanted}, got {references.crops.shape}")
         names = [output.name for output in self._encode.get_outputs()]
         made = self._encode.run(names, {"crops": np.ascontiguousarray(references.crops)})
-        own = self._wide(references.geometry[None].astype(np.float32))
+        own = as_wide(references.geometry[None].astype(np.float32), self.dimensions["features"])
         self._memory = {**dict(zip(names, made, strict=True)), "own": own}
         self._stances = stance(references.anchors)
-
-    def _wide(self, features: Float) -> Float:
-        """Features ``[..., D]`` with as many numbers as the network takes: those that nobody knows are 0."""
-        width = self.dimensions["features"]
-        known = features[..., :width]
-        return np.pad(known, [*[(0, 0)] * (known.ndim - 1), (0, width - known.shape[-1])])
 
     def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float = 1.0) -> Bytes:
         """Paint a frame's lower half.
@@ -85,7 +79,7 @@ class LipsNetwork:
         if not self._memory:
             raise ValueError("set_references must come before paint")
         stances = np.concatenate([stance(anchors)[None], self._stances])[None]
-        audio = self._wide(pressed(scaled(features, mouth))[None])
+        audio = as_wide(pressed(scaled(features, mouth))[None], self.dimensions["features"])
         inputs = {"crop": crop[None, :HALF_PX], "audio": audio, "stances": stances, **self._memory}
         (lower,) = self._paint.run(["lower"], inputs)
         return np.concatenate([crop[:HALF_PX], sharpened(lower[0], self._sharpening, anchors, HALF_PX)])

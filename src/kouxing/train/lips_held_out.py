@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing.data.footage import Footage
-from kouxing.data.lips import as_wide, mask, planes, select
+from kouxing.data.lips import mask, planes, select
 from kouxing.data.references import REFERENCES, choose
+from kouxing.face.geometry import as_wide
 from kouxing.face.landmarks import GAP_LOWER, GAP_UPPER
 from kouxing.face.stance import stance
 from kouxing.models.lips import LipsDimensions
