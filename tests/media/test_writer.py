@@ -225,6 +225,37 @@ except OutputError as error:
 """
 
 
+SAME = """
+import sys
+from fractions import Fraction
+from pathlib import Path
+from kouxing.media.reader import read_video
+from kouxing.media.writer import VideoWriter
+frames = list(read_video(Path(sys.argv[1])))
+with VideoWriter(Path(sys.argv[2]), like=frames[0], rate=Fraction(25), threads=1) as video:
+    for frame in frames:
+        video.write(frame)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a memory that can be filled before it is given out")
+def test_the_same_pictures_are_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever lies in the memory that the encoder is given."""
+    make_video(tmp_path / "in.mp4", frames=8, size=(144, 144))
+    made = []
+    for fill in ("0", "1", "170"):
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(Path(__file__).parents[2] / "src"),
+            "MALLOC_PERTURB_": fill,
+            "MALLOC_MMAP_THRESHOLD_": "1000000000",
+        }
+        words = [sys.executable, "-c", SAME, str(tmp_path / "in.mp4"), str(tmp_path / "out.mp4")]
+        subprocess.run(words, check=True, timeout=60, env=environment)
+        made.append((tmp_path / "out.mp4").read_bytes())
+    assert made[0] == made[1] == made[2]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs file size limits")
 @pytest.mark.parametrize("job", ["write", "join"])
 def test_full_disk(tmp_path: Path, job: str) -> None:
