@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kouxing.infer.pipeline import ahead, side_by_side, with_next
+from kouxing.infer.pipeline import Beside, Stopped, ahead, beside, side_by_side, with_next
 
 
 def test_order_is_kept_by_many_workers():
@@ -14,6 +14,37 @@ def test_order_is_kept_by_many_workers():
         return number * 2
 
     assert list(side_by_side(ahead(iter(range(40))), slow, workers=4)) == [2 * n for n in range(40)]
+
+
+def test_work_beside_tells_what_it_made_or_what_stopped_it() -> None:
+    with beside(lambda _: 7) as work:
+        pass
+    assert work.result() == 7
+
+    def fails(_: Beside[int]) -> int:
+        raise KeyError("lost")
+
+    with pytest.raises(KeyError, match="lost"), beside(fails) as work:
+        for _ in range(1000):
+            time.sleep(0.01)
+            work.check()
+
+
+def test_work_beside_is_stopped_by_an_error_in_the_block() -> None:
+    ends: list[BaseException] = []
+
+    def endless(work: Beside[None]) -> None:
+        try:
+            while True:
+                time.sleep(0.01)
+                work.go_on()
+        except Stopped as error:
+            ends.append(error)
+            raise
+
+    with pytest.raises(ValueError, match="enough"), beside(endless):
+        raise ValueError("enough")
+    assert len(ends) == 1
 
 
 def test_every_item_with_the_next() -> None:

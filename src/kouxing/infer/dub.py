@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from kouxing.infer.multimodal_animate import Modalities
 from kouxing.infer.order import DubReport, Order
 from kouxing.infer.paint import Cast, LipsModel, Painted, Painter, cast, crop_of
 from kouxing.infer.parts import Parts, shipped
-from kouxing.infer.pipeline import ahead, side_by_side
+from kouxing.infer.pipeline import Beside, ahead, beside, side_by_side
 from kouxing.infer.references import References
 from kouxing.infer.scan import Progress, Scan, queue_depth, scan
 from kouxing.infer.source import Footage
@@ -114,7 +115,8 @@ def dub(
         mouth_video: a face saying the same speech: its lips are followed.
         resume: go on with the unfinished job of the same inputs and options; without one, start.
         overwrite: replace ``out`` if it is there.
-        progress: called with (stage, done, total or None); stages are ``listen``, ``scan``, ``paint``, ``join``.
+        progress: called with (stage, done, total or None); stages are ``listen`` (told of where it is not done beside
+            the next), ``scan``, ``paint``, ``join``.
         parts: other pieces than the shipped ones.
 
     Raises:
@@ -184,6 +186,10 @@ def _silent(stage: str, done: int, total: int | None) -> None:
     """Progress that nobody asked for."""
 
 
+def _nothing() -> None:
+    """No other work to look after."""
+
+
 class _Run:
     """One job from its inputs to its output; each step is kept in the job's folder or quickly made again."""
 
@@ -206,8 +212,7 @@ class _Run:
         self._warnings.append(line)
 
     def __call__(self, began: float) -> DubReport:
-        words = self._listen()
-        seen = self._scan(words.seconds)
+        words, seen = self._take_in()
         rate = self._rate(seen)
         people = cast(seen.track, float(rate))
         line = self._lay_out(seen, rate, words)
@@ -235,11 +240,33 @@ class _Run:
             warnings=tuple(self._warnings),
         )
 
-    def _listen(self) -> Speech:
+    def _take_in(self) -> tuple[Speech, Scan]:
+        """Hear the speech and follow the face: side by side where that does not depend on how long the speech is."""
+        if self._order.length != "video" or self._info.is_picture or self._given or self._job.has(SPEECH):
+            words = self._listen(self._told)
+            return words, self._scan(words.seconds, _nothing)
+
+        scanned = Event()
+
+        def listened(work: Beside[Speech]) -> Speech:
+            def told(stage: str, done: int, total: int | None) -> None:
+                work.go_on()
+                # One stage is told of at a time, and following the face mostly takes longer.
+                if scanned.is_set():
+                    self._told(stage, done, total)
+
+            return self._listen(told)
+
+        with beside(listened) as work:
+            seen = self._scan(None, work.check)
+            scanned.set()
+        return work.result(), seen
+
+    def _listen(self, told: Progress) -> Speech:
         """Features of the speech, kept in the job."""
         path = self._order.speech
         if not self._job.has(SPEECH):
-            words, notes = self._joined() if self._given else (self._heard(), ())
+            words, notes = self._joined(told) if self._given else (self._heard(told), ())
             if not words.seconds:
                 raise NoSoundError(f"{path}: its sound is 0 s long; give a file with speech")
             arrays = {"features": words.features, "silent": words.silent, "notes": np.array(notes, str)}
@@ -251,7 +278,7 @@ class _Run:
             self._warnings.append(f"{path}: no speech is heard in it, the mouth stays closed")
         return Speech(kept["features"], kept["silent"], seconds)
 
-    def _heard(self) -> Speech:
+    def _heard(self, told: Progress) -> Speech:
         """By the speech encoder alone."""
         path = self._order.speech
         total = probe(path).sound_seconds
@@ -259,29 +286,31 @@ class _Run:
         sound: Iterable[Float] = damage.checked(path, read_sound(path, SAMPLE_HZ))
         if self._order.mouth == level.AUTO:
             sound = level.raised(sound, level.gain(level.measured(damage.checked(path, read_sound(path, SAMPLE_HZ)))))
-        return hear(
-            sound, self._parts.speech(), lambda done: self._told("listen", done, samples and max(samples, done))
-        )
+        return hear(sound, self._parts.speech(), lambda done: told("listen", done, samples and max(samples, done)))
 
-    def _joined(self) -> tuple[Speech, tuple[str, ...]]:
+    def _joined(self, told: Progress) -> tuple[Speech, tuple[str, ...]]:
         """With a text, a mouth video or both; and what the user should know."""
-        return multimodal_dub.listen(self._order.speech, self._given, self._told, self._order.mouth == level.AUTO)
+        return multimodal_dub.listen(self._order.speech, self._given, told, self._order.mouth == level.AUTO)
 
-    def _scan(self, speech_seconds: Fraction) -> Scan:
-        """Follow the face, in no more of the footage than the output can need."""
+    def _scan(self, speech_seconds: Fraction | None, check: Callable[[], None]) -> Scan:
+        """Follow the face, in no more of the footage than the output can need.
+
+        Args:
+            speech_seconds: None where it is not known yet, and does not matter.
+            check: called after each frame; what it raises ends the scan.
+        """
         order, info = self._order, self._info
-        limit = None if order.length == "video" else max(speech_seconds, SCANNED_S)
+        limit = None if order.length == "video" or speech_seconds is None else max(speech_seconds, SCANNED_S)
         total = 1 if info.is_picture else None
         if total is None and info.rate and info.seconds:
             total = round(min(info.seconds, limit or info.seconds) * info.rate)
         tracker = self._parts.tracker
-        seen = scan(
-            self._job,
-            self._footage,
-            lambda: tracker(order.face_index),
-            limit,
-            lambda done: self._told("scan", done, max(total, done) if total else None),
-        )
+
+        def followed(done: int) -> None:
+            check()
+            self._told("scan", done, max(total, done) if total else None)
+
+        seen = scan(self._job, self._footage, lambda: tracker(order.face_index), limit, followed)
         self._told("scan", len(seen), len(seen))
         if not seen.track.found.any():
             which = f"face {order.face_index} of those counted from 0" if order.face_index else "face"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -70,6 +71,51 @@ def ahead(items: Iterable[Item], depth: int = DEPTH) -> Generator[Item, None, No
     finally:
         stop.set()
         thread.join()
+
+
+class Stopped(Exception):
+    """What work in a thread raises when nobody wants it any more."""
+
+
+class Beside(Generic[Made]):
+    """Work under way in a thread of its own; made by ``beside``."""
+
+    def __init__(self) -> None:
+        self._stop = threading.Event()
+        self._made: Future[Made] | None = None
+
+    def check(self) -> None:
+        """For the caller, now and then: raises what stopped the work early, if something has."""
+        if self._made is not None and self._made.done():
+            self._made.result()
+
+    def go_on(self) -> None:
+        """For the work, now and then: raises ``Stopped`` once the caller has given up."""
+        if self._stop.is_set():
+            raise Stopped
+
+    def result(self) -> Made:
+        """What the work made, as soon as it is done; raises what it raised."""
+        if self._made is None:
+            raise RuntimeError("nothing was begun")
+        return self._made.result()
+
+
+@contextmanager
+def beside(work: Callable[[Beside[Made]], Made]) -> Iterator[Beside[Made]]:
+    """``work`` runs in a thread while the block does something else; an error in the block stops it.
+
+    Args:
+        work: is given what it asks whether to ``go_on``.
+    """
+    made: Beside[Made] = Beside()
+    with ThreadPoolExecutor(1, thread_name_prefix="kouxing-beside") as pool:
+        made._made = pool.submit(work, made)
+        try:
+            yield made
+        except BaseException:
+            made._stop.set()
+            raise
 
 
 def with_next(items: Iterable[Item]) -> Generator[tuple[Item, Item | None], None, None]:
