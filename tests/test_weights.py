@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +103,25 @@ def test_one_changed_byte_is_noticed(saved: Path, at: int) -> None:
     with pytest.raises(WeightError) as caught:
         weights.session("double", folder=saved.parent)
     assert "damaged" in one_line(caught)
+
+
+QUIET = """
+import sys, time
+from pathlib import Path
+from kouxing import weights
+weights.session(sys.argv[1], threads=1)
+time.sleep(1)
+"""
+
+
+def test_nobody_is_told_that_a_network_was_loaded(tmp_path: Path) -> None:
+    """ONNX Runtime keeps what it means to report to its maker in the user's folders."""
+    environment = {name: value for name, value in os.environ.items() if "TELEMETRY" not in name}
+    homes = {name: str(tmp_path) for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "LOCALAPPDATA")}
+    environment |= {**homes, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    words = [sys.executable, "-c", QUIET, "lips_fast_references"]
+    subprocess.run(words, check=True, env=environment, timeout=60)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_damage_after_a_good_load_is_noticed(saved: Path) -> None:

@@ -6,8 +6,13 @@ package stays fast.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+# ONNX Runtime reports its use to its maker by default, from its import on: nothing here tells anybody anything. Whoever
+# wants that can say so before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from kouxing.infer.animate import AnimateReport as AnimateReport
