@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import threading
 import time
 from fractions import Fraction
@@ -308,6 +309,50 @@ def test_finished_segments_and_scan_are_not_made_again(media, tmp_path):
     painted.clear()
     dub(*given, progress=stop, resume=True, parts=parts)
     assert len(pushed) == 50 and len(painted) == 50 - 30
+
+
+@pytest.mark.parametrize("name", ["*", "scan-00001.npz", "seam-00001.npz", "segment-00000.mp4", "footage.json"])
+def test_pieces_that_a_power_cut_damaged_are_made_again(media, tmp_path, name):
+    parts = fake_parts()
+    whole, out = tmp_path / "whole.mp4", tmp_path / "out.mp4"
+    dub(media / "face.mp4", media / "speech2.wav", whole, parts=parts)
+
+    def progress(stage, done, total):
+        if stage == "paint" and done == 34:
+            raise Killed
+
+    with pytest.raises(Killed):
+        dub(media / "face.mp4", media / "speech2.wav", out, progress=progress, parts=parts)
+    pieces = [one for one in (tmp_path / "out.mp4.job").glob(name) if one.name != "plan.json"]
+    assert pieces
+    for number, piece in enumerate(pieces):
+        content = piece.read_bytes()
+        piece.write_bytes(content[: len(content) // 2] if number % 2 == 0 else b"")
+    dub(media / "face.mp4", media / "speech2.wav", out, resume=True, parts=parts)
+    assert same_pictures(frames_of(out), frames_of(whole))
+    assert left(tmp_path) == ["out.mp4", "whole.mp4"]
+
+
+def test_an_input_that_goes_away_for_a_while_costs_nothing(media, tmp_path):
+    speech, out, painted = tmp_path / "speech.wav", tmp_path / "out.mp4", []
+    shutil.copy2(media / "speech2.wav", speech)
+
+    def progress(stage, done, total):
+        if stage == "paint" and done == 50 and speech.exists():
+            speech.rename(tmp_path / "away.wav")
+
+    class CountedLips(FlatLips):
+        def paint(self, *given):
+            painted.append(1)
+            return super().paint(*given)
+
+    parts = fake_parts(lips=CountedLips)
+    with pytest.raises(MediaError, match="--resume goes on"):
+        dub(media / "face.mp4", speech, out, progress=progress, parts=parts)
+    (tmp_path / "away.wav").rename(speech)
+    painted.clear()
+    dub(media / "face.mp4", speech, out, resume=True, parts=parts)
+    assert painted == [] and left(tmp_path) == ["out.mp4", "speech.wav"]
 
 
 def test_a_scan_goes_on_where_it_stopped(media, tmp_path):

@@ -16,7 +16,7 @@ import numpy as np
 
 from kouxing import __version__, config
 from kouxing.audio import damage
-from kouxing.errors import KouxingError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
+from kouxing.errors import KouxingError, MediaError, NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError
 from kouxing.face import geometry
 from kouxing.infer import level, multimodal_dub, references, timeline
 from kouxing.infer import person as persons
@@ -163,7 +163,10 @@ def dub(
             return run(began)
         except OutputError as error:
             raise OutputError(f"{error}; the same command with --resume then goes on") from error
-        except KouxingError:
+        except KouxingError as error:
+            if type(error) is MediaError and job.has(_segment(0)):
+                # A disk that was unplugged, or a share that went: what is painted is worth keeping.
+                raise MediaError(f"{error}; when that is mended, the same command with --resume goes on") from error
             # A mistake in the input: going on later would fail in the same place.
             job.remove()
             raise
@@ -365,7 +368,8 @@ class _Run:
         Decoding, painting (several frames at a time), pasting and encoding run side by side, also across segments.
         """
         pieces = line.segments(SEGMENT_S)
-        done = next((n for n in range(len(pieces)) if not self._job.has(_segment(n))), len(pieces))
+        kept = (self._job.has(_segment(n)) and self._job.has(_seam(n)) for n in range(len(pieces)))
+        done = next((n for n, whole in enumerate(kept) if not whole), len(pieces))
         if done == len(pieces):
             return 0
         first = pieces[done][0]

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kouxing.errors import MediaError, OptionError, OutputError
-from kouxing.media.aside import keeping, output_errors, write_arrays
+from kouxing.errors import NO_ARRAYS, MediaError, OptionError, OutputError
+from kouxing.media.aside import keeping, output_errors, settle, write_arrays
+from kouxing.media.boxes import is_whole
 from kouxing.media.opening import check_file
 
 PLAN = "plan.json"
@@ -55,6 +56,22 @@ def fingerprint(path: Path) -> dict[str, Any]:
         "changed_ns": stat.st_mtime_ns,
         "sha256": digest.hexdigest(),
     }
+
+
+def _damaged(piece: Path) -> bool:
+    """Whether a kept piece cannot be read."""
+    try:
+        if piece.suffix == ".npz":
+            with np.load(piece, allow_pickle=False) as file:
+                for name in file.files:
+                    file[name]
+        elif piece.suffix == ".json":
+            json.loads(piece.read_text("utf-8"))
+        elif piece.suffix == ".mp4":
+            return not is_whole(piece)
+    except NO_ARRAYS:
+        return True
+    return False
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -110,8 +127,10 @@ class Job:
             )
 
     def _sweep(self) -> None:
-        for left in self.folder.glob("*.part*"):
-            left.unlink(missing_ok=True)
+        """What a kill or a power cut left of unfinished pieces goes; they are made again."""
+        for left in self.folder.iterdir():
+            if left.is_file() and (".part" in left.name or _damaged(left)):
+                left.unlink(missing_ok=True)
 
     def place(self, name: str) -> Path:
         """Where ``name`` lies in the folder."""
@@ -130,6 +149,7 @@ class Job:
         """
         with keeping(self.place(name)) as part:
             yield part
+            settle(part)
 
     def save_json(self, name: str, value: Any) -> None:
         """Write ``value`` as JSON."""

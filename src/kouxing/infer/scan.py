@@ -141,7 +141,7 @@ def scan(
         NoVideoError: there is no frame at all.
         OutputError: the job's folder cannot be written.
     """
-    if not job.has(DONE):
+    if not _is_done(job):
         tracker = make()
         try:
             _look(job, footage, tracker, limit, told)
@@ -159,6 +159,13 @@ def scan(
         size_px=(about["width"], about["height"]),
         bytes_each=about["bytes_each"],
     )
+
+
+def _is_done(job: Job) -> bool:
+    """Whether an earlier run saw all of it, and everything that it kept is there."""
+    if not (job.has(DONE) and job.has(FOOTAGE)):
+        return False
+    return all(job.has(_name(number)) for number in range(job.load_json(DONE)["pieces"]))
 
 
 def _look(job: Job, footage: Footage, tracker: Tracker, limit: Fraction | None, told: Callable[[int], None]) -> None:

@@ -73,6 +73,7 @@ class Part:
             OutputError: that is not possible.
         """
         try:
+            settle(self.path)
             os.replace(self.path, self.out)
         except OSError as error:
             self.remove()
@@ -136,6 +137,20 @@ def remove(part: Path) -> None:
     """Remove a ``.part``, if it is there."""
     with suppress(OSError):
         part.unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Have what was written put on the disk: after a power cut a name shall not stand for less than the whole.
+
+    Raises:
+        OSError: there is no room for it.
+    """
+    with path.open("rb+") as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
 
 
 @contextmanager

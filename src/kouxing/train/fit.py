@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from kouxing import __version__, weights
 from kouxing.data.lips import LipsSamples, region
-from kouxing.errors import KouxingError, OptionError, OutputError, UnsureError
+from kouxing.errors import KouxingError, MediaError, OptionError, OutputError, UnsureError
 from kouxing.face.geometry import GEOMETRY
 from kouxing.infer import person
 from kouxing.infer.job import Job, fingerprint
@@ -197,7 +197,10 @@ def fit(
             made = _made(job, files, target, preset, face_index, device, schedule, progress or (lambda *step: None))
         except OutputError as error:
             raise OutputError(f"{error}; the same command with --resume then goes on") from error
-        except KouxingError:
+        except KouxingError as error:
+            if type(error) is MediaError and job.place("run").is_dir():
+                # A disk that was unplugged, or a share that went: what is learnt is worth keeping.
+                raise MediaError(f"{error}; when that is mended, the same command with --resume goes on") from error
             # A mistake in the footage: going on later would fail in the same place.
             job.remove()
             raise
