@@ -59,7 +59,6 @@ __all__ = [
     "AnimateReport",
     "AvatarReport",
     "DubReport",
-    "FitReport",
     "ManyReport",
     "PrepareReport",
     "ScoreReport",
@@ -69,7 +68,6 @@ __all__ = [
     "avatar",
     "demo",
     "dub",
-    "fit",
     "prepare",
     "score",
     "score_many",
@@ -80,7 +78,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module 'kouxing' has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    try:
+        return getattr(import_module(_PLACES[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and error.name.split(".")[0] == "kouxing":
+            raise
+        # As an attribute that is not there, so that help() and hasattr() get on without it.
+        raise AttributeError(
+            f"kouxing.{name} needs {error.name}, which comes with pip install 'kouxing[train]'"
+        ) from error
 
 
 def __dir__() -> list[str]:

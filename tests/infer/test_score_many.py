@@ -135,7 +135,7 @@ def test_mistakes(folder: Path, tmp_path: Path) -> None:
         score_many([folder], tmp_path / "no" / "r.jsonl", parts=parts)
     with pytest.raises(OptionError, match="counted from 0"):
         score_many([folder], tmp_path / "r.jsonl", face=-1, parts=parts)
-    for content in ("one,two\n1,2\n", "no line at all", '{"some": "json"}\n'):
+    for content in ("one,two\n1,2\n", "no line at all", '{"some": "json"}\n', '{"some": "json"}'):
         (tmp_path / "other").write_text(content)
         with pytest.raises(OptionError, match="--results"):
             score_many([folder], tmp_path / "other", parts=parts)

@@ -84,6 +84,11 @@ def test_a_shorter_video_holds_its_last_frame():
     assert line.pts.tolist() == [0, 512, 1024, 1536, 2048]
 
 
+def test_a_frame_held_after_a_long_last_one_speaks_at_the_usual_rate():
+    line = plan(np.arange(3) * 40, Fraction(1, 1000), 320, Fraction(1, 2), "speech")
+    assert line.pts.tolist() == list(range(0, 500, 40)) and line.source.tolist() == [0, 1, *[2] * 11]
+
+
 def test_unknown_length_is_told():
     with pytest.raises(OptionError, match="--length shortest: choose one of video, speech, loop"):
         plan(np.arange(3), Fraction(1, 25), 1, Fraction(1), "shortest")

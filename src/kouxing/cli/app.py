@@ -18,7 +18,8 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import typer
 from typer.core import TyperGroup
@@ -104,6 +105,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         The exit code; see the table above.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    # A daemon's may be closed; `print` would then write the one in place of the other.
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
     if isinstance(sys.stdout, io.TextIOWrapper):
         # As standard error does: letters that an encoding lacks must not turn what was made into a fault.
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -120,6 +123,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return FAULT
     except OSError as error:
+        if isinstance(error, PermissionError) and error.filename is not None:
+            return _say(f"error: {error.filename}: permission denied; change its rights or choose another", MISTAKE)
         if error.errno == errno.ENAMETOOLONG:
             return _say(f"error: {error.filename}: the name is too long for a file; choose a shorter one", MISTAKE)
         if error.errno == errno.ENOSPC and error.filename is None:
@@ -134,8 +139,13 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
 def _say(line: str, code: int) -> int:
-    print(f"kouxing: {' '.join(line.split())}", file=sys.stderr)
+    with suppress(OSError):  # the disk that holds the log may be full
+        print(f"kouxing: {' '.join(line.split())}", file=sys.stderr)
     return code
 
 

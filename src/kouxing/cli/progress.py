@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 Progress = Callable[[str, int, "int | None"], None]
 """Called with (stage, done, total); total is None where it is not known yet."""
@@ -71,7 +71,9 @@ class Lines:
         if not (new or last or now - self._shown >= self._every_s):
             return
         self._shown, self._finished = now, last
-        print(f"kouxing: {stage}: {done}{f'/{total}' if total else ''}{self._left(now, done, total)}", file=sys.stderr)
+        with suppress(OSError):  # a full disk that holds the log is no reason to end the work
+            of = f"/{total}" if total else ""
+            print(f"kouxing: {stage}: {done}{of}{self._left(now, done, total)}", file=sys.stderr)
 
     def _left(self, now: float, done: int, total: int | None) -> str:
         made = done - self._first

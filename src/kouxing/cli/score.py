@@ -53,6 +53,8 @@ def command(
     if results is not None or len(videos) > 1 or videos[0].is_dir():
         if fix is not None or plot is not None:
             raise OptionError("--fix and --plot take one video; name it alone and leave --results out")
+        if force:
+            raise OptionError("--force goes with --fix or --plot; --results is added to: remove it to begin anew")
         from kouxing.infer.score_many import score_many
 
         with progress(silent=json) as report:

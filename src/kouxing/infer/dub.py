@@ -62,6 +62,9 @@ ENCODING: dict[str, dict[str, Any]] = {
 """How x264 works for each preset. The faster way takes less than half of the time, within half a decibel of the other
 (docs/log.md)."""
 
+CUT_TOLD_S = 0.1
+"""Sound tracks end with the coder's last block, up to .09 s behind what was said: that is no speech."""
+
 SMALL_FACE_PX = 64
 """Faces narrower than this show little of a mouth."""
 
@@ -136,8 +139,8 @@ def dub(
     plan = {
         "face": fingerprint(order.face),
         "speech": fingerprint(order.speech),
-        "mouth": mouth,
-        "face_index": face_index,
+        "mouth": order.mouth,
+        "face_index": order.face_index,
         "length": length,
         "preset": preset,
         # Pieces of two kinds do not go into one file.
@@ -239,7 +242,7 @@ class _Run:
             preset=self._order.preset,
             mouth=self._order.mouth,
             opening=float(wide[~words.silent].mean() if not words.silent.all() else wide.mean()),
-            length=self._order.length,
+            length="speech" if len(seen) == 1 else self._order.length,
             warnings=tuple(self._warnings),
         )
 
@@ -337,7 +340,7 @@ class _Run:
         last = timeline.last_ticks(seen.pts, seen.time_base, rate, self._info.seconds)
         line = timeline.plan(seen.pts, seen.time_base, last, words.seconds, order.length)
         over = float(words.seconds - line.seconds)
-        if over > 1 / FRAME_HZ:
+        if over > CUT_TOLD_S:
             self._warnings.append(
                 f"the speech is {over:.1f} s longer than the video and was cut; --length speech or loop keeps all of it"
             )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 from kouxing.errors import OptionError, OutputError
+from kouxing.infer.given import face_number
 from kouxing.infer.level import AUTO
 from kouxing.infer.timeline import LENGTHS
-from kouxing.media.aside import keep_inputs
+from kouxing.media.aside import keep_inputs, output_errors
 
 PRESETS = ("fast", "fine")
 
@@ -66,10 +68,12 @@ class Order:
 
     def __post_init__(self) -> None:
         low, high = MOUTH_LIMITS
-        if self.mouth != AUTO and not (isinstance(self.mouth, (int, float)) and low <= self.mouth <= high):
-            raise OptionError(f"--mouth {self.mouth}: give a number from {low:g} to {high:g}, or {AUTO}")
-        if self.face_index < 0:
-            raise OptionError(f"--face {self.face_index}: faces are counted from 0")
+        mouth: Any = self.mouth
+        if isinstance(mouth, Real) and low <= float(mouth) <= high:
+            object.__setattr__(self, "mouth", float(mouth))
+        elif not (isinstance(mouth, str) and mouth == AUTO):
+            raise OptionError(f"--mouth {mouth}: give a number from {low:g} to {high:g}, or {AUTO}")
+        object.__setattr__(self, "face_index", face_number(self.face_index))
         if self.length not in LENGTHS:
             raise OptionError(f"--length {self.length}: choose one of {', '.join(LENGTHS)}")
         if self.preset not in PRESETS:
@@ -87,12 +91,13 @@ class Order:
         Raises:
             OutputError: it is there already, is an input, or its folder is missing.
         """
-        if not self.out.parent.is_dir():
-            raise OutputError(f"{self.out}: the folder {self.out.parent} does not exist; make it or choose another")
-        if not self.out.exists():
-            return
-        if self.out.is_dir():
-            raise OutputError(f"{self.out}: is a folder; give a file name")
-        keep_inputs(self.out, self.face, self.speech, *others)
+        with output_errors(self.out):
+            if not self.out.parent.is_dir():
+                raise OutputError(f"{self.out}: the folder {self.out.parent} does not exist; make it or choose another")
+            if not self.out.exists():
+                return
+            if self.out.is_dir():
+                raise OutputError(f"{self.out}: is a folder; give a file name")
+            keep_inputs(self.out, self.face, self.speech, *others)
         if not overwrite:
             raise OutputError(f"{self.out}: is there already; remove it, overwrite it (--force) or choose another name")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +9,6 @@ from pathlib import Path
 from kouxing.errors import OptionError
 from kouxing.infer import morphs
 from kouxing.infer.render import SIDE_PX, Renderer, check
-from kouxing.media.aside import output_error
 from kouxing.media.colour import planes_from_rgb
 from kouxing.media.join import join
 from kouxing.media.metadata import ALL_MADE
@@ -56,12 +53,8 @@ def preview(
     shown = track.at(rate)
     parts = morphs.load(head)
     # The pictures go into a file of their own first: sound is joined to whole videos.
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{out.stem[:40]}-", suffix=".mp4", dir=out.parent)
-    except OSError as error:
-        raise output_error(out, error) from error
-    os.close(handle)
-    silent = Path(name)
+    # Always under one name: what a killed run left is replaced by the next.
+    silent = out.with_name(f".{out.stem[:40]}.kouxing.pictures.mp4")
     try:
         with Renderer(parts, side_px) as renderer:
             writer: VideoWriter | None = None

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from kouxing.errors import NoFaceError, NoSoundError, NoVideoError, OptionError, OutputError, UnsureError
 from kouxing.face.offset import REACH, Offset
+from kouxing.infer.given import face_number
 from kouxing.infer.score_look import Looked, Parts, Progress, look, shipped
 from kouxing.infer.score_report import FaceScore, ScoreReport
 from kouxing.infer.score_sure import SURE, Ruler, is_sure
 from kouxing.infer.score_time import DRIFT, Stretch, drift, moments, speaking, stretches
-from kouxing.media.aside import reserved
+from kouxing.media.aside import output_errors, reserved
 from kouxing.media.reader import MediaInfo, probe
 from kouxing.media.remux import check_target, copy_file, move_sound
 from kouxing.types import Bool
@@ -61,6 +62,7 @@ def score(
             missing or damaged.
     """
     began = time.monotonic()
+    face = None if face is None else face_number(face)
     source = Path(video)
     goals = [Path(goal) for goal in (fix, plot) if goal is not None]
     _check(source, goals, overwrite)
@@ -68,7 +70,7 @@ def score(
         raise OptionError(f"--plot {plot}: end it in .png")
     if fix is not None:
         check_target(source, Path(fix))
-    info = _probed(source, face)
+    info = _probed(source)
     parts = parts or shipped()
     with reserved(*goals):
         seen = look(info, face, parts, progress)
@@ -149,15 +151,14 @@ def _check(source: Path, goals: list[Path], overwrite: bool) -> None:
             raise OutputError(f"{goal}: is the input; choose another output")
         if goal in goals[:number]:
             raise OptionError(f"{goal}: is asked for twice; give two names")
-        if goal.exists() and not overwrite:
-            raise OutputError(f"{goal}: is there already; choose another output or use --force")
-        if not goal.absolute().parent.is_dir():
-            raise OutputError(f"{goal} cannot be written: folder {goal.parent} does not exist; make it first")
+        with output_errors(goal):
+            if goal.exists() and not overwrite:
+                raise OutputError(f"{goal}: is there already; choose another output or use --force")
+            if not goal.absolute().parent.is_dir():
+                raise OutputError(f"{goal} cannot be written: folder {goal.parent} does not exist; make it first")
 
 
-def _probed(source: Path, face: int | None) -> MediaInfo:
-    if face is not None and face < 0:
-        raise OptionError(f"--face {face}: faces are counted from 0")
+def _probed(source: Path) -> MediaInfo:
     info = probe(source)
     if not info.has_video or info.is_picture:
         raise NoVideoError(f"{source}: has no moving picture; give a video of a face")

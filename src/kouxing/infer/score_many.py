@@ -14,6 +14,7 @@ from kouxing import weights
 from kouxing.audio.encoder import NAME as SHAPES
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError
 from kouxing.infer.discriminator import MOUTH, SPEECH
+from kouxing.infer.given import face_number, paths
 from kouxing.infer.score import EARLY, IN_STEP_WORDS, LATE, VARIES, score
 from kouxing.infer.score_look import Parts, Progress, shipped
 from kouxing.infer.score_report import ScoreReport
@@ -26,6 +27,9 @@ VIDEOS = {
 """Endings that are looked for in folders; a file that is named itself may end otherwise."""
 
 NETWORKS = (MOUTH, SPEECH, SHAPES)
+
+BEGINNING = b'{"video": '
+"""Of every line: what was cut off is known by it, and nothing else is taken for that."""
 
 KEPT = (
     "seconds", "verdict", "offset_frames", "offset_ms", "probability", "lse_c", "lse_d", "speaker", "drift_frames",
@@ -57,7 +61,7 @@ class ManyReport:
 
 
 def score_many(
-    videos: Iterable[str | Path],
+    videos: str | Path | Iterable[str | Path],
     results: str | Path,
     *,
     face: int | None = None,
@@ -83,8 +87,7 @@ def score_many(
     """
     goal = Path(results)
     found = list_videos(videos)
-    if face is not None and face < 0:
-        raise OptionError(f"--face {face}: faces are counted from 0")
+    face = None if face is None else face_number(face)
     with alone(goal):
         known, networks = _read(goal), _weights()
         used = parts
@@ -118,17 +121,17 @@ def score_many(
     )
 
 
-def list_videos(places: Iterable[str | Path]) -> list[Path]:
+def list_videos(places: str | Path | Iterable[str | Path]) -> list[Path]:
     """The files named and those in the folders named, in order, each once.
 
     Raises:
         MediaError: a name that does not exist. OptionError: none at all.
     """
     found: dict[Path, Path] = {}
-    for place in map(Path, places):
+    for place in paths(places):
         if place.is_dir():
             inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
-        elif place.exists():
+        elif os.path.exists(place):
             inside = [place]
         else:
             raise MediaError(f"{place} does not exist; check the path")
@@ -179,10 +182,10 @@ def figures_of(report: ScoreReport) -> dict[str, Any]:
 
 def _read(goal: Path) -> dict[tuple[Any, ...], Mapping[str, Any]]:
     """Whole lines by what they are about; a last one that was cut off is taken off the file."""
-    if not goal.exists():
-        _check_folder(goal)
-        return {}
     with output_errors(goal):
+        if not goal.exists():
+            _check_folder(goal)
+            return {}
         data = goal.read_bytes()
         whole = data[: data.rfind(b"\n") + 1]
     known: dict[tuple[Any, ...], Mapping[str, Any]] = {}
@@ -195,7 +198,8 @@ def _read(goal: Path) -> dict[tuple[Any, ...], Mapping[str, Any]]:
                 known[key] = line
         except (ValueError, KeyError, TypeError) as error:
             raise OptionError(f"{goal}: line {number} is not a score's; choose another --results") from error
-    if not whole and data and not data.startswith(b"{"):
+    cut = data[len(whole) :]
+    if not (cut.startswith(BEGINNING) or BEGINNING.startswith(cut)):
         raise OptionError(f"{goal}: is not a file of scores; choose another --results")
     if len(whole) < len(data):
         with output_errors(goal):

@@ -113,8 +113,9 @@ def plan(pts: Ticks, time_base: Fraction, last: int, speech_seconds: Fraction, l
 
 
 def _held(pts: Ticks, last: int, stop: int) -> tuple[Ticks, Ticks]:
-    """The last frame repeated until ``stop``."""
-    more = np.arange(int(pts[-1]) + last, stop, last, dtype=np.int64)
+    """The last frame repeated until ``stop``, as often as frames came before: its mouth goes on speaking."""
+    step = max(min(last, int(np.median(np.diff(pts)))), 1) if len(pts) > 1 else last
+    more = np.arange(int(pts[-1]) + step, stop, step, dtype=np.int64)
     held = np.full(len(more), len(pts) - 1, np.int64)
     return np.concatenate([np.arange(len(pts)), held]), np.concatenate([pts, more])
 

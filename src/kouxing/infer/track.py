@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kouxing.arkit import COEFFICIENTS
-from kouxing.errors import NoFaceError, NoVideoError, OptionError, OutputError
+from kouxing.errors import NoFaceError, NoVideoError, OutputError
 from kouxing.export.files import check_output, write
 from kouxing.face.calibration import Calibration, fit
 from kouxing.face.coefficients import Regressor, rotations
 from kouxing.face.landmarker import Landmarker, chosen
 from kouxing.face.mesh import MeshTracker
 from kouxing.face.picture import Picture
+from kouxing.infer.given import face_number
 from kouxing.infer.pipeline import ahead, with_next
 from kouxing.infer.scan import queue_depth
 from kouxing.media.aside import reserved
@@ -143,8 +144,7 @@ def coefficients(
     progress: Progress | None = None,
 ) -> Tracked:
     """A face's coefficients at the pictures' own times; arguments and errors as for ``track``."""
-    if face_index < 0:
-        raise OptionError(f"--face {face_index}: faces are counted from 0")
+    face_index = face_number(face_index)
     info = probe(video)
     if not info.has_video:
         raise NoVideoError(f"{video}: has no picture; give a video of a face")

@@ -181,8 +181,13 @@ def alone(out: Path) -> Iterator[None]:
         OutputError: somebody does.
     """
     name = hashlib.sha256(os.fsencode(os.path.realpath(out))).hexdigest()[:16]
+    try:
+        temporary = tempfile.gettempdir()
+    except FileNotFoundError:
+        line = "no folder for temporary files can be written; set TMPDIR to one"
+        raise OutputError(f"{out} cannot be written: {line}") from None
     # A user's own: nobody can lock with a file that somebody else left.
-    place = Path(tempfile.gettempdir()) / f"kouxing-{getattr(os, 'getuid', int)()}-{name}.lock"
+    place = Path(temporary) / f"kouxing-{getattr(os, 'getuid', int)()}-{name}.lock"
     lock = FileLock(place)
     with output_errors(place):
         try:

@@ -19,7 +19,7 @@ from kouxing.errors import MediaError, OutputError
 from kouxing.media import credentials
 from kouxing.media.aside import aside, need_space
 from kouxing.media.boxes import is_whole
-from kouxing.media.metadata import COMPOSITE, SYNTHETIC_COMMENT, mark_synthetic
+from kouxing.media.metadata import COMPOSITE, SYNTHETIC_COMMENTS, mark_synthetic
 from kouxing.media.opening import opened, video_stream
 from kouxing.media.sound import NO_PLACE, SoundSource, floats, opened_sound, resampled, sound_frame
 from kouxing.types import Float
@@ -81,11 +81,12 @@ def join(
     need_space(Path(out), length + length // 50 + (24_000 * int(seconds or 0) if sound else 0))
     clock = str(plan.time_base.denominator)
     options = {"video_track_timescale": clock, "movie_timescale": clock, "movflags": "+faststart"}
+    kind = str(mark) if isinstance(mark, str) else COMPOSITE
     with aside(Path(out)) as part:
         with opened(segments[0]) as first, av.open(f"file:{part}", "w", format="mp4", options=options) as container:
             container.metadata.update(metadata or {})
             if mark:
-                container.metadata.setdefault("comment", SYNTHETIC_COMMENT)
+                container.metadata.setdefault("comment", SYNTHETIC_COMMENTS[kind])
             track = container.add_stream_from_template(video_stream(first))
             track.time_base = plan.time_base
             pictures = _pictures(segments, plan, track, seconds)
@@ -97,7 +98,6 @@ def join(
         if not is_whole(part):
             raise OutputError(f"{out} cannot be written: the file came out cut off; is the disk full?")
         if mark:
-            kind = COMPOSITE if mark is True else str(mark)
             mark_synthetic(part, kind)
             credentials.sign(part, kind, title or Path(out).name)
 

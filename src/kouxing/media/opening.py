@@ -34,8 +34,14 @@ def check_file(path: Path) -> None:
     """Whether ``path`` can be a file that is read more than once, and not only from its beginning.
 
     Raises:
-        MediaError: an address, a pipe or a device.
+        MediaError: an address, a pipe or a device; or its folder may not be entered.
     """
+    try:
+        os.stat(path)
+    except PermissionError as error:
+        raise MediaError(f"{path} cannot be read: permission denied; change its folder's rights") from error
+    except (OSError, ValueError):
+        pass  # what is not there is told of below, or by whoever opens it
     if os.path.isfile(path) or os.path.isdir(path):
         return
     if os.path.exists(path):

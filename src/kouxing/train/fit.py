@@ -22,6 +22,7 @@ from kouxing.data.lips import LipsSamples, region
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError, UnsureError
 from kouxing.face.geometry import GEOMETRY
 from kouxing.infer import person
+from kouxing.infer.given import face_number, paths
 from kouxing.infer.job import Job, fingerprint
 from kouxing.infer.order import PRESETS
 from kouxing.infer.parts import weight_names
@@ -146,7 +147,7 @@ class FitTask(LipsTask):
 
 
 def fit(
-    footage: Sequence[str | Path],
+    footage: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     preset: str = "fast",
@@ -181,8 +182,8 @@ def fit(
         WeightError: weights are missing or damaged.
     """
     began = time.monotonic()
-    files, target = [Path(one) for one in footage], Path(out)
-    _check(files, target, preset, face_index, overwrite)
+    files, target, face_index = paths(footage), Path(out), face_number(face_index)
+    _check(files, target, preset, overwrite)
     schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps, precision="bf16-mixed")
     check_device(device)
     names = weight_names(preset)
@@ -249,13 +250,11 @@ def _made(
     return FitReport(out, preset, seconds, before, spoken, after, manner.gain, done, 0.0, _warnings(seconds))
 
 
-def _check(files: list[Path], out: Path, preset: str, face_index: int, overwrite: bool) -> None:
+def _check(files: list[Path], out: Path, preset: str, overwrite: bool) -> None:
     if not files:
         raise OptionError("no footage is given; name one or more videos of the person")
     if preset not in PRESETS:
         raise OptionError(f"--preset {preset}: choose one of {', '.join(PRESETS)}")
-    if face_index < 0:
-        raise OptionError(f"--face {face_index}: faces are counted from 0")
     if out.suffix.lower() != person.SUFFIX:
         raise OptionError(f"{out}: the output is a person file, let its name end in {person.SUFFIX}")
     if not out.parent.is_dir():

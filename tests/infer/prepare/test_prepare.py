@@ -253,6 +253,18 @@ def test_changed_footage_that_is_changed_back_has_its_own_clips(footage: Path, t
     assert seen[1][2] == seen[0][2]
 
 
+def test_a_script_without_a_guard_is_told_of_it_and_no_footage_is_blamed(footage: Path, tmp_path: Path) -> None:
+    script, source = tmp_path / "script.py", Path(__file__).parents[3] / "src"
+    one = footage / "people" / "bert.mkv"
+    script.write_text(f"import kouxing\nkouxing.prepare({str(one)!r}, {str(tmp_path / 'set')!r}, sync=False, jobs=1)\n")
+    environment = {**os.environ, "PYTHONPATH": str(source)}
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 1 and '`if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    assert not list((tmp_path / "set").rglob("rejects.csv"))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only here are file names any bytes")
 def test_names_that_are_not_utf_8_stop_nothing(footage: Path, tmp_path: Path) -> None:
     folder, out = tmp_path / os.fsdecode(b"\xe9"), tmp_path / os.fsdecode(b"set \xe9")

@@ -18,12 +18,13 @@ from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, TypeVar
 
-from kouxing.errors import KouxingError, MediaError, NoFaceError
+from kouxing.errors import KouxingError, MediaError, NoFaceError, OptionError
 
 Task = TypeVar("Task")
 Made = TypeVar("Made")
 
 TRIES = 2
+BEGAN = "began"
 FAULT = "fault:"
 """Begins the reason of a failure that is the program's, not the file's."""
 OF_THE_FILE = (MediaError, NoFaceError)
@@ -42,6 +43,7 @@ class _Worker:
     process: Any
     connection: Connection
     number: int = -1
+    began: bool = False
     tries: dict[int, int] = field(default_factory=dict)
 
 
@@ -83,7 +85,7 @@ class Crew:
             (place in ``tasks``, result), as they get done.
 
         Raises:
-            KouxingError: a task met a mistake that no other task can avoid either.
+            KouxingError: a task met a mistake that no other task can avoid either, or no process begins.
         """
         if not self._jobs:
             for number, task in enumerate(tasks):
@@ -102,10 +104,18 @@ class Crew:
                     result = worker.connection.recv()
                 except (EOFError, OSError):
                     code = self._bury(worker)
+                    if not worker.began and worker.process.exitcode > 0:
+                        raise OptionError(
+                            f"a process of its own could not begin ({code}); in a script of yours, call this under "
+                            '`if __name__ == "__main__":`, or with jobs=0'
+                        ) from None
                     if tries[number] < TRIES:
                         waiting.appendleft(number)
                     else:
                         yield number, Failed(f"the process that read it died {TRIES} times ({code})")
+                    continue
+                if result == BEGAN:
+                    worker.number, worker.began = number, True
                     continue
                 if isinstance(result, KouxingError):
                     raise result
@@ -162,6 +172,8 @@ def _serve(connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["KOUXING_THREADS"] = "1"
     threading.Thread(target=_follow_parent, daemon=True).start()
+    # It is the footage's fault only from here on: before, the caller's own script is run once more.
+    connection.send(BEGAN)
     while True:
         try:
             work, task = connection.recv()

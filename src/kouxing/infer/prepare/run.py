@@ -13,6 +13,7 @@ from kouxing import config, weights
 from kouxing.data.manifest import MORE
 from kouxing.errors import OptionError, OutputError, WeightError
 from kouxing.face.landmarker import Landmarker, chosen
+from kouxing.infer.given import paths
 from kouxing.infer.prepare import summary, table
 from kouxing.infer.prepare.crew import Crew
 from kouxing.infer.prepare.find import footage, source_id
@@ -51,7 +52,7 @@ class PrepareReport:
 
 
 def prepare(
-    given: Sequence[str | Path],
+    given: str | Path | Sequence[str | Path],
     out: str | Path,
     *,
     settings: Settings | None = None,
@@ -81,7 +82,8 @@ def prepare(
         split: shares of train, val and test, ``"0.9/0.05/0.05"``; by speaker, or by file where nobody tells who it is.
         sync: measure offset and confidence of each clip with the sync discriminator.
         landmarker: MediaPipe's ``face_landmarker.task``, else ``KOUXING_LANDMARKER``, else our own coefficients.
-        jobs: processes; the cores this process may use where None, 0 for none but this one.
+        jobs: processes; the cores this process may use where None, 0 for none but this one. A script that uses
+            processes calls this under ``if __name__ == "__main__":``, as they run it once more.
         progress: called with (stage, done, total).
 
     Raises:
@@ -103,7 +105,7 @@ def prepare(
             wanted = Settings(**{**asdict(wanted), "landmarker": hashlib.sha256(model.read_bytes()).hexdigest()})
     weights_key = _sync_key() if sync else ""
     places = Places(Path(out))
-    files = footage([Path(one) for one in given], places.root)
+    files = footage(paths(given), places.root)
     with ExitStack() as stack:
         stack.enter_context(alone(places.root))
         _begin(places, wanted)
