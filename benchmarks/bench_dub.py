@@ -36,7 +36,7 @@ from kouxing.units import FRAME_HZ, SAMPLE_HZ
 
 WIDTH_PX, HEIGHT_PX = 1280, 720
 GRAIN = 3.0
-SOURCE_CRF = 20
+SOURCE_CRF = 22
 """With that grain about 4 Mbit/s, as footage is usually delivered."""
 SWAY_PX = 12.0
 VOICE = Path(__file__).parents[1] / "src/kouxing/assets/demo-voice.flac"

@@ -98,6 +98,8 @@ def random_feed(session: onnxruntime.InferenceSession) -> dict[str, np.ndarray]:
         shape = [n if isinstance(n, int) and n > 0 else 1 for n in value.shape]
         if "uint8" in value.type:
             feed[value.name] = draw.integers(0, 256, shape, np.uint8)
+        elif "int64" in value.type:
+            feed[value.name] = np.zeros(shape, np.int64)
         else:
             feed[value.name] = draw.random(shape).astype(np.float16 if "float16" in value.type else np.float32)
     return feed

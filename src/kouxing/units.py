@@ -48,3 +48,6 @@ SAMPLES_PER_FRAME = exact(SAMPLE_HZ, FRAME_HZ)
 FRAME_S = Fraction(1, FRAME_HZ)
 HALF_PX = exact(CROP_PX, 2)
 """First row of the crop's lower half: from here on the generator paints."""
+
+PATCH_PX = 208
+"""Columns of the lower half that the generator paints in use: the widest patch that is pasted needs 202."""

@@ -15,7 +15,9 @@ import kouxing
 from face.people import HEIGHT, WIDTH, anna, bert, frame_of, put, wall
 from kouxing.errors import OptionError
 from kouxing.face.landmarks import ANCHOR_POINTS, GAP_LOWER, GAP_UPPER, LIP_POINTS
+from kouxing.face.reader import AHEAD
 from kouxing.face.track import FaceTracker, mesh, track_video
+from kouxing.infer.pipeline import announced
 from kouxing.types import Bytes, FaceTrack, Float
 from shared import SHARED, needs_shared
 
@@ -87,9 +89,7 @@ def test_pictures_read_ahead_tell_the_same() -> None:
         scenes.append(scene)
     plain = follow(scenes)
     with FaceTracker() as tracker:
-        for scene, following in zip(scenes, [*scenes[1:], None], strict=True):
-            if following is not None:
-                tracker.expect(following)
+        for scene in announced(scenes, tracker.expect, AHEAD):
             tracker.push(scene)
         ahead = tracker.track()
     for name in ("lips", "anchors", "jaw", "found", "cut"):

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from kouxing.infer.pipeline import Beside, Stopped, ahead, beside, side_by_side, with_next
+from kouxing.infer.pipeline import Beside, Stopped, ahead, announced, beside, side_by_side
 
 
 def test_order_is_kept_by_many_workers():
@@ -47,10 +47,11 @@ def test_work_beside_is_stopped_by_an_error_in_the_block() -> None:
     assert len(ends) == 1
 
 
-def test_every_item_with_the_next() -> None:
-    assert list(with_next([])) == []
-    assert list(with_next(iter("a"))) == [("a", None)]
-    assert list(with_next("abc")) == [("a", "b"), ("b", "c"), ("c", None)]
+def test_items_are_announced_so_many_before_their_turn() -> None:
+    told: list[str] = []
+    assert list(announced([], told.append, 2)) == [] and list(announced("a", told.append, 2)) == ["a"] and not told
+    turns = [(item, "".join(told)) for item in announced("abcde", told.append, 2)]
+    assert turns == [("a", "bc"), ("b", "bcd"), ("c", "bcde"), ("d", "bcde"), ("e", "bcde")]
 
 
 def test_the_reader_is_never_far_behind():

@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +19,7 @@ from fake_media import make_picture, make_video, stripes
 from kouxing.errors import OutputError
 from kouxing.media.colour import planes_from_rgb
 from kouxing.media.reader import probe, read_video
-from kouxing.media.writer import VideoWriter, exact_base
+from kouxing.media.writer import AVX_512, VideoWriter, exact_base
 from kouxing.types import Colour, VideoFrame
 
 SMALL = Colour("yuv420p", "bt601", False)
@@ -254,6 +255,15 @@ def test_the_same_pictures_are_the_same_bytes(tmp_path: Path) -> None:
         subprocess.run(words, check=True, timeout=60, env=environment)
         made.append((tmp_path / "out.mp4").read_bytes())
     assert made[0] == made[1] == made[2]
+
+
+@pytest.mark.skipif(not cv2.checkHardwareSupport(AVX_512), reason="this processor has no AVX-512 to leave out")
+def test_any_instructions_make_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_video(tmp_path / "in.mp4", frames=8, size=(144, 144))
+    copy(tmp_path / "in.mp4", tmp_path / "older.mp4")
+    monkeypatch.setattr("cv2.checkHardwareSupport", lambda feature: False)
+    copy(tmp_path / "in.mp4", tmp_path / "newest.mp4")
+    assert (tmp_path / "older.mp4").read_bytes() == (tmp_path / "newest.mp4").read_bytes()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs file size limits")

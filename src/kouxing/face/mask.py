@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from kouxing.face.crop import apply
+from kouxing.face.patch import first_column
 from kouxing.types import Float
-from kouxing.units import CROP_PX, HALF_PX
+from kouxing.units import CROP_PX, HALF_PX, PATCH_PX
 
 Box = tuple[int, int, int, int]
 
@@ -27,7 +28,7 @@ TOP_PX = 2
 """The patch starts so many rows below the line from which the crop is painted."""
 
 BORDER_PX = 2
-"""Rows and columns at the crop's edge that stay free."""
+"""Rows and columns at the painted part's edge that stay free."""
 
 LEAST_SCALE, MOST_SCALE = 1 / 64, 64.0
 """Crops that shrink or enlarge the frame more hold no usable face."""
@@ -55,7 +56,7 @@ def mask(matrix: Float, jaw: Float, lips: Float) -> Float:
         lips: ``[40, 2]`` in frame pixels (``FaceTrack.lips``).
 
     Returns:
-        ``[256, 256] float32``, 0..1: 0 in rows up to ``HALF_PX``, at the crop's edge and beyond the widened jaw.
+        ``[256, 256] float32``, 0..1: 0 in rows up to ``HALF_PX``, beyond the widened jaw and where nothing is painted.
         All 0 where ``usable`` is False.
     """
     alpha = np.zeros((CROP_PX, CROP_PX), np.float32)
@@ -69,8 +70,9 @@ def mask(matrix: Float, jaw: Float, lips: Float) -> Float:
     cv2.fillConvexPoly(shape, points, (255.0,), lineType=cv2.LINE_AA, shift=8)
     free = BORDER_PX + FEATHER_PX // 2
     shape[-free:] = 0
-    shape[:, :free] = 0
-    shape[:, -free:] = 0
+    first = first_column(edge[0], edge[-1])
+    shape[:, : first + free] = 0
+    shape[:, first + PATCH_PX - free :] = 0
     alpha[_FIRST:] = np.minimum(cv2.sepFilter2D(shape, cv2.CV_32F, _FADE, _FADE) / 255, 1)
     alpha *= _top(mouth)[:, None]
     return alpha

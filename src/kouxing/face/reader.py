@@ -1,4 +1,4 @@
-"""Squares read by the mesh network, those of the next picture already while the present one is looked at."""
+"""Squares read by the mesh network, those of the next pictures already while the present one is looked at."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from kouxing.face.picture import Picture
 from kouxing.face.square import Square, read
 from kouxing.types import Bytes, Float, VideoFrame
 
-AHEAD = 2
-"""Pictures that are read at the same time: the present one, and the next."""
+WORKERS = 2
+"""Pictures that are read at the same time."""
+
+AHEAD = 3
+"""Pictures that may be begun before their turn: so many that no worker waits for what is done between two turns."""
 
 Source = Bytes | VideoFrame
 
@@ -32,14 +35,15 @@ class Reader:
         self._spare: SimpleQueue[MeshNetwork] = SimpleQueue()
         self._spare.put(MeshNetwork())
         self._pool: ThreadPoolExecutor | None = None
-        self._early: deque[tuple[Source, Square, Future[tuple[Float | None, Float | None]]]] = deque(maxlen=AHEAD)
+        self._early: deque[tuple[Source, Square, Future[tuple[Float | None, Float | None]]]] = deque(maxlen=1 + AHEAD)
 
     def begin(self, image: Source, square: Square) -> None:
         """Read ``square`` of ``image`` in a thread: the same object is soon to be asked for."""
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(AHEAD, thread_name_prefix="kouxing-mesh")
-            for _ in range(1, AHEAD):
-                self._spare.put(MeshNetwork())
+            self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="kouxing-mesh")
+            # Loading takes a while; the picture whose turn it is has the first network until then.
+            for _ in range(1, WORKERS):
+                self._pool.submit(lambda: self._spare.put(MeshNetwork()))
         self._early.append((image, square, self._pool.submit(self._apart, Picture(image), square)))
 
     def read(self, picture: Picture, square: Square) -> Float | None:

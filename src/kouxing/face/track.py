@@ -131,9 +131,9 @@ class FaceTracker:
         return len(self._cast) if self._me is None else 1 + len(self._others)
 
     def expect(self, image: Bytes | VideoFrame) -> None:
-        """Begin to read, in a thread, the picture that will be pushed after the next one.
+        """Begin to read, in a thread, a picture that will be pushed soon; in order, ``reader.AHEAD`` of them at most.
 
-        What ``push`` tells stays the same. On two cores a video is followed in about a sixth less time.
+        What ``push`` tells stays the same. On two cores a video is followed in about a fifth less time.
         """
         if self._square is not None:
             self._reader.begin(image, self._square)

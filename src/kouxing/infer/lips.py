@@ -7,6 +7,8 @@ import numpy as np
 from kouxing import weights
 from kouxing.errors import OptionError
 from kouxing.face.geometry import as_wide, scaled
+from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT
+from kouxing.face.patch import first_column
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
 from kouxing.infer.crispness import amount, sharpened
@@ -38,6 +40,8 @@ class LipsNetwork:
         self._encode, self.card = weights.session(names["references"], threads=threads, tensors=numbers["references"])
         self._paint, _ = weights.session(names["frame"], threads=threads, tensors=numbers["frame"])
         self.dimensions = self.card["dimensions"]
+        # Files of before paint all columns.
+        self._partly = "left" in {value.name for value in self._paint.get_inputs()}
         self._memory: dict[str, np.ndarray] = {}
         self._stances = np.zeros((0, 0), np.float32)
         self._sharpening = 0.0
@@ -64,7 +68,7 @@ class LipsNetwork:
         self._stances = stance(references.anchors)
 
     def paint(self, crop: Bytes, anchors: Float, features: Float, mouth: float = 1.0) -> Bytes:
-        """Paint a frame's lower half.
+        """Paint a frame's lower half, as much of it as may be pasted (``face.patch``).
 
         Args:
             crop: ``[256, 256, 3] uint8`` RGB; its lower half is not looked at.
@@ -74,12 +78,17 @@ class LipsNetwork:
             mouth: mouth-opening coefficient, 1 = as spoken (methods.md section 4, Fusion a).
 
         Returns:
-            ``[256, 256, 3] uint8``: the crop with a new lower half.
+            ``[256, 256, 3] uint8``: the crop with a new lower half; columns that are not painted repeat the next one.
         """
         if not self._memory:
             raise ValueError("set_references must come before paint")
         stances = np.concatenate([stance(anchors)[None], self._stances])[None]
         audio = as_wide(pressed(scaled(features, mouth))[None], self.dimensions["features"])
         inputs = {"crop": crop[None, :HALF_PX], "audio": audio, "stances": stances, **self._memory}
+        first = first_column(anchors[EDGE_RIGHT], anchors[EDGE_LEFT]) if self._partly else 0
+        if self._partly:
+            inputs["left"] = np.array([first])
         (lower,) = self._paint.run(["lower"], inputs)
-        return np.concatenate([crop[:HALF_PX], sharpened(lower[0], self._sharpening, anchors, HALF_PX)])
+        beside = first, CROP_PX - lower.shape[2] - first
+        whole = np.pad(lower[0], ((0, 0), beside, (0, 0)), mode="edge")
+        return np.concatenate([crop[:HALF_PX], sharpened(whole, self._sharpening, anchors, HALF_PX)])

@@ -118,15 +118,16 @@ def beside(work: Callable[[Beside[Made]], Made]) -> Iterator[Beside[Made]]:
             raise
 
 
-def with_next(items: Iterable[Item]) -> Generator[tuple[Item, Item | None], None, None]:
-    """Every item with the one that follows it; None behind the last."""
-    before: list[Item] = []
+def announced(items: Iterable[Item], tell: Callable[[Item], None], count: int) -> Generator[Item, None, None]:
+    """Every item, after ``tell`` has been called of the ``count`` that follow it; of the first nothing is told."""
+    waiting: deque[Item] = deque()
     for item in items:
-        if before:
-            yield before.pop(), item
-        before.append(item)
-    for item in before:
-        yield item, None
+        if waiting:
+            tell(item)
+        waiting.append(item)
+        if len(waiting) > count:
+            yield waiting.popleft()
+    yield from waiting
 
 
 def side_by_side(

@@ -117,7 +117,8 @@ def sharpness(luma: NDArray[Any], matrix: Float) -> Float:
     """
     crop = cv2.warpAffine(luma, matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     detail = cv2.Laplacian(crop, cv2.CV_32F)
-    return np.array([detail[HALF_PX:].std(), detail[:HALF_PX].std()], np.float32)
+    halves = detail[HALF_PX:], detail[:HALF_PX]
+    return np.array([cv2.meanStdDev(half)[1].item() for half in halves], np.float32)
 
 
 def choose(track: FaceTrack, usable: Bool, sharp: Float) -> list[int]:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from kouxing.errors import NoVideoError
 from kouxing.face.crop import crop_matrices
+from kouxing.face.reader import AHEAD
 from kouxing.infer.job import Job
-from kouxing.infer.pipeline import ahead, side_by_side, with_next
+from kouxing.infer.pipeline import ahead, announced, side_by_side
 from kouxing.infer.references import sharpness
 from kouxing.infer.source import Footage, frame_bytes
 from kouxing.infer.timeline import Ticks
@@ -88,7 +89,7 @@ class Expecting(Protocol):
     """A tracker that can look at pictures before their turn."""
 
     def expect(self, image: VideoFrame) -> None:
-        """Told before each push which picture follows that one."""
+        """Told of pictures that will be pushed soon, in order, ``face.reader.AHEAD`` of them at most."""
         ...
 
 
@@ -243,11 +244,10 @@ def _tracked(
 
 
 def _followed(tracker: Tracker, frames: Iterable[VideoFrame]) -> Generator[tuple[VideoFrame, Seen], None, None]:
-    """Frames with the face in them; the tracker may look at each while the one before is under way."""
-    expect = tracker.expect if isinstance(tracker, Expecting) else None
-    for frame, following in with_next(frames):
-        if expect is not None and following is not None:
-            expect(following)
+    """Frames with the face in them; the tracker may look at each while those before are under way."""
+    if isinstance(tracker, Expecting):
+        frames = announced(frames, tracker.expect, AHEAD)
+    for frame in frames:
         yield frame, tracker.push(frame)
 
 

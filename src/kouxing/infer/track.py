@@ -20,8 +20,9 @@ from kouxing.face.coefficients import Regressor, rotations
 from kouxing.face.landmarker import Landmarker, chosen
 from kouxing.face.mesh import MeshTracker
 from kouxing.face.picture import Picture
+from kouxing.face.reader import AHEAD
 from kouxing.infer.given import face_number
-from kouxing.infer.pipeline import ahead, with_next
+from kouxing.infer.pipeline import ahead, announced
 from kouxing.infer.scan import queue_depth
 from kouxing.media.aside import reserved
 from kouxing.media.reader import MediaInfo, probe, read_video
@@ -155,9 +156,7 @@ def coefficients(
         frames = stack.enter_context(closing(ahead(read_video(video), queue_depth(_bytes(info)))))
         total = _total(info)
         time_base = Fraction(1)
-        for done, (frame, following) in enumerate(with_next(frames), 1):
-            if following is not None:
-                follower.expect(following)
+        for done, frame in enumerate(announced(frames, follower.expect, AHEAD), 1):
             follower.push(frame)
             time_base = frame.time_base
             rows.add(frame, follower.points)

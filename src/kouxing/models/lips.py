@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing.models.layers import Attention, Modulate, PlainBlock, Residual, SpadeBlock, positions, start_small
-from kouxing.units import CROP_PX, HALF_PX
+from kouxing.units import CROP_PX, HALF_PX, PATCH_PX, exact
 
 Memory = tuple[Tensor, ...]
 
@@ -30,6 +30,8 @@ MOST_VIOLET = 0.05
 LUMA = (0.299, 0.587, 0.114)
 TURN_PACE = 8.0
 """The turn's weights reach about 1, the other layers' hundredths: it learns so many times as fast."""
+PLACED = 4
+"""Columns are left out by so many, a column of the level that places the warps."""
 DECISION = 8.0
 """Sharpens the choice between references: left at 1, it stays near a mean of all three, which is a blur."""
 
@@ -195,20 +197,24 @@ def neighbours(pictures: Tensor) -> Tensor:
     return four.permute(0, 3, 4, 1, 2).reshape(-1, 4 * pictures.shape[1])
 
 
-def mixed_neighbours(table: Tensor, flow: Tensor, trust: Tensor) -> Tensor:
+def mixed_neighbours(table: Tensor, flow: Tensor, trust: Tensor, left: Tensor | None = None) -> Tensor:
     """``Lips._mix`` for one frame, out of ``neighbours`` of whole pictures (0..255) instead of the pictures.
 
     Args:
         table: ``[R * 256 * 256, 12]``.
-        flow: ``[1, 2 * R, 128, 256]``, as in ``warp``, for the lower half.
-        trust: ``[1, R, 128, 256]``.
+        flow: ``[1, 2 * R, 128, W]``, as in ``warp``, for the lower half.
+        trust: ``[1, R, 128, W]``.
+        left: ``[1]`` int64, the crop's column that is the first of the ``W``; 0 by default.
 
     Returns:
-        ``[1, 3, 128, 256]``, 0..1.
+        ``[1, 3, 128, W]``, 0..1.
     """
     count, (height, width) = trust.shape[1], flow.shape[2:]
     flow = flow.reshape(count, 2, height, width)
-    x = (torch.arange(width, dtype=flow.dtype) + HALF_PX * flow[:, 0]).clamp(0, CROP_PX - 1)
+    columns = torch.arange(width, dtype=flow.dtype)
+    if left is not None:
+        columns = columns + left.to(flow.dtype)
+    x = (columns + HALF_PX * flow[:, 0]).clamp(0, CROP_PX - 1)
     y = (torch.arange(HALF_PX, CROP_PX, dtype=flow.dtype)[:, None] + HALF_PX * flow[:, 1]).clamp(0, CROP_PX - 1)
     left, top = x.floor(), y.floor()
     first = CROP_PX * CROP_PX * torch.arange(count, dtype=flow.dtype)[:, None, None]
@@ -266,6 +272,16 @@ def upsample(x: Tensor, factor: int = 2) -> Tensor:
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
+def stretched(x: Tensor, factor: int) -> Tensor:
+    """``upsample`` as two products, which ONNX Runtime does in a fraction of the time where channels are few."""
+
+    def taps(count: int) -> Tensor:
+        one = torch.eye(count, dtype=x.dtype, device=x.device)[None]
+        return F.interpolate(one, scale_factor=factor, mode="linear", align_corners=False)[0]
+
+    return taps(x.shape[2]).T @ (x @ taps(x.shape[3]))
+
+
 def lower(x: Tensor) -> Tensor:
     """The lower half of the rows."""
     return x[:, :, x.shape[2] // 2 :]
@@ -310,8 +326,9 @@ class Lips(nn.Module):
         return lower(quarter), lower(eighth), lower(sixteenth), last
 
     def paint(
-        self, frame: Tensor, references: Tensor, memory: Memory, audio: Tensor, own: Tensor, stances: Tensor
-    ) -> Tensor:
+        self, frame: Tensor, references: Tensor, memory: Memory, audio: Tensor, own: Tensor, stances: Tensor,
+        left: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Lower halves of the frames.
 
         Args:
@@ -321,15 +338,18 @@ class Lips(nn.Module):
             audio: ``[B, F, D]`` audio features, already multiplied by the mouth-opening coefficient.
             own: ``[B, R, D]`` the references' own mouth geometry.
             stances: ``[B, 1 + R, stance]`` of frame and references.
+            left: ``[1]`` int64, a multiple of ``PLACED``: only ``PATCH_PX`` columns from this one on are painted, of a
+                single frame out of ``neighbours``. Some 16 at either edge differ a little from those of the whole.
 
         Returns:
-            ``[B, 3, 128, 256]``, 0..1.
+            ``[B, 3, 128, 256]``, 0..1; of a part ``[1, 3, 128, PATCH_PX]``.
         """
-        return self._paint(frame, references, memory, audio, own, stances)[0]
+        return self._paint(frame, references, memory, audio, own, stances, left)[0]
 
     def _paint(
-        self, frame: Tensor, references: Tensor, memory: Memory, audio: Tensor, own: Tensor, stances: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, frame: Tensor, references: Tensor, memory: Memory, audio: Tensor, own: Tensor, stances: Tensor,
+        left: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
         """As ``paint``; also which reference is trusted where, and its warp (see ``forward``)."""
         count = self.dimensions.references
         batch = frame.shape[0]
@@ -348,8 +368,14 @@ class Lips(nn.Module):
         moved = torch.tanh(where[:, : 2 * count].float()) * (self.dimensions.reach_px / HALF_PX)
         flow = moved + self.turn(stances).reshape(batch, 2 * count, *moved.shape[2:])
         trust = softmax(where[:, 2 * count :].float() * DECISION)
-        guided = upsample(torch.cat([flow, trust], 1), 4)
-        shown = self._mix(references, guided[:, : 2 * count], guided[:, 2 * count :], count)
+        placed = torch.cat([flow, trust], 1)
+        if left is None:
+            guided = upsample(placed, PLACED)
+        else:
+            columns = torch.div(left, PLACED, rounding_mode="trunc") + torch.arange(exact(PATCH_PX, PLACED))
+            x, placed = (part.index_select(3, columns) for part in (x, placed))
+            guided = stretched(placed, PLACED)
+        shown = self._mix(references, guided[:, : 2 * count], guided[:, 2 * count :], count, left)
         x = self._level(3, x, F.pixel_unshuffle(shown, 2), drive)
         x = self._level(4, x, shown, drive)
         painted = self.paint_out(F.leaky_relu(x, 0.1)).float()
@@ -384,13 +410,13 @@ class Lips(nn.Module):
         return self.blocks[place](F.leaky_relu(self.enter[place](upsample(x)), 0.1), guide, drive)
 
     @staticmethod
-    def _mix(pictures: Tensor, flow: Tensor, trust: Tensor, count: int) -> Tensor:
+    def _mix(pictures: Tensor, flow: Tensor, trust: Tensor, count: int, left: Tensor | None = None) -> Tensor:
         """Warp each reference by its own flow and add them by trust: ``[B * R, C, H, W]`` -> ``[B, C, h, w]``.
 
         ``trust [B, R, h, w]`` adds up to 1: the softmax is taken before enlarging, which costs a sixteenth.
         """
         if pictures.ndim == 2:
-            return mixed_neighbours(pictures, flow, trust)
+            return mixed_neighbours(pictures, flow, trust, left)
         batch, _, height, width = flow.shape
         warped = warp(pictures, flow.reshape(batch * count, 2, height, width), 0.5)
         warped = warped.reshape(batch, count, -1, height, width)

@@ -19,7 +19,7 @@ from kouxing import weights
 from kouxing.audio.encoder import FILE_NAME, LIVE_NAME, NAME
 from kouxing.errors import WeightError
 from kouxing.models.coefficients import CoefficientReader
-from kouxing.models.lips import Lips, neighbours
+from kouxing.models.lips import PLACED, Lips, neighbours
 from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
 from kouxing.units import CROP_PX, HALF_PX
 
@@ -42,7 +42,7 @@ class _References(nn.Module):
 
 
 class _Frame(nn.Module):
-    """Upper half of a crop, memory and audio -> the painted lower half ``[1, 128, 256, 3] uint8``."""
+    """Upper half of a crop, memory and audio -> the painted part of the lower one ``[1, 128, PATCH_PX, 3] uint8``."""
 
     def __init__(self, model: Lips, exact: bool = False) -> None:
         super().__init__()
@@ -50,12 +50,12 @@ class _Frame(nn.Module):
 
     def forward(
         self, crop: Tensor, audio: Tensor, pictures: Tensor, quarter: Tensor, eighth: Tensor, sixteenth: Tensor,
-        last: Tensor, own: Tensor, stances: Tensor,
+        last: Tensor, own: Tensor, stances: Tensor, left: Tensor,
     ) -> Tensor:  # fmt: skip
         upper = crop.permute(0, 3, 1, 2).float() / 255.0
         frame = torch.cat([upper, torch.zeros_like(upper)], 2)
         memory = (quarter, eighth, sixteenth, last)
-        lower = self.model.paint(frame, pictures, memory, audio, own, stances).permute(0, 2, 3, 1)
+        lower = self.model.paint(frame, pictures, memory, audio, own, stances, left).permute(0, 2, 3, 1)
         return lower if self.exact else (lower * 255.0).round().to(torch.uint8)
 
 
@@ -198,17 +198,20 @@ def export_lips(model: Lips, preset: str, about: dict[str, Any], folder: Path | 
     crop, audio = crops[:1, :HALF_PX].contiguous(), torch.randn(1, size.window, size.features)
     own = torch.randn(1, size.references, size.features)
     stances = 0.3 * torch.randn(1, 1 + size.references, size.stance)
+    left = torch.tensor([PLACED])
     with torch.no_grad():
         memory = _References(model)(crops)
-        exact = _Frame(model, exact=True)(crop, audio, *memory, own, stances)
-    references = halve(_export(_References(model), (crops,), ["crops"], list(MEMORY)))
+        given = (crop, audio, *memory, own, stances, left)
+        exact = _Frame(model, exact=True)(*given)
+    # Constants are left for ONNX Runtime to fold: in the file every parameter keeps its name and its shape.
+    plain = {"do_constant_folding": False}
+    references = halve(_export(_References(model), (crops,), ["crops"], list(MEMORY), **plain))
     worst = _compare(references, {"crops": crops.numpy()}, [x.numpy() for x in memory], f"lips_{preset}_references")
-    names = ["crop", "audio", *MEMORY, "own", "stances"]
-    given = (crop, audio, *memory, own, stances)
+    names = ["crop", "audio", *MEMORY, "own", "stances", "left"]
     inputs = {name: value.numpy() for name, value in zip(names, given, strict=True)}
-    checked = halve(_export(_Frame(model, exact=True), given, names, ["lower"]))
+    checked = halve(_export(_Frame(model, exact=True), given, names, ["lower"], **plain))
     worst = max(worst, _compare(checked, inputs, [exact.numpy()], f"lips_{preset}_frame"))
     told = {**about, "dimensions": size.as_dict()}
     weights.save(f"lips_{preset}_references", references, told, folder)
-    weights.save(f"lips_{preset}_frame", halve(_export(_Frame(model), given, names, ["lower"])), told, folder)
+    weights.save(f"lips_{preset}_frame", halve(_export(_Frame(model), given, names, ["lower"], **plain)), told, folder)
     return worst

@@ -56,6 +56,17 @@ PRESETS = {
 }
 VALIDATION_CLIPS = 24
 
+UNITS = {
+    "crop": "[1, 128, 256, 3] uint8 RGB, upper half of the upright face crop",
+    "audio": "[1, 11, 31] around the frame, 25 Hz: 16 numbers of mouth geometry, times the mouth-opening "
+    "coefficient; then how likely each mouth class but rest is said (text.phones.MOUTHS), 0..6, 0 where unknown",
+    "own": "[1, 3, 31] the same of the references, ordered from closed to open; what is said in them is not known",
+    "stances": "[1, 4, 14] where the head's steady points lie in the crops of frame and references (face.stance)",
+    "left": "[1] int64, a multiple of 4: the first column that is painted (face.patch)",
+    "lower": "[1, 128, 208, 3] uint8 RGB, the painted part of the lower half",
+}
+"""Of what goes into both stages and comes out of them."""
+
 
 def main(
     data: Path,
@@ -227,20 +238,12 @@ def save(
         options: further ones of the recipe.
         parents: ``card.inherited``.
     """
-    units = {
-        "crop": "[1, 128, 256, 3] uint8 RGB, upper half of the upright face crop",
-        "audio": "[1, 11, 31] around the frame, 25 Hz: 16 numbers of mouth geometry, times the mouth-opening "
-        "coefficient; then how likely each mouth class but rest is said (text.phones.MOUTHS), 0..6, 0 where unknown",
-        "own": "[1, 3, 31] the same of the references, ordered from closed to open; what is said in them is not known",
-        "stances": "[1, 4, 14] where the head's steady points lie in the crops of frame and references (face.stance)",
-        "lower": "[1, 128, 256, 3] uint8 RGB, the painted lower half",
-    }
     figures = {name.removeprefix("val/"): value for name, value in best_figures(out).items()}
     ears = list(dict.fromkeys(_named(home(name)) for name in EARS))
     words = [] if ears == ["SHIPPED"] else [f"KOUXING_WEIGHTS={':'.join(ears)}"]
     words += ["kouxing train lips --preset", preset, "--data DATA", *options, "--out", _named(out)]
     recipe = " ".join(words)
-    export_lips(model, preset, about(data, recipe, units, figures, parents), out)
+    export_lips(model, preset, about(data, recipe, UNITS, figures, parents), out)
 
 
 def _take_over(model: Lips, given: Mapping[str, Tensor]) -> int:

@@ -15,7 +15,7 @@ from kouxing import weights
 from kouxing.data.references import REFERENCES
 from kouxing.train.loop import Batch
 from kouxing.types import Bytes
-from kouxing.units import HALF_PX
+from kouxing.units import CROP_PX, HALF_PX, PATCH_PX
 
 
 class Teacher:
@@ -34,6 +34,7 @@ class Teacher:
         self._encode, _ = weights.session(f"{name}_references", threads=1, folder=folder)
         self._paint, card = weights.session(f"{name}_frame", threads=1, folder=folder)
         self._features = int(card["dimensions"]["features"])
+        self._partly = "left" in {value.name for value in self._paint.get_inputs()}
         self._memory = [output.name for output in self._encode.get_outputs()]
 
     def __call__(self, batch: Batch) -> Tensor:
@@ -50,11 +51,19 @@ class Teacher:
                 crops = references[clip * REFERENCES : (clip + 1) * REFERENCES]
                 memory = dict(zip(self._memory, self._encode.run(self._memory, {"crops": crops}), strict=True))
             rows = slice(place, place + 1)
-            given = {"crop": frame[None], "audio": audio[rows], "stances": stances[rows]}
-            (lower,) = self._paint.run(["lower"], {**given, **memory, "own": own[clip : clip + 1]})
-            made.append(lower[0])
+            given = {"crop": frame[None], "audio": audio[rows], "stances": stances[rows], "own": own[clip : clip + 1]}
+            made.append(self._whole({**given, **memory}))
         planes = torch.from_numpy(np.stack(made)).permute(0, 3, 1, 2)
         return planes.to(batch["real"].device).float() / 255.0
+
+    def _whole(self, given: dict[str, np.ndarray]) -> Bytes:
+        """All columns ``[128, 256, 3]`` of a lower half: its two sides overlap, and meet far from both edges."""
+        if not self._partly:
+            return np.asarray(self._paint.run(["lower"], given)[0][0])
+        left, right = (
+            self._paint.run(["lower"], {**given, "left": np.array([first])})[0][0] for first in (0, CROP_PX - PATCH_PX)
+        )
+        return np.concatenate([left[:, :HALF_PX], right[:, HALF_PX - CROP_PX :]], 1)
 
 
 def _bytes(pictures: Tensor) -> Bytes:
