@@ -97,7 +97,7 @@ def server() -> Iterator[Running]:
     motion.close()
     pids = live.pool.pids
     running.should_exit = True
-    thread.join(20)
+    thread.join(60)
     assert not thread.is_alive()
     deadline = time.monotonic() + 10
     while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
