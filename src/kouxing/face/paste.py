@@ -71,7 +71,7 @@ def paste(
 
     Args:
         frame: the frame it was cut from; left as it is.
-        image: ``[256, 256, 3] uint8`` RGB, painted in rows from ``HALF_PX`` on.
+        image: ``[256, 256, 3] uint8`` RGB, painted in rows from ``HALF_PX`` on, around the face (``face.patch``).
         matrix: ``[2, 3]``: frame pixels -> crop pixels; NaN where there is no face.
         jaw: ``[21, 2]``, lips: ``[40, 2]`` in frame pixels (``FaceTrack``); NaN where there is no face.
         state: steadies the colour over the frames of a shot; None takes every frame by itself.

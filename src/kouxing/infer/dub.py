@@ -154,8 +154,8 @@ def dub(
         raise NoVideoError(f"{order.face}: has no picture; give a video or a photo of a face")
     if not probe(order.speech).has_sound:
         raise NoSoundError(f"{order.speech}: has no sound; give a file with speech")
-    # Loaded while the footage is looked at.
-    with alone(order.out), beside(lambda _: parts.lips(preset)) as lips:
+    lips = parts.lips(preset)
+    with alone(order.out):
         job = Job.open(order.out, plan, resume)
         try:
             run = _Run(order, info, job, parts, lips, progress or _silent, given)
@@ -200,7 +200,7 @@ class _Run:
     """One job from its inputs to its output; each step is kept in the job's folder or quickly made again."""
 
     def __init__(
-        self, order: Order, info: MediaInfo, job: Job, parts: Parts, lips: Beside[LipsModel], told: Progress,
+        self, order: Order, info: MediaInfo, job: Job, parts: Parts, lips: LipsModel, told: Progress,
         given: Modalities = Modalities(),
     ) -> None:  # fmt: skip
         self._order = order
@@ -222,11 +222,10 @@ class _Run:
         rate = self._rate(seen)
         people = cast(seen.track, float(rate))
         line = self._lay_out(seen, rate, words)
-        model = self._lips.result()
-        model.set_references(self._references(seen, people))
+        self._lips.set_references(self._references(seen, people))
         wide = _coefficients(words, self._order.mouth)
         features = geometry.scaled(words.features, wide)
-        painter = Painter(model, self._parts.paste, people, line, features, 1.0)
+        painter = Painter(self._lips, self._parts.paste, people, line, features, 1.0)
         painted = self._paint(seen, line, painter, rate)
         self._join(line)
         dubbed = int(people.present[line.source].sum())
@@ -315,7 +314,6 @@ class _Run:
 
         def followed(done: int) -> None:
             check()
-            self._lips.check()
             self._told("scan", done, max(total, done) if total else None)
 
         seen = scan(self._job, self._footage, lambda: tracker(order.face_index), limit, followed)

@@ -27,7 +27,7 @@ class Parts:
     Attributes:
         tracker: number of the face to follow -> tracker.
         speech: -> speech encoder at its beginning.
-        lips: preset -> network; loaded in a thread of its own while the first frames are looked at.
+        lips: preset -> network; loaded before anything is read, so that missing weights are told first.
         paste: puts the painted crop back into the frame.
         identity: preset -> JSON values that change whenever other weights would paint other pixels.
     """
