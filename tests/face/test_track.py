@@ -97,6 +97,22 @@ def test_pictures_read_ahead_tell_the_same() -> None:
     assert 20 < plain.found.sum() < 24
 
 
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_faces_on_their_side_or_head_are_followed(quarters: int) -> None:
+    scene = wall()
+    put(scene, anna(), 300, 180)
+    upright = mesh(scene)[0]
+    # So long that the detector looks again.
+    turned = [np.ascontiguousarray(np.rot90(scene, quarters))] * 14
+    track = follow(turned)
+    assert track.found.all() and not track.cut.any()
+    wanted = upright[list(ANCHOR_POINTS)]
+    for turn in range(quarters):
+        # A turn against the clock: what was right is up.
+        wanted = np.stack([wanted[:, 1], (HEIGHT if turn % 2 else WIDTH) - wanted[:, 0]], 1)
+    assert np.linalg.norm(track.anchors - wanted, axis=-1).mean(1).max() < 0.05 * FACE_PX
+
+
 def test_a_still_face_stays_still() -> None:
     scene = wall()
     put(scene, anna(), 300, 180)

@@ -160,6 +160,9 @@ class DetectorNetwork:
     Args:
         near: for faces that fill a good part of the picture; otherwise for faces up to some metres away.
         confidence: 0..1, what the network must be sure of.
+
+    Attributes:
+        sure: ``[F] float32``, 0..1: how sure it was of each face that ``faces`` last found.
     """
 
     def __init__(self, near: bool, confidence: float = 0.5) -> None:
@@ -176,11 +179,13 @@ class DetectorNetwork:
             ``[F, 8] float32`` in pixels: box x, y, width, height, right eye x, y, left eye x, y.
         """
         height, width = image.shape[:2]
-        rows = []
+        rows, sure = [], []
         for face in self._graph.process(image).detections or ():
+            sure.append(face.score[0])
             box = face.location_data.relative_bounding_box
             right, left = face.location_data.relative_keypoints[:2]
             rows.append((box.xmin, box.ymin, box.width, box.height, right.x, right.y, left.x, left.y))
+        self.sure = np.array(sure, np.float32)
         return np.array(rows, np.float32).reshape(-1, 8) * np.tile(np.array([width, height], np.float32), 4)
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kouxing.face.graphs import MESH_PX, MeshNetwork
 from kouxing.face.picture import Picture
-from kouxing.types import Float
+from kouxing.types import Bytes, Float
 
 MESH_SPAN = 1.4
 """Side of the square in extents of the mesh. Of 1.3 to 1.7, this gave inner-lip gaps most like the reference tracks."""
@@ -57,6 +57,11 @@ class Square:
             [[cos, sin, half - (cos * self.x + sin * self.y)], [-sin, cos, half + (sin * self.x - cos * self.y)]]
         )
 
+    def outwards(self, points: Float) -> Float:
+        """``[N, 2]`` pixels of the mesh network's picture -> picture pixels."""
+        back = np.asarray(cv2.invertAffineTransform(self.matrix()))
+        return np.asarray(points @ back[:, :2].T + back[:, 2], np.float32)
+
     def moved(self, other: Square) -> float:
         """Distance of the middles in sides of this square."""
         return float(np.hypot(other.x - self.x, other.y - self.y)) / self.side
@@ -90,8 +95,8 @@ def around_box(row: Float) -> Square:
     return Square(float(x), float(y), float(row[2:4].max()) * BOX_SPAN, angle)
 
 
-def read(network: MeshNetwork, picture: Picture, square: Square) -> Float | None:
-    """The face in a square of a picture: ``[478, 2] float32`` in picture pixels, or None."""
+def sampled(picture: Picture, square: Square) -> Bytes | None:
+    """What a square shows, ``[192, 192, 3] uint8``; None where it is too small or outside of the picture."""
     if not square.side >= LEAST_PX:
         return None
     reach = square.side / 2 * (abs(np.cos(square.angle)) + abs(np.sin(square.angle)))
@@ -100,18 +105,20 @@ def read(network: MeshNetwork, picture: Picture, square: Square) -> Float | None
     image, corner, ratio = picture.part((box[0], box[1], box[2], box[3]), shrink)
     if image.size == 0:
         return None
-    whole = square.matrix()
-    onto = whole.copy()
-    onto[:, 2] += whole[:, :2] @ corner
+    onto = square.matrix()
+    onto[:, 2] += onto[:, :2] @ corner
     onto[:, :2] *= ratio
     # OpenCV's 0, 0 is the middle of the first pixel, ours its corner.
     onto[:, 2] += onto[:, :2] @ np.array([0.5, 0.5]) - 0.5
     sample = cv2.warpAffine(image, onto, (MESH_PX, MESH_PX), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    points = network.points(np.asarray(sample, np.uint8))
-    if points is None:
-        return None
-    back = np.asarray(cv2.invertAffineTransform(whole))
-    return np.asarray(points @ back[:, :2].T + back[:, 2], np.float32)
+    return np.asarray(sample, np.uint8)
+
+
+def read(network: MeshNetwork, picture: Picture, square: Square) -> Float | None:
+    """The face in a square of a picture: ``[478, 2] float32`` in picture pixels, or None."""
+    image = sampled(picture, square)
+    points = None if image is None else network.points(image)
+    return None if points is None else square.outwards(points)
 
 
 def locate(look: Look, picture: Picture, square: Square) -> tuple[Float, Square] | None:
