@@ -10,6 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +82,28 @@ def test_sound_that_starts_late_or_early(tmp_path: Path, late_ms: int) -> None:
     assert len(samples) == len(tone) + late_ms * 16
     if late_ms > 0:
         assert not samples[: late_ms * 16].any()
+
+
+@pytest.mark.parametrize("default", [None, 0, 1])
+@pytest.mark.parametrize("late_s", [0, 1])
+def test_of_two_sounds_the_default_or_the_first_counts(tmp_path: Path, default: int | None, late_s: int) -> None:
+    """Whichever starts late."""
+    tone, silence, both = (tmp_path / name for name in ("tone.m4a", "silence.m4a", "both.mkv"))
+    make_sound(tone, 2, 48_000, kind="tone")
+    make_sound(silence, 2, 48_000, kind="silence")
+    with av.open(str(tone)) as first, av.open(str(silence)) as second, av.open(str(both), "w") as made:
+        tracks = [made.add_stream_from_template(one.streams.audio[0]) for one in (first, second)]
+        if default is not None:
+            tracks[default].disposition = Disposition.default
+        for place, one in enumerate((first, second)):
+            for packet in one.demux(audio=0):
+                if packet.size and packet.pts is not None and packet.dts is not None:
+                    packet.pts += 0 if place else late_s * 48_000
+                    packet.dts += 0 if place else late_s * 48_000
+                    packet.stream = tracks[place]
+                    made.mux(packet)
+    heard = np.abs(load_sound(both).samples[: 2 * SAMPLE_HZ]).max()
+    assert heard < 0.01 if default else heard > 0.05
 
 
 def test_a_hole_in_the_times_is_silence(tmp_path: Path) -> None:

@@ -506,6 +506,7 @@ def test_a_file_job_from_upload_to_removal(server: Running, tmp_path: Path) -> N
         with client.stream("GET", f"/v1/jobs/{name}/events") as events:
             told = [json.loads(line[6:]) for line in events.iter_lines() if line.startswith("data: ")]
         assert told[-1]["state"] == "done" and told[-1]["results"] == ["animation.json"]
+        assert told[-1]["warnings"] == []
         result = client.get(f"/v1/jobs/{name}/results/animation.json")
         assert result.status_code == 200 and result.json()
         assert client.get(f"/v1/jobs/{name}/results/speech.wav").status_code == 404

@@ -91,12 +91,13 @@ def video_stream(container: InputContainer) -> Any | None:
 
 
 def sound_stream(container: InputContainer) -> Any | None:
-    """The best sound stream; None where there is none."""
+    """The sound stream that players take: the first that is marked as the default, else the first; None without any.
+
+    FFmpeg's choice of the best depends on when they start, which is what is to be measured.
+    """
     streams = [stream for stream in container.streams.audio if _usable(stream)]
-    if not streams:
-        return None
-    best = container.streams.best("audio")
-    return best if best in streams else streams[0]
+    marked = (stream for stream in streams if stream.disposition & Disposition.default)
+    return next(marked, streams[0] if streams else None)
 
 
 def is_picture_file(container: InputContainer) -> bool:

@@ -72,6 +72,7 @@ class JobState(BaseModel):
     total: int | None
     error: str | None
     results: list[str]
+    warnings: list[str]
 
 
 def job_router(jobs: Jobs) -> APIRouter:

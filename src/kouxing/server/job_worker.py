@@ -46,8 +46,8 @@ class Telling:
             self._send({"stage": stage, "done": done, "total": total})
 
 
-def run(order: dict[str, Any], folder: Path, told: Told) -> list[str]:
-    """Do a job; returns the names of its results in ``folder``.
+def run(order: dict[str, Any], folder: Path, told: Told) -> tuple[list[str], tuple[str, ...]]:
+    """Do a job; returns the names of its results in ``folder``, and what the user should know.
 
     Raises:
         KouxingError: the files or options cannot be.
@@ -58,8 +58,8 @@ def run(order: dict[str, Any], folder: Path, told: Told) -> list[str]:
     if order["kind"] == "dub":
         from kouxing.infer.dub import dub
 
-        dub(files["face"], files["speech"], folder / "dub.mp4", progress=told, **given)
-        return ["dub.mp4"]
+        made = dub(files["face"], files["speech"], folder / "dub.mp4", progress=told, **given)
+        return ["dub.mp4"], made.warnings
     if order["kind"] == "score":
         from kouxing.infer.score import score
 
@@ -67,12 +67,12 @@ def run(order: dict[str, Any], folder: Path, told: Told) -> list[str]:
         found = {key: value for key, value in asdict(report).items() if key not in ("video", "fixed")}
         text = json.dumps(_plain(found), ensure_ascii=False, allow_nan=False)
         (folder / "score.json").write_text(text, encoding="utf-8")
-        return ["score.json", "score.png"]
+        return ["score.json", "score.png"], report.warnings
     from kouxing.infer.animate import animate
 
     name = f"animation.{given.pop('format')}"
-    animate(files["speech"], folder / name, progress=told, **given)
-    return [name]
+    moved = animate(files["speech"], folder / name, progress=told, **given)
+    return [name], moved.warnings
 
 
 def _check_length(files: dict[str, Path], most_s: float) -> None:
@@ -108,15 +108,20 @@ def main() -> int:
     order = json.loads(sys.stdin.readline())
     folder = Path(order["folder"])
     try:
-        send({"results": run(order, folder, Telling(send))})
+        results, warnings = run(order, folder, Telling(send))
     except KouxingError as error:
-        # Where the files lie, and the operator's key, is nobody's business.
-        line = str(error).replace(f"{folder}{os.sep}", "")
-        for path in config.load().signing or ():
-            line = line.replace(str(path), path.name)
-        send({"error": line})
+        send({"error": _discreet(str(error), folder)})
         return 2
+    send({"results": results, "warnings": [_discreet(line, folder) for line in warnings]})
     return 0
+
+
+def _discreet(line: str, folder: Path) -> str:
+    """Where the files lie, and the operator's key, is nobody's business."""
+    line = line.replace(f"{folder}{os.sep}", "")
+    for path in config.load().signing or ():
+        line = line.replace(str(path), path.name)
+    return line
 
 
 if __name__ == "__main__":

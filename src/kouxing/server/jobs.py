@@ -38,7 +38,8 @@ class Job:
     Attributes:
         name: its id. kind: one of ``FILES``. folder: its own, private. options: checked.
         state: ``queued``, ``running``, ``done``, ``failed`` or ``cancelled``.
-        stage, done, total: progress. error: one line. results: names of files in ``folder``.
+        stage, done, total: progress. error: one line. results: names of files in ``folder``. warnings: lines that the
+            user should read beside them.
     """
 
     name: str
@@ -52,13 +53,15 @@ class Job:
     total: int | None = None
     error: str | None = None
     results: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     ended_s: float | None = None
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     def told(self) -> dict[str, Any]:
         """JSON values."""
         keys = ("kind", "state", "stage", "done", "total", "error")
-        return {"id": self.name, **{key: getattr(self, key) for key in keys}, "results": list(self.results)}
+        lists = {"results": list(self.results), "warnings": list(self.warnings)}
+        return {"id": self.name, **{key: getattr(self, key) for key in keys}, **lists}
 
     def change(self, **values: Any) -> None:
         """Set attributes and wake who waits for that."""
@@ -199,16 +202,17 @@ class Jobs:
         with suppress(BrokenPipeError, ConnectionResetError):
             await process.stdin.wait_closed()
         results: list[str] | None = None
+        warnings: list[str] = []
         error = "the job's process ended before its work was done"
         async for line in process.stdout:
             told = json.loads(line)
             if "stage" in told:
                 job.change(**told)
-            results = told.get("results", results)
+            results, warnings = told.get("results", results), told.get("warnings", warnings)
             error = told.get("error", error)
         await process.wait()
         if results is not None and process.returncode == 0:
-            job.change(state="done", results=tuple(results), error=None)
+            job.change(state="done", results=tuple(results), warnings=tuple(warnings), error=None)
         else:
             job.change(state="failed", error=error)
 

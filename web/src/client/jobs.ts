@@ -9,6 +9,7 @@ export interface Job {
   total: number | null;
   error: string | { code: string; message: string } | null;
   results: (string | { name: string })[];
+  warnings?: string[];
   [key: string]: unknown;
 }
 

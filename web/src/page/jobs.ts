@@ -186,6 +186,7 @@ class JobPanel {
       if (/\.png$/.test(name)) parts.push(make("img", { src: link, class: "paper", alt: "Similarity of lips and sound over offsets and over time" }));
       parts.push(make("div", { class: "row" }, make("a", { class: "quiet", href: link, download: name }, icon("i-down"), `Save ${name}`)));
     }
+    for (const line of job.warnings ?? []) parts.push(make("p", { class: "hint", role: "note" }, line));
     this.below.replaceChildren(...parts);
     this.below.scrollIntoView({ block: "nearest", behavior: "smooth" });
   }
