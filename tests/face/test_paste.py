@@ -118,6 +118,16 @@ def share(frame: VideoFrame, track: FaceTrack, matrix: Float) -> Float:
     return whole
 
 
+@pytest.mark.parametrize("scale", [0.2, 0.3, 0.5, 1.0, 2.0])
+def test_no_ring_shows_around_the_lips(scale: float) -> None:
+    """Where detail of the frame is kept and where it is not, at any size: one colour stays one colour."""
+    matrix = similarity(scale, 0.0, 160, 120)
+    frame = frame_of(np.full((240, 320, 3), 200, np.uint8))
+    jaw, lips = in_frame(matrix)
+    made = to_rgb(paste(frame, np.full((CROP_PX, CROP_PX, 3), 200, np.uint8), matrix, jaw, lips))
+    assert np.abs(made.astype(int) - to_rgb(frame)).max() <= 2
+
+
 def test_its_own_crop_changes_next_to_nothing(talk: tuple[VideoFrame, FaceTrack, Float]) -> None:
     frame, track, matrix = talk
     crop = crop_face(to_rgb(frame), matrix).image

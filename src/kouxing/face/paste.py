@@ -215,10 +215,11 @@ def _laid_over(frame: VideoFrame, painted: Float, part: Box, matrix: Float, box:
     # painted + keep * (real - soft), of which all but keep * real is of the crop's size and warped as one.
     rest: Any = cv2.multiply(soft, cv2.cvtColor(keep, cv2.COLOR_GRAY2RGB), dst=soft)
     rest = cv2.subtract(painted, rest, dst=rest)
-    if scale < SMALL_SCALE:
-        rest = cv2.GaussianBlur(rest, (0, 0), 0.4 / scale)
     four: Any = cv2.cvtColor(rest, cv2.COLOR_RGB2RGBA)
     cv2.insertChannel(keep, four, 3)
+    if scale < SMALL_SCALE:
+        # Both alike: what one takes away of the frame around the lips, the other puts back.
+        four = cv2.GaussianBlur(four, (0, 0), 0.4 / scale)
     four = laid(four, matrix, box, corner, cv2.INTER_CUBIC)
     there: Any = cv2.cvtColor(cv2.extractChannel(four, 3), cv2.COLOR_GRAY2RGB)
     there = cv2.multiply(real, there, dst=there, dtype=cv2.CV_32F)
