@@ -537,6 +537,15 @@ def test_options_out_of_range_are_told(media, tmp_path, changes, words):
     assert one_line(caught.value) and left(tmp_path) == []
 
 
+def test_interlaced_footage_is_told(media, tmp_path):
+    fields = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+    make_video(tmp_path / "fields.mp4", frames=25, size=SIZE, options=fields)
+    for face, told in ((tmp_path / "fields.mp4", True), (media / "face.mp4", False)):
+        assert probe(face).interlaced == told
+        report = dub(face, media / "speech1.wav", tmp_path / "out.mp4", overwrite=True, parts=fake_parts())
+        assert any("is interlaced" in line for line in report.warnings) == told
+
+
 def test_missing_weights_are_told_before_any_work(media, tmp_path):
     def none(preset):
         raise WeightError("weight card is missing: install kouxing again")

@@ -335,6 +335,11 @@ class _Run:
         if self._info.scaled:
             size = "x".join(map(str, seen.size_px))
             self._warnings.append(f"{order.face}: larger than video players take, and made {size}")
+        if self._info.interlaced:
+            self._warnings.append(
+                f"{order.face}: is interlaced, and comes out as progressive with both fields in each picture; "
+                "deinterlace it first (ffmpeg -vf bwdif)"
+            )
         if len(seen) == 1:
             return timeline.plan_picture(words.seconds)
         last = timeline.last_ticks(seen.pts, seen.time_base, rate, self._info.seconds)

@@ -50,6 +50,7 @@ class MediaInfo:
         is_picture: one still image (an image file without animation).
         width, height: upright, in pixels, as ``read_video`` gives them; 0 without video.
         scaled: its frames come smaller than they are stored.
+        interlaced: its first frame is of two fields, a line of each in turn.
         rate: average frames per second. time_base: seconds per unit of the frames' pts.
         seconds: length of the picture as the file tells it; None where it does not. sound_seconds: of the sound.
         colour: how the frames of ``read_video`` are to be read.
@@ -65,6 +66,7 @@ class MediaInfo:
     width: int = 0
     height: int = 0
     scaled: bool = False
+    interlaced: bool = False
     rate: Fraction | None = None
     seconds: Fraction | None = None
     sound_seconds: Fraction | None = None
@@ -105,6 +107,7 @@ def probe(path: Path) -> MediaInfo:
             width=form.upright_size[0],
             height=form.upright_size[1],
             scaled=(first.width, first.height) != form.stored_size,
+            interlaced=bool(first.interlaced_frame),
             rate=None if still else stream.average_rate or stream.guessed_rate,
             seconds=None if still else _seconds(container, stream),
             sound_seconds=sound_seconds,
