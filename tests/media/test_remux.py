@@ -126,6 +126,18 @@ def test_other_tracks_stay(tmp_path: Path) -> None:
         assert kept[0] == kept[1]
 
 
+def test_pictures_behind_their_lengths_get_start_codes(tmp_path: Path) -> None:
+    """As MP4 holds H.264, and some AVIs do, in which nobody looks for it."""
+    source, out = tmp_path / "a.mp4", tmp_path / "b.avi"
+    make_video(source, frames=50, kind="speechlike", sound_rate=48_000, options={"bf": "0"})
+    with av.open(str(source)) as made:
+        told = made.streams.video[0].codec_context.extradata
+        assert told is not None and told[0] == 1
+    remux._coded(source, out, "avi", Fraction(1, 5))
+    for one, other in zip(read_video(source), read_video(out), strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(one.planes, other.planes, strict=True))
+
+
 def test_what_cannot_be_written_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "a.mp4"
     make_video(source, frames=10, sound_rate=48_000)

@@ -17,6 +17,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.bitstream import BitStreamFilterContext
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 
@@ -235,14 +236,25 @@ def _packets(source: InputContainer, copy: _Copy) -> Iterator[Any]:
     first = first_picture(source) or Fraction(0)
     for index in shift:
         shift[index] = round(first / Fraction(source.streams[index].time_base or 1))
+    filters = {index: _started(source.streams[index], track) for index, track in copy.tracks.items()}
     for packet in source.demux([stream for stream in source.streams if stream.index in copy.tracks]):
         if (packet.dts is None and packet.pts is None) or not packet.size:
             continue
         index = packet.stream.index
         packet.pts = None if packet.pts is None else packet.pts - shift[index]
         packet.dts = None if packet.dts is None else packet.dts - shift[index]
-        packet.stream = copy.tracks[index]
-        yield packet
+        one = filters[index]
+        for made in [packet] if one is None else one.filter(packet):
+            made.stream = copy.tracks[index]
+            yield made
+
+
+def _started(stream: Any, track: Any) -> BitStreamFilterContext | None:
+    """For pictures as MP4 holds them, each part behind its length: these containers want start codes instead."""
+    name, told = stream.codec_context.name, getattr(stream.codec_context, "extradata", None)
+    if stream.type != "video" or name not in ("h264", "hevc") or not told or told[0] != 1:
+        return None
+    return BitStreamFilterContext(f"{name}_mp4toannexb", stream, track)
 
 
 def _encoder(out: OutputContainer, heard: SoundSource) -> Any:
