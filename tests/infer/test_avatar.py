@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -10,14 +12,17 @@ import pytest
 
 from face.people import anna
 from faces3d import covered, named, pose
+from fake_media import make_video
 from kouxing.arkit import COEFFICIENTS
 from kouxing.cli.app import run
 from kouxing.errors import MediaError, NoFaceError, OptionError, OutputError
 from kouxing.export.glb import read_glb
 from kouxing.face.landmarks import INNER_LIP
 from kouxing.infer import morphs
-from kouxing.infer.avatar import AvatarReport, avatar
+from kouxing.infer.avatar import AvatarReport, _first_picture, avatar
 from kouxing.infer.portrait import POINTS, learned
+from kouxing.media.reader import probe, read_video
+from kouxing.media.writer import VideoWriter
 
 
 def save(path: Path, image: np.ndarray) -> Path:
@@ -125,6 +130,17 @@ def test_the_command_makes_one(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "targets: 52" in told.out and "pixels wide" in told.err
     assert run(["avatar", str(photo), "-o", str(tmp_path / "me.glb")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_frame_with_other_pixels_is_seen_as_players_show_it(tmp_path: Path) -> None:
+    make_video(tmp_path / "plain.mp4", frames=1, size=(160, 120))
+    info = replace(probe(tmp_path / "plain.mp4"), sample_aspect=Fraction(3, 2))
+    with VideoWriter(tmp_path / "wide.mp4", like=info) as writer:
+        writer.write(next(iter(read_video(tmp_path / "plain.mp4"))))
+    assert _first_picture(tmp_path / "plain.mp4").shape == (120, 160, 3)
+    assert _first_picture(tmp_path / "wide.mp4").shape == (120, 240, 3)
+    # No picture is shown so: a mistake of the file's.
+    assert replace(info, sample_aspect=Fraction(100)).shown_width == 160
 
 
 def test_what_was_learned_fits_the_mesh() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from infer.fake_parts import FixedTracker, FlatLips, black_between, fake_parts, 
 from kouxing.audio.encoder import SpeechEncoder
 from kouxing.errors import KouxingError, MediaError, NoFaceError, NoVideoError, OptionError
 from kouxing.media.colour import to_rgb
+from kouxing.media.reader import probe, read_video
+from kouxing.media.writer import VideoWriter
 from kouxing.server.footage import CLOSED, LOOP, Pictures, bytes_of, frame_of, load, prepare
 from kouxing.server.idle_loop import place
 from kouxing.server.live_features import ROWS_AHEAD
@@ -191,6 +194,18 @@ def test_other_rates_are_brought_to_25_and_photos_work(tmp_path: Path) -> None:
     make_picture(tmp_path / "me.png", size=(320, 256))
     made = prepare(tmp_path / "me.png", tmp_path / "b", side_px=128, parts=fake_parts())
     assert made.pictures == 1 and (made.width, made.height) == (160, 128)
+
+
+def test_viewers_are_sent_square_pixels(tmp_path: Path) -> None:
+    plain = film(tmp_path / "plain.mp4", frames=5)
+    first = next(iter(read_video(plain)))
+    shape = replace(probe(plain), sample_aspect=Fraction(16, 15))
+    with VideoWriter(tmp_path / "wide.mp4", like=shape) as writer:
+        writer.write(first)
+    was = probe(tmp_path / "wide.mp4")
+    assert was.shown_width == round(was.width * Fraction(16, 15))
+    made = prepare(tmp_path / "wide.mp4", tmp_path / "a", side_px=128, parts=fake_parts())
+    assert abs(made.width / made.height - was.shown_width / was.height) < 0.04
 
 
 class Nobody(FixedTracker):

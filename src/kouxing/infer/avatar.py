@@ -18,7 +18,7 @@ from kouxing.face.mesh import MeshTracker
 from kouxing.infer.portrait import Face, fit, uv_pixels
 from kouxing.infer.portrait_parts import Piece, eye, mouth, surroundings
 from kouxing.media.colour import to_rgb
-from kouxing.media.reader import read_video
+from kouxing.media.reader import probe, read_video
 from kouxing.types import Bytes, Float
 
 SPAN = 2.8
@@ -92,9 +92,13 @@ def _doubts(wide: float, head: Float) -> tuple[str, ...]:
 def _first_picture(photo: Path) -> Bytes:
     frames = read_video(photo)
     try:
-        return to_rgb(next(iter(frames)))
+        image = to_rgb(next(iter(frames)))
     except StopIteration:
         raise NoFaceError(f"{photo} has no picture; choose a photo with a face") from None
+    info = probe(photo)
+    size = (info.shown_width, info.height)
+    # A frame of a video may have other pixels than square ones.
+    return image if info.shown_width == info.width else np.asarray(cv2.resize(image, size), np.uint8)
 
 
 def _mesh(image: Bytes, photo: Path, face_index: int) -> Float:

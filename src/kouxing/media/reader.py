@@ -42,6 +42,10 @@ RESTART_S = 1
 """A step back in time longer than this is a clock that started anew, not a misplaced frame."""
 
 
+MOST_ASPECT = 4
+"""Pixels of another shape than 1:4 to 4:1 are a mistake of the file's."""
+
+
 @dataclass(frozen=True)
 class MediaInfo:
     """What a file holds.
@@ -75,6 +79,12 @@ class MediaInfo:
     time_base: Fraction | None = None
     sample_aspect: Fraction = Fraction(1)
     sound_rate_hz: int | None = None
+
+    @property
+    def shown_width(self) -> int:
+        """The width with square pixels of the same height."""
+        told = self.sample_aspect
+        return max(1, round(self.width * told)) if 1 / MOST_ASPECT <= told <= MOST_ASPECT else self.width
 
 
 def probe(path: Path) -> MediaInfo:

@@ -272,7 +272,8 @@ def _look(
         raise NoVideoError(f"{path}: has no picture; give a video or a photo of a face")
     total = LOOKED_S * FRAME_HZ if info.seconds is None else min(ceil(info.seconds * FRAME_HZ), LOOKED_S * FRAME_HZ)
     total = 1 if info.is_picture else total
-    size = _fitted(info.width, info.height, side_px)
+    # Viewers are sent square pixels.
+    size = _fitted(info.shown_width, info.height, side_px)
     tracker = make()
     seen: list[Seen] = []
     sharp: list[Float] = []
