@@ -51,3 +51,6 @@ HALF_PX = exact(CROP_PX, 2)
 
 PATCH_PX = 208
 """Columns of the lower half that the generator paints in use: the widest patch that is pasted needs 202."""
+
+PLACED_PX = 4
+"""The generator places its warps once in so many pixels: a patch begins on such a column."""

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kouxing.face.mask import mask, shown
-from kouxing.face.patch import STEP_PX, first_column
-from kouxing.units import CROP_PX, PATCH_PX
+from kouxing.face.patch import first_column
+from kouxing.units import CROP_PX, PATCH_PX, PLACED_PX
 
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 
@@ -14,10 +14,10 @@ IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float32)
 @given(st.floats(-300, 600), st.floats(-300, 600))
 def test_it_lies_in_the_crop_on_the_networks_columns(right: float, left: float) -> None:
     first = first_column(np.array([right, 90.0]), np.array([left, 95.0]))
-    assert 0 <= first <= CROP_PX - PATCH_PX and first % STEP_PX == 0
+    assert 0 <= first <= CROP_PX - PATCH_PX and first % PLACED_PX == 0
     middle = (right + left) / 2
     if PATCH_PX / 2 <= middle <= CROP_PX - PATCH_PX / 2:
-        assert abs(first + PATCH_PX / 2 - middle) <= STEP_PX / 2
+        assert abs(first + PATCH_PX / 2 - middle) <= PLACED_PX / 2
 
 
 def test_without_a_face_it_is_somewhere() -> None:

@@ -113,9 +113,11 @@ class MeshNetwork:
             # `solution_base.SolutionBase` would do the same, but takes a quarter of the time for itself in each run.
             resource_util.set_resource_dir(str(Path(mediapipe.__file__).parents[1]))
             self._graph: Any = CalculatorGraph(graph_config=config)
-            self._graph.observe_output_stream("landmarks", lambda _, packet: self._found.append(packet), True)
+            found: list[Any] = []
+            # Only the list is known to the graph: a network that nobody closed is freed all the same.
+            self._graph.observe_output_stream("landmarks", lambda _, packet: found.append(packet), True)
             self._graph.start_run({"with_attention": packet_creator.create_bool(True)})
-            self._found: list[Any] = []
+            self._found = found
             self._pack, self._unpack, self._format = packet_creator, packet_getter.get_proto, ImageFormat.SRGB
             self._whole = rect_pb2.NormalizedRect(x_center=0.5, y_center=0.5, width=1.0, height=1.0, rotation=0.0)
             self._time_us = 0
@@ -166,6 +168,7 @@ class DetectorNetwork:
     """
 
     def __init__(self, near: bool, confidence: float = 0.5) -> None:
+        self.sure = np.zeros(0, np.float32)
         with quiet():
             from mediapipe.python.solutions.face_detection import FaceDetection
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kouxing.types import Float
-from kouxing.units import CROP_PX, PATCH_PX
-
-STEP_PX = 4
-"""What networks can begin at (``models.lips.PLACED``)."""
+from kouxing.units import CROP_PX, PATCH_PX, PLACED_PX
 
 
 def first_column(right: Float, left: Float) -> int:
@@ -18,5 +15,5 @@ def first_column(right: Float, left: Float) -> int:
         right, left: ``[2]``, the face's edges, crop pixels.
     """
     middle = (float(right[0]) + float(left[0])) / 2
-    first = STEP_PX * round((middle - PATCH_PX / 2) / STEP_PX) if np.isfinite(middle) else 0
+    first = PLACED_PX * round((middle - PATCH_PX / 2) / PLACED_PX) if np.isfinite(middle) else 0
     return int(np.clip(first, 0, CROP_PX - PATCH_PX))

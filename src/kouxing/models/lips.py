@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing.models.layers import Attention, Modulate, PlainBlock, Residual, SpadeBlock, positions, start_small
-from kouxing.units import CROP_PX, HALF_PX, PATCH_PX, exact
+from kouxing.units import CROP_PX, HALF_PX, PATCH_PX, PLACED_PX, exact
 
 Memory = tuple[Tensor, ...]
 
@@ -30,8 +30,6 @@ MOST_VIOLET = 0.05
 LUMA = (0.299, 0.587, 0.114)
 TURN_PACE = 8.0
 """The turn's weights reach about 1, the other layers' hundredths: it learns so many times as fast."""
-PLACED = 4
-"""Columns are left out by so many, a column of the level that places the warps."""
 DECISION = 8.0
 """Sharpens the choice between references: left at 1, it stays near a mean of all three, which is a blur."""
 
@@ -338,8 +336,8 @@ class Lips(nn.Module):
             audio: ``[B, F, D]`` audio features, already multiplied by the mouth-opening coefficient.
             own: ``[B, R, D]`` the references' own mouth geometry.
             stances: ``[B, 1 + R, stance]`` of frame and references.
-            left: ``[1]`` int64, a multiple of ``PLACED``: only ``PATCH_PX`` columns from this one on are painted, of a
-                single frame out of ``neighbours``. Some 16 at either edge differ a little from those of the whole.
+            left: ``[1]`` int64, a multiple of ``PLACED_PX``: only ``PATCH_PX`` columns from this one on are painted, of
+                a single frame out of ``neighbours``. Some 16 at either edge differ a little from those of the whole.
 
         Returns:
             ``[B, 3, 128, 256]``, 0..1; of a part ``[1, 3, 128, PATCH_PX]``.
@@ -370,11 +368,11 @@ class Lips(nn.Module):
         trust = softmax(where[:, 2 * count :].float() * DECISION)
         placed = torch.cat([flow, trust], 1)
         if left is None:
-            guided = upsample(placed, PLACED)
+            guided = upsample(placed, PLACED_PX)
         else:
-            columns = torch.div(left, PLACED, rounding_mode="trunc") + torch.arange(exact(PATCH_PX, PLACED))
+            columns = torch.div(left, PLACED_PX, rounding_mode="trunc") + torch.arange(exact(PATCH_PX, PLACED_PX))
             x, placed = (part.index_select(3, columns) for part in (x, placed))
-            guided = stretched(placed, PLACED)
+            guided = stretched(placed, PLACED_PX)
         shown = self._mix(references, guided[:, : 2 * count], guided[:, 2 * count :], count, left)
         x = self._level(3, x, F.pixel_unshuffle(shown, 2), drive)
         x = self._level(4, x, shown, drive)

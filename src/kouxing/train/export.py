@@ -19,9 +19,9 @@ from kouxing import weights
 from kouxing.audio.encoder import FILE_NAME, LIVE_NAME, NAME
 from kouxing.errors import WeightError
 from kouxing.models.coefficients import CoefficientReader
-from kouxing.models.lips import PLACED, Lips, neighbours
+from kouxing.models.lips import Lips, neighbours
 from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
-from kouxing.units import CROP_PX, HALF_PX
+from kouxing.units import CROP_PX, HALF_PX, PLACED_PX
 
 TOLERANCE = 1e-3
 OPSET = 20
@@ -198,7 +198,7 @@ def export_lips(model: Lips, preset: str, about: dict[str, Any], folder: Path | 
     crop, audio = crops[:1, :HALF_PX].contiguous(), torch.randn(1, size.window, size.features)
     own = torch.randn(1, size.references, size.features)
     stances = 0.3 * torch.randn(1, 1 + size.references, size.stance)
-    left = torch.tensor([PLACED])
+    left = torch.tensor([PLACED_PX])
     with torch.no_grad():
         memory = _References(model)(crops)
         given = (crop, audio, *memory, own, stances, left)
