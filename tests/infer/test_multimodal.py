@@ -160,6 +160,7 @@ BAD = {
     "empty": (["--text", " , "], "no word"),
     "missing": (["--text", "missing.srt"], "cannot be read"),
     "language": (["--text", "bin", "--language", "xx-none"], "espeak-ng has no such voice"),
+    "script": (["--text", "你好，世界"], "such as cmn"),
     "long": (["--text", "bin blue at f two now " * 60], "too short"),
     "method": (["--text", "bin", "--method", "mouth"], "leave those out"),
     "emotion": (["--text", "bin", "--emotion", "happy"], "leave those out"),

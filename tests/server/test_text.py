@@ -179,6 +179,8 @@ def test_espeak_speaks_with_phones_and_starts_early() -> None:
         assert all([piece.text for piece in one] == ["Guten Tag.", "Wie geht es?"] for one in others)
         with pytest.raises(OptionError, match="xx-none"):
             await all_of(speaker.speak("a", "xx-none"))
+        with pytest.raises(OptionError, match="such as cmn"):
+            await all_of(speaker.speak("你好。"))
         assert len(await all_of(speaker.speak("你好。", "zh-CN"))) == 1
         await speaker.close()
 

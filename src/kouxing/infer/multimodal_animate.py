@@ -22,6 +22,7 @@ from kouxing.media.reader import read_sound
 from kouxing.text.align import same
 from kouxing.text.phones import REST
 from kouxing.text.pronounce import Pronouncer
+from kouxing.text.script import check_script
 from kouxing.text.transcripts import Transcript, has_letters, read_transcript, words_of
 from kouxing.types import Bool, CoefficientTrack, Float
 from kouxing.units import COEFFICIENT_HZ, FRAME_HZ, MELS_PER_FRAME, SAMPLE_HZ
@@ -51,6 +52,19 @@ class Modalities:
 
     def __bool__(self) -> bool:
         return self.text is not None or self.mouth_video is not None
+
+    def transcript(self) -> Transcript | None:
+        """The text, read; None without one.
+
+        Raises:
+            OptionError: no word in it, or not in letters that its language is written in.
+            DataError: the file is missing, too large or not what its ending says.
+        """
+        if self.text is None:
+            return None
+        transcript = read_transcript(self.text)
+        check_script(transcript.text, self.language, transcript.source)
+        return transcript
 
 
 @dataclass(frozen=True)
@@ -98,7 +112,7 @@ def join(
         OptionError: bad text, unknown language, or lengths that differ.
         MediaError: the mouth video cannot be read. NoFaceError: it shows no face.
     """
-    transcript = None if given.text is None else read_transcript(given.text)
+    transcript = given.transcript()
     if transcript is not None:
         with Pronouncer(given.language) as pronouncer:
             # An unknown language is told before any work.

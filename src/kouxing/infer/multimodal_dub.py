@@ -18,7 +18,6 @@ from kouxing.infer.job import fingerprint
 from kouxing.infer.multimodal import MOUTH_NAME, NAME, Multimodal
 from kouxing.infer.multimodal_animate import Modalities, Progress, join, load_samples
 from kouxing.infer.speech import Speech, calm
-from kouxing.text.transcripts import read_transcript
 from kouxing.types import Bool, Float
 from kouxing.units import SAMPLE_HZ
 
@@ -70,9 +69,10 @@ def plan_of(given: Modalities) -> dict[str, Any]:
     if not given:
         return {}
     told: dict[str, Any] = {name: weights.card(name)["sha256"] for name in (NAME, MOUTH_NAME, EAR_NAME)}
-    if given.text is not None:
-        cues = read_transcript(given.text).cues
-        told |= {"text": [[cue.text, cue.start_s, cue.end_s] for cue in cues], "language": given.language}
+    transcript = given.transcript()
+    if transcript is not None:
+        cues = [[cue.text, cue.start_s, cue.end_s] for cue in transcript.cues]
+        told |= {"text": cues, "language": given.language}
     if given.mouth_video is not None:
         told["mouth_video"] = fingerprint(given.mouth_video)
     return {"multimodal": told}

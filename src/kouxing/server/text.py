@@ -26,6 +26,7 @@ from kouxing.face.closure import lip_distance
 from kouxing.infer.rest import nearer
 from kouxing.media.sound import resampled
 from kouxing.text.phones import Phone
+from kouxing.text.script import check_script
 from kouxing.text.speak import DiedError, NoVoiceError, Speaker, Spoken, Voice
 from kouxing.text.visemes import contact_of_phones
 from kouxing.types import Float
@@ -198,6 +199,7 @@ class Espeak:
     async def speak(self, text: str, language: str = LANGUAGE) -> AsyncIterator[SpokenPiece]:
         """See ``Speaking``."""
         clean = checked(text, language)
+        check_script(clean, language, "the text")
         start, waiting = 0, pieces(clean)
         for number, piece in enumerate(waiting):
             spoken = await self._say(piece, language)
