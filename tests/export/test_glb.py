@@ -60,7 +60,15 @@ def test_interleaved_and_normalised_arrays_are_read() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"count": 10**9}, {"count": 8}, {"bufferView": 3}, {"componentType": 1}, {"byteOffset": -4}, {"type": "VEC9"}],
+    [
+        {"count": 10**9},
+        {"count": float("inf")},
+        {"count": 8},
+        {"bufferView": 3},
+        {"componentType": 1},
+        {"byteOffset": -4},
+        {"type": "VEC9"},
+    ],
 )
 def test_broken_arrays_are_told(change: dict[str, object]) -> None:
     glb = new()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -78,6 +79,16 @@ def test_a_job_tells_its_progress_and_keeps_its_results_only() -> None:
         assert not job.folder.exists()
         with pytest.raises(Refused):
             jobs.get(job.name)
+
+    play(WORKS, story)
+
+
+def test_swept_temporary_files_cost_what_lay_there_alone() -> None:
+    async def story(jobs: Jobs) -> None:
+        first = jobs.make("animate")
+        shutil.rmtree(first.folder.parent)
+        told = await over(jobs, jobs.make("animate"))
+        assert told[-1]["state"] == "done"
 
     play(WORKS, story)
 

@@ -141,9 +141,13 @@ def test_threads_end_and_wrong_addresses_are_refused() -> None:
 
 def test_what_is_sent_does_not_come_back() -> None:
     check_no_loop(["vmc://", "take.csv"], ["vmc://", "livelink://"])
+    # Another machine's port is not ours.
+    check_no_loop(["livelink://0.0.0.0"], ["livelink://192.0.2.20", "livelink://nowhere.invalid"])
     for captures, urls in (
         (["vmc://127.0.0.1:39539"], ["vmc://"]),
+        (["vmc://127.0.0.1:39540"], ["vmc://localhost:39540"]),
         (["livelink://0.0.0.0"], ["livelink://127.0.0.1"]),
+        (["vmc://127.0.0.1:39541", "vmc://127.0.0.2:39541"], ["vmc://127.0.0.1:39541"]),
     ):
         with pytest.raises(OptionError, match="listens there itself"):
             check_no_loop(captures, urls)

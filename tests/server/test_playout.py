@@ -87,6 +87,20 @@ def test_a_source_in_real_time_is_caught_up_with_in_its_pauses_alone() -> None:
         assert playout.counts.hurried == len(said) // SAMPLES_PER_FRAME - len(blocks)
 
 
+def test_a_microphone_is_not_laid_into_the_pauses_of_a_text() -> None:
+    playout = Playout(0)
+    text, voice = np.repeat(np.array([1, 0, 0, 0, 0, 1], np.float32), SAMPLES_PER_FRAME), np.full(320, 2, np.float32)
+    playout.push(text)
+    for block in (1, 0, 0, 0, 0, 1):
+        assert playout.push(voice, live=True) == 0
+        assert playout.take()[0] == block
+    assert playout.counts.refused == 6 * len(voice) and not playout.counts.hurried
+    # More of the text may come until it is told to be over.
+    assert playout.push(voice, live=True) == 0
+    playout.end()
+    assert playout.push(voice, live=True) == len(voice)
+
+
 def test_blocks_are_played_once_and_in_order() -> None:
     playout = Playout(0)
     for _ in range(4):

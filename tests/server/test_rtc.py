@@ -243,6 +243,21 @@ def test_a_stream_that_fails_lets_its_viewers_go(monkeypatch: pytest.MonkeyPatch
     play(scene)
 
 
+def test_a_page_that_is_loaded_again_gets_the_place_of_what_it_left() -> None:
+    async def scene(hub: RenderHub) -> None:
+        one, two, three = Viewer(), Viewer(), Viewer()
+        name, stream = await view(hub, one)
+        await hub.hang_up(name)
+        _, another = await view(hub, two)
+        assert another != stream and [row["stream"] for row in hub.told()] == [another]
+        with pytest.raises(BusyError, match="1 rendered streams"):
+            await hub.answer(await three.offer())
+        for viewer in (one, two, three):
+            await viewer.close()
+
+    play(scene, LampHub(RenderSettings(streams=1)))
+
+
 def test_no_more_streams_than_there_may_be() -> None:
     async def scene(hub: RenderHub) -> None:
         one, two = Viewer(), Viewer()

@@ -63,4 +63,34 @@ describe("sound that waits", () => {
     expect(second.times[second.times.length - 1]).toBe(40000 - BLOCK);
     connection.close();
   });
+
+  it("is not what a watcher sends", () => {
+    const made = (): WebSocket => {
+      sockets.push(new Socket());
+      return sockets[sockets.length - 1] as unknown as WebSocket;
+    };
+    const connection = new Connection("ws://localhost/v1/live", { watch: "a" }, {}, made);
+    connection.open();
+    connection.event({ event: "interrupt" });
+    const socket = live();
+    speak(connection, 0, 1);
+    connection.event({ event: "mood", mouth: 2 });
+    expect(socket.sent.length).toBe(1);
+    connection.close();
+  });
+
+  it("goes with the wishes that hold now into a session that replaces a lost one", () => {
+    const made = (): WebSocket => {
+      sockets.push(new Socket());
+      return sockets[sockets.length - 1] as unknown as WebSocket;
+    };
+    const connection = new Connection("ws://localhost/v1/live", { method: "expression" }, {}, made);
+    connection.open();
+    live().onclose?.({ code: 1006, reason: "" });
+    connection.wish({ method: "expression", emotion: "happy:0.80", mouth: 1.6 });
+    vi.advanceTimersByTime(1000);
+    const hello = JSON.parse(live().sent[0] as string) as Record<string, unknown>;
+    expect(hello).toMatchObject({ emotion: "happy:0.80", mouth: 1.6 });
+    connection.close();
+  });
 });

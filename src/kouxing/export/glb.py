@@ -107,7 +107,7 @@ class Glb:
         """
         try:
             return self._array(self.document["accessors"][index])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise MediaError(f"{self.path}: accessor {index} is broken ({error}); export the GLB again") from error
 
     def _array(self, row: Document) -> NDArray[Any]:
@@ -149,7 +149,7 @@ class Glb:
             row = self.document["bufferViews"][view]
             start = int(row.get("byteOffset", 0))
             return bytes(self.binary[start : start + int(row["byteLength"])])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError) as error:
             raise MediaError(f"{self.path}: buffer view {view} is broken ({error}); export the GLB again") from error
 
     def pack(self) -> bytes:

@@ -219,3 +219,8 @@ def _answer_faults(app: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         code = NAMES.get(error.status_code, "refused")
         return fault(error.status_code, code, str(error.detail), error.headers)
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        # The log gets the traceback all the same.
+        return fault(STATUS["fault"], "fault", "a fault of the server; its log tells more")

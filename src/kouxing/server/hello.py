@@ -108,15 +108,23 @@ def read_hello(text: str) -> Hello:
     if len(text.encode(errors="replace")) > MOST_EVENT_BYTES:
         raise Refused("malformed", f"the hello has at most {MOST_EVENT_BYTES} bytes")
     told = read_object(text, "the hello")
-    version = told.get("kouxing")
-    if version != VERSION or isinstance(version, bool):
-        if version is None:
-            raise Refused("malformed", 'the hello names the protocol\'s version: {"kouxing": 1}')
-        raise Refused("version", f"this server speaks protocol version {VERSION}")
+    check_version(told.get("kouxing"))
     try:
         return Hello.model_validate(told)
     except ValidationError as error:
         raise Refused("malformed", f"hello: {reason(error)}") from None
+
+
+def check_version(version: object) -> None:
+    """The protocol's version, as a hello tells it.
+
+    Raises:
+        Refused: another one, or none.
+    """
+    if version is None:
+        raise Refused("malformed", 'the hello names the protocol\'s version: {"kouxing": 1}')
+    if version != VERSION or isinstance(version, bool):
+        raise Refused("version", f"this server speaks protocol version {VERSION}")
 
 
 def read_event(told: dict[str, Any]) -> Any:

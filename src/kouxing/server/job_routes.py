@@ -106,6 +106,8 @@ def job_router(jobs: Jobs) -> APIRouter:
         job = jobs.get(name)
         if result not in job.results:
             raise Refused("job", "the job has no such result, or not yet")
+        if not (job.folder / result).is_file():
+            raise Refused("job", "the result is gone from this machine's temporary files; send the job again")
         return FileResponse(job.folder / result, filename=result, content_disposition_type="attachment")
 
     @router.delete("/{name}", status_code=204, summary="Cancel and remove")

@@ -102,6 +102,8 @@ class Jobs:
             self._sweeper = asyncio.get_running_loop().create_task(self._sweep())
         name = secrets.token_hex(16)
         folder = self._folder / name
+        # Machines that sweep their temporary files take ours with them.
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
         job = Job(name, kind, folder)
         self._jobs[name] = job

@@ -157,8 +157,8 @@ class Live:
 
     @property
     def sessions(self) -> list[Session]:
-        """All that are alive."""
-        return list(self._sessions.values())
+        """All that are alive, without the server's own."""
+        return [session for session in self._sessions.values() if not session.lasting]
 
     @property
     def lost(self) -> int:
@@ -177,19 +177,24 @@ class Live:
         """Sound that a row waits for, 0 while no worker has told it yet."""
         return self.pool.look_ahead_ms.get(method, 0.0)
 
-    def create(self, hello: Hello) -> Session:
+    def create(self, hello: Hello, lasting: bool = False) -> Session:
         """A new session.
+
+        Args:
+            hello: what it is to be.
+            lasting: it is the server's own, which nobody need hold and which takes nobody's place.
 
         Raises:
             Refused: there are as many as may be, or what is asked cannot be.
         """
-        if len(self._sessions) >= self.limits.sessions and not self._make_room():
+        if not lasting and len(self.sessions) >= self.limits.sessions and not self._make_room():
             raise Refused("busy", f"there are {self.limits.sessions} sessions, as many as this server takes; try later")
         name = secrets.token_hex(16)
         wish = wish_of(hello, self.method, int(name[:8], 16))
         session = Session(name, wish, self.pool, self.limits, time.monotonic, self.speak)
+        session.lasting = lasting
         self._sessions[name] = session
-        self.counts.sessions += 1
+        self.counts.sessions += not lasting
         if self._captures is not None:
             self._mix(session)
         return session
@@ -325,11 +330,14 @@ class Live:
             session.send(Event(session.time, {"event": "body", "bones": bones, "root": root}))
 
     def _expire(self) -> None:
-        """End sessions whose terminals did not come back."""
+        """End sessions whose terminals, or watchers, did not come back."""
         now = time.monotonic()
         for session in list(self._sessions.values()):
             link = self._links.get(session.name)
-            if session.wanted or link is None or link.left_s is None:
+            if link is None or link.left_s is None:
                 continue
-            if now - link.left_s > (self.limits.keep_s if link.joined else self.limits.wait_s):
+            if session.wanted:
+                # Watchers alone hold it: they may come back, too, from when the last of them goes.
+                link.left_s = now
+            elif now - link.left_s > (self.limits.keep_s if link.joined else self.limits.wait_s):
                 self.end(session)

@@ -11,6 +11,7 @@ network that makes them does. What is late by more than a tenth of a second is l
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import deque
@@ -192,11 +193,37 @@ def check_no_loop(captures: Sequence[str], urls: Sequence[str]) -> None:
     """
     from kouxing.server.mocap import HELLO, source
 
-    heard = {place.port: place for place in map(source, (one for one in captures if "://" in one))}
+    heard = [place for place in map(source, (one for one in captures if "://" in one)) if place.protocol not in HELLO]
     for url in urls:
         to = target(url)
-        place = heard.get(to.port)
-        if place is not None and place.protocol not in HELLO and place.host in (to.host, "0.0.0.0", "::"):
-            raise OptionError(
-                f"--send {url}: this server listens there itself (--capture {place}); choose another port"
-            )
+        for place in heard:
+            if place.port == to.port and _reaches(to.host, place.host):
+                raise OptionError(
+                    f"--send {url}: this server listens there itself (--capture {place}); choose another port"
+                )
+
+
+def _reaches(host: str, listener: str) -> bool:
+    """Whether what is sent to ``host`` comes to ``listener``, an address of this machine or all of them."""
+    sent = _addresses(host)
+    if listener in ("0.0.0.0", "::"):
+        return any(map(_is_here, sent))
+    return not sent.isdisjoint(_addresses(listener))
+
+
+def _addresses(host: str) -> set[str]:
+    try:
+        return {str(row[4][0]) for row in socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)}
+    except (OSError, UnicodeError):
+        # Whoever sends there is told so.
+        return {host}
+
+
+def _is_here(address: str) -> bool:
+    """Whether it is this machine's: a socket can be bound to no other."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as tried:
+            tried.bind((address, 0))
+    except OSError:
+        return False
+    return True

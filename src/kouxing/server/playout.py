@@ -71,6 +71,10 @@ class Playout:
             samples: speech.
             live: of a source in real time, whose clock is not ours: little waits, and in its pauses we catch up.
         """
+        if live and not self._live and (self._held or not self._ended):
+            # A text or a file is being said: a microphone that is open beside it is not laid into its pauses.
+            self.counts.refused += len(samples)
+            return 0
         self._live = live
         room = max(int((LIVE_S if live else LONGEST_S) * SAMPLE_HZ) - self._held, 0)
         kept = np.array(samples[:room], np.float32)

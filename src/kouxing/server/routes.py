@@ -11,16 +11,13 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 
 from kouxing import __version__
-from kouxing.server.hello import Hello, Say
+from kouxing.server.hello import Hello, Say, check_version
 from kouxing.server.live import Live
 from kouxing.server.metrics import exposition
 from kouxing.server.protocol import MOST_SAMPLES, Refused
 from kouxing.server.session import Session
 from kouxing.server.terminal import answer
 from kouxing.units import SAMPLE_HZ
-
-LONGEST_S = 60
-"""Sound of one request."""
 
 Name = Annotated[str, Path(min_length=1, max_length=64, pattern="^[0-9a-f]+$")]
 
@@ -105,6 +102,7 @@ def session_router(live: Live) -> APIRouter:
 
     @router.post("", status_code=201, summary="Make a session; a terminal enters it with `resume`")
     async def make(hello: Hello) -> dict[str, Any]:
+        check_version(hello.kouxing)
         if hello.resume is not None or hello.watch is not None:
             raise Refused("malformed", "a new session neither resumes nor watches another")
         session = live.create(hello)
@@ -144,16 +142,19 @@ def session_router(live: Live) -> APIRouter:
         data = bytearray()
         async for part in request.stream():
             data += part
-            if len(data) > 2 * LONGEST_S * SAMPLE_HZ:
-                raise Refused("large", f"sound of one request: at most {LONGEST_S} s")
+            if len(data) > 2 * live.limits.queue_s * SAMPLE_HZ:
+                raise Refused("large", f"sound of one request: at most {live.limits.queue_s:g} s")
         if not data or len(data) % 2:
             raise Refused("malformed", "sound is made of samples of 2 bytes")
         samples = np.frombuffer(bytes(data), "<i2").astype(np.int16, copy=False)
         before = session.counts.heard
         for at in range(0, len(samples), MOST_SAMPLES):
             session.push_sound(samples[at : at + MOST_SAMPLES])
+        taken = session.counts.heard - before
+        if not taken:
+            raise Refused("busy", "the session speaks a text, or as much sound waits as may; try later")
         session.end()
-        return Taken(seconds=(session.counts.heard - before) / SAMPLE_HZ, queued_s=session.queued_s)
+        return Taken(seconds=taken / SAMPLE_HZ, queued_s=session.queued_s)
 
     return router
 

@@ -134,7 +134,7 @@ class RenderHub:
         self._links: dict[str, tuple[Session, RenderedStream]] = {}
         self._starting = 0
         self._ended = {"pictures": 0, "late": 0, "missing": 0, "skipped": 0, "restarts": 0}
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
         self._preparing = asyncio.Lock()
         self._closed = False
 
@@ -165,7 +165,7 @@ class RenderHub:
     async def close(self) -> None:
         """End all streams and forget what was prepared."""
         self._closed = True
-        for task in self._leaving:
+        for task in self._leaving.values():
             task.cancel()
         for _, peer in list(self._peers.values()):
             await peer.close()
@@ -276,7 +276,7 @@ class RenderHub:
         source = source or next(iter(self._plans))
         if source not in self._plans:
             raise MissingError(f"source {source}: this server shows {' and '.join(self._plans)}")
-        if len(self._streams) + self._starting >= self._settings.streams:
+        if len(self._streams) + self._starting >= self._settings.streams and not await self._make_room():
             raise BusyError(f"{self._settings.streams} rendered streams run already; try later")
         self._starting += 1
         try:
@@ -293,22 +293,33 @@ class RenderHub:
 
     def _gone(self, peer: Peer) -> None:
         identity, _ = self._peers.pop(peer.identity, (None, None))
-        last = identity is not None and not any(of == identity for of, _ in self._peers.values())
-        if identity is not None and last and not self._closed:
-            task = asyncio.get_running_loop().create_task(self._end_later(identity))
-            self._leaving.add(task)
-            task.add_done_callback(self._leaving.discard)
+        if identity is not None and not self._watched(identity) and not self._closed:
+            if identity in self._leaving:
+                self._leaving[identity].cancel()
+            self._leaving[identity] = asyncio.get_running_loop().create_task(self._end_later(identity))
 
     async def _end_later(self, identity: str) -> None:
         await asyncio.sleep(GRACE_S)
-        if not any(of == identity for of, _ in self._peers.values()):
+        if not self._watched(identity):
             await self._end(identity)
+
+    def _watched(self, identity: str) -> bool:
+        return any(of == identity for of, _ in self._peers.values())
+
+    async def _make_room(self) -> bool:
+        """End a stream that was left and is kept for a while only, if there is one: whoever loads a page again asks
+        for a new stream."""
+        left = next((one for one in self._leaving if one in self._streams and not self._watched(one)), None)
+        if left is not None:
+            await self._end(left)
+        return left is not None
 
     async def _end(self, identity: str) -> None:
         session, sink = self._links.pop(identity, (None, None))
         if session is not None and sink is not None:
             session.detach(sink)
         stream = self._streams.pop(identity, None)
+        self._leaving.pop(identity, None)
         if stream is not None:
             for key in self._ended:
                 self._ended[key] += getattr(stream.counts, key)

@@ -47,6 +47,7 @@ class Guard:
 
     def __init__(self, host: str, token: str | None = None, origins: Sequence[str] = ()) -> None:
         self._local = is_loopback(host)
+        self._names = {*LOCAL, host.lower()}
         if not self._local and token is None:
             raise OptionError(f"--host {host} can be reached by others: set --token too, or KOUXING_TOKEN")
         if token is not None and not 8 <= len(token) <= MOST_TOKEN:
@@ -64,7 +65,7 @@ class Guard:
         Raises:
             Refused: it does.
         """
-        if self._local and _name(headers.get("host", "")) not in LOCAL:
+        if self._local and _name(headers.get("host", "")) not in self._names:
             raise Refused("origin", "this server is for its own machine; call it localhost or 127.0.0.1")
 
     def check_origin(self, headers: Mapping[str, str]) -> None:
@@ -109,7 +110,7 @@ class Guard:
     def _both_local(self, origin: str, headers: Mapping[str, str]) -> bool:
         # Development servers run on another port of the same machine; under this Guard that machine is trusted.
         parts = _parts(origin)
-        return self._local and _name(parts.netloc) in LOCAL and parts.scheme == "http"
+        return self._local and _name(parts.netloc) in self._names and parts.scheme == "http"
 
 
 def _parts(origin: str) -> SplitResult:

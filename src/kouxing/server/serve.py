@@ -10,6 +10,7 @@ import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
@@ -187,8 +188,9 @@ def bind(host: str, port: int) -> socket.socket:
 def url_of(bound: socket.socket, token: str | None) -> str:
     """Where a browser finds the page; a token travels behind ``#``, which browsers do not send."""
     host, port = bound.getsockname()[:2]
-    shown = "localhost" if host in ("127.0.0.1", "::1") else f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}/" + (f"#token={token}" if token else "")
+    # To browsers localhost is as safe as HTTPS, so that they give a microphone; other names are not.
+    shown = "localhost" if host in ("127.0.0.1", "::1", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    return f"http://{shown}:{port}/" + (f"#token={quote(token, safe='')}" if token else "")
 
 
 class Server(uvicorn.Server):

@@ -53,10 +53,9 @@ class Stage:
 
     def _newest(self) -> Session:
         """The session begun last; where there is none, one of our own, so that captured motion goes through."""
-        others = [one for one in self._live.sessions if one is not self._own]
+        others = self._live.sessions
         if others:
             return others[-1]
         if self._own is None or self._own.closed:
-            self._own = self._live.create(Hello())
-            self._own.lasting = True
+            self._own = self._live.create(Hello(), lasting=True)
         return self._own

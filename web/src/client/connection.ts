@@ -94,7 +94,18 @@ export class Connection {
     this.send({ kind: "event", event });
   }
 
+  /** Wishes for the next session, where this one cannot be gone on with. */
+  wish(hello: Hello): void {
+    this.hello = hello;
+  }
+
+  /** Another program feeds the session; a word from here would end the connection. */
+  get watching(): boolean {
+    return this.hello.watch !== undefined;
+  }
+
   private send(what: Outgoing): void {
+    if (this.watching) return;
     if (this.state === "live") this.dispatch(what);
     else if (this.wanted) {
       this.waiting.push(what);

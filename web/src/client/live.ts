@@ -169,6 +169,7 @@ export class Live {
 
   /** Opens the microphone. To be called from a click. @throws SoundError */
   async talk(): Promise<void> {
+    this.mayFeed();
     this.stopFile();
     await this.wake();
     this.feed("microphone");
@@ -196,6 +197,7 @@ export class Live {
 
   /** Plays a sound file's bytes. To be called from a click. @throws SoundError */
   async play(bytes: ArrayBuffer): Promise<void> {
+    this.mayFeed();
     this.hush();
     await this.wake();
     const samples = await this.sound.decode(bytes);
@@ -207,8 +209,9 @@ export class Live {
     this.feedFile();
   }
 
-  /** Speaks a text. To be called from a click or a key. */
+  /** Speaks a text. To be called from a click or a key. @throws SoundError */
   async say(text: string, language?: string): Promise<void> {
+    this.mayFeed();
     this.hush();
     await this.wake();
     this.asked = performance.now();
@@ -218,6 +221,7 @@ export class Live {
 
   /** Stops all that is being said, at once. */
   interrupt(): void {
+    if (this.connection.watching) return;
     this.stopFile();
     this.sound.flush();
     this.connection.event({ event: "interrupt" });
@@ -225,6 +229,7 @@ export class Live {
 
   mood(mood: { emotion?: string; mouth?: number }): void {
     this.hello = { ...this.hello, ...mood };
+    this.connection.wish(this.hello);
     this.connection.event({ event: "mood", ...mood });
   }
 
@@ -242,6 +247,10 @@ export class Live {
   async wake(): Promise<void> {
     await this.sound.resume();
     this.now();
+  }
+
+  private mayFeed(): void {
+    if (this.connection.watching) throw new SoundError("This page watches a session that another program feeds.");
   }
 
   private feed(source: Source): void {

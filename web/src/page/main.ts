@@ -35,11 +35,17 @@ function main(): void {
   new Controls(live, picture);
   const camera = capture(live);
   if (stage !== null) view(stage);
+  if (live.connection.watching) onlooker();
   dropping({ avatars, dock, camera });
   void avatars?.first();
   live.connect();
   // For tests and the curious: what the avatar shows now.
   Object.assign(window, { kouxing: { live, stage, picture } });
+}
+
+/** Whoever watches another program's session moves nothing in it. */
+function onlooker(): void {
+  for (const id of ["dock", "face-block", "more-block"]) $(id).hidden = true;
 }
 
 /** Null where the browser cannot draw. */
