@@ -140,6 +140,8 @@ MISTAKES = [
     ({"out": "a.csv", "method": "lips"}, OptionError, "--method lips: choose one of expression, mouth"),
     ({"out": "a.csv", "emotion": "glad"}, OptionError, "no such emotion"),
     ({"out": "a.csv", "emotion": "happy", "method": "mouth"}, OptionError, "leave --emotion and --style out"),
+    ({"out": "a.csv", "avatar": "bare.glb"}, OptionError, "is shown by .glb and .mp4 files alone"),
+    ({"out": "a.csv", "language": "de"}, OptionError, "names the language of --text"),
     ({"out": "a.glb", "avatar": "none.glb"}, MediaError, "no such file"),
     ({"out": "a.glb", "avatar": "bare.glb"}, DataError, "no mesh with ARKit's morph targets"),
     ({"out": "nowhere/a.csv"}, OutputError, "does not exist"),

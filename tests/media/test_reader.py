@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
+import struct
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from fake_media import corners, make_picture, make_sound, make_video, stripes
 from kouxing.errors import MediaError, NoVideoError
@@ -162,6 +165,54 @@ def test_transparent_parts_show_white(tmp_path: Path) -> None:
     image = to_rgb(next(read_video(tmp_path / "a.png"))).astype(int)
     assert image[:, 90:].min() >= 253
     assert np.abs(image[:, :78] - stripes((160, 120))(0)[:, :78]).mean() < 3
+
+
+def test_what_has_alpha_is_read_by_the_matrix_of_its_size(tmp_path: Path) -> None:
+    shown = np.full((720, 1280, 3), (200, 40, 40), np.uint8)
+    with av.open(str(tmp_path / "a.mkv"), "w") as out:
+        stream: Any = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuva444p"
+        frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
+        out.mux(stream.encode(frame.reformat(format="yuva444p", dst_colorspace="ITU709", dst_color_range="MPEG")))
+        out.mux(stream.encode(None))
+    assert np.abs(to_rgb(next(read_video(tmp_path / "a.mkv"))).astype(int) - shown).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", [1, 2, 6, 7])
+@pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif"])
+def test_photos_of_other_kinds_stand_upright_too(tmp_path: Path, name: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(corners((160, 120))(0)).save(tmp_path / name, exif=exif)
+    with Image.open(tmp_path / name) as photo:
+        wanted = np.asarray(ImageOps.exif_transpose(photo), int)
+    shown = to_rgb(next(read_video(tmp_path / name))).astype(int)
+    assert shown.shape == wanted.shape and np.abs(shown - wanted).mean() < 6
+
+
+@pytest.mark.parametrize(("name", "wide"), [("a.jpg", True), ("a.png", True), ("a.jpg", False)])
+def test_a_photos_own_colours_are_shown(tmp_path: Path, name: str, wide: bool) -> None:
+    """Phones write Display P3, whose red is redder than sRGB's."""
+    profile = display_p3() if wide else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    stored = np.full((64, 64, 3), (200, 41, 41), np.uint8)
+    Image.fromarray(stored).save(tmp_path / name, icc_profile=profile, quality=98, exif=b"")
+    shown = to_rgb(next(read_video(tmp_path / name))).astype(int)[32, 32]
+    assert np.abs(shown - ((218, 0, 26) if wide else (200, 41, 41))).max() <= 5
+
+
+def display_p3() -> bytes:
+    """sRGB's profile with the primaries of Display P3 (as ICC profiles have them, adapted to D50), under its name."""
+    data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    primaries = {
+        b"rXYZ": (0.5151, 0.2412, -0.0011),
+        b"gXYZ": (0.2920, 0.6922, 0.0419),
+        b"bXYZ": (0.1571, 0.0666, 0.7841),
+    }
+    for row in range(int.from_bytes(data[128:132], "big")):
+        name, at = data[132 + 12 * row : 136 + 12 * row], int.from_bytes(data[136 + 12 * row : 140 + 12 * row], "big")
+        if bytes(name) in primaries:
+            data[at + 8 : at + 20] = struct.pack(">3i", *(round(65536 * one) for one in primaries[bytes(name)]))
+    return bytes(data).replace("sRGB".encode("utf-16-be"), "P3  ".encode("utf-16-be"))
 
 
 def test_animation_is_no_picture(tmp_path: Path) -> None:

@@ -195,3 +195,21 @@ def test_the_shape_of_pixels_and_the_mark_stay(tmp_path: Path) -> None:
     loose = tmp_path / "d.mkv"
     subprocess.run([*words[:-1], str(loose)], check=True)
     assert any("4:3" in note for note in move_sound(loose, tmp_path / "e.mkv", Fraction(2, FRAME_HZ)).notes)
+
+
+@pytest.mark.parametrize(("codec", "tag", "name"), [("libx265", "hvc1", "a.mov"), ("libx264", "avc3", "a.mp4")])
+def test_the_coder_keeps_the_name_that_the_file_gives_it(tmp_path: Path, codec: str, tag: str, name: str) -> None:
+    # QuickTime does not play hev1.
+    first = tmp_path / f"0{name}"
+    make_video(first, frames=20, codec=codec, sound_rate=48_000)
+    with av.open(str(first)) as given, av.open(str(tmp_path / name), "w") as made:
+        tracks = {stream.index: made.add_stream_from_template(stream) for stream in given.streams}
+        tracks[given.streams.video[0].index].codec_context.codec_tag = tag
+        for packet in given.demux():
+            if packet.dts is not None:
+                packet.stream = tracks[packet.stream.index]
+                made.mux(packet)
+    out = tmp_path / f"out{Path(name).suffix}"
+    move_sound(tmp_path / name, out, Fraction(2, FRAME_HZ))
+    with av.open(str(out)) as made:
+        assert made.streams.video[0].codec_context.codec_tag == tag

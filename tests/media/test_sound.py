@@ -224,3 +224,21 @@ def test_what_is_cut_out_of_a_broadcast_is_in_step(tmp_path: Path) -> None:
     assert len(bright) > 2
     for at in bright[1:]:
         assert min(abs(at - one) for one in heard) < 0.03
+
+
+def test_a_voice_with_opposite_signs_left_and_right_is_heard(tmp_path: Path) -> None:
+    said = wave("speechlike", 1.0, 16_000)
+    both = np.stack([said, -0.98 * said])
+    with wave_module.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((both.T * 32767).astype("<i2").tobytes())
+    np.testing.assert_allclose(load_sound(tmp_path / "a.wav").samples, said, atol=1e-3)
+
+
+def test_voices_on_the_left_and_on_the_right_are_mixed(tmp_path: Path) -> None:
+    said = wave("speechlike", 1.0, 16_000)
+    both = np.stack([said, np.zeros_like(said)])
+    with wave_module.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setparams((2, 2, 16_000, 0, "NONE", ""))
+        file.writeframes((both.T * 32767).astype("<i2").tobytes())
+    np.testing.assert_allclose(load_sound(tmp_path / "a.wav").samples, said / 2, atol=1e-3)

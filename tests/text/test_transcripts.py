@@ -54,6 +54,19 @@ def test_a_text_is_taken_as_it_is() -> None:
     assert words_of("“Don't!” – she said, l'été.") == ["Don't", "she", "said", "l'été"]
 
 
+def test_what_subtitles_tell_the_deaf_is_not_said(tmp_path: Path) -> None:
+    rows = [
+        "[Upbeat music playing]", "♪ ♪", "(SIGHS) Bin blue", "- MR. SMITH: Lay red\n- ANN: with H. [door slams]",
+        "At 10:30, he said: no.", "<i>(laughs)</i>",
+    ]  # fmt: skip
+    blocks = [f"{n}\n00:00:0{n},000 --> 00:00:0{n},900\n{row}" for n, row in enumerate(rows, 1)]
+    (tmp_path / "a.srt").write_text("\n\n".join(blocks), encoding="utf-8")
+    cues = read_transcript(tmp_path / "a.srt").cues
+    assert [(cue.start_s, " ".join(words_of(cue.text))) for cue in cues] == [
+        (3, "Bin blue"), (4, "Lay red with H"), (5, "At 10:30 he said no"),
+    ]  # fmt: skip
+
+
 def test_files_give_their_cues(tmp_path: Path) -> None:
     for name, content in {"a.txt": "bin\nblue\n", "a.srt": SRT, "a.align": GRID}.items():
         (tmp_path / name).write_text(content, encoding="utf-8")

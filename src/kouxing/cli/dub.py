@@ -96,7 +96,9 @@ def command(
             help="What is said: helps where SPEECH is noisy or has holes. A text, or .txt, .srt, .TextGrid, .align.",
         ),
     ] = None,
-    language: Annotated[str, typer.Option(metavar="CODE", help="The text's language, as espeak-ng has it.")] = "en",
+    language: Annotated[
+        str | None, typer.Option(metavar="CODE", help="The text's language, as espeak-ng has it; en by default.")
+    ] = None,
     mouth_video: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Video of a face saying SPEECH: its lips are followed.")
     ] = None,

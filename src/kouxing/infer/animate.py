@@ -42,6 +42,8 @@ ENDINGS = (".csv", ".json", ".glb", ".mp4")
 BLINKS = 0
 """Seed of the blinks: the same speech blinks at the same moments."""
 HEAD = "head.glb"
+SHOWN = {".glb", ".mp4"}
+"""Endings of files that show an avatar."""
 """The bundled avatar, in ``kouxing/assets``."""
 
 
@@ -137,7 +139,7 @@ def animate(
     send: str | None = None,
     explain: str | Path | None = None,
     text: str | Path | None = None,
-    language: str = "en",
+    language: str | None = None,
     mouth_video: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -155,7 +157,7 @@ def animate(
         send: ``vmc://host:port`` or ``livelink://host:port``; sends live at 60 frames a second, after the files.
         explain: a PNG of what the model attended to (``mouth``).
         text: what is said, or a transcript (``text.transcripts``): it helps where speech is noisy.
-        language: espeak-ng's name of the text's language.
+        language: espeak-ng's name of the text's language; English (``en``) by default.
         mouth_video: the face of the speaker, saying the same: its lips are followed.
         overwrite: replace files that are there.
         progress: called with (stage, done, total or None); stages are ``listen``, ``draw``, ``send``.
@@ -167,7 +169,7 @@ def animate(
         OutputError: a file cannot be written or is there already; or nobody listened where it was sent.
         WeightError: weights are missing or damaged.
     """
-    given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
+    given = Modalities.of(text, language, mouth_video)
     _check_modalities(speech, given, method, bool(emotion) or style is not None or explain is not None)
     source = None if speech is None else Path(speech)
     goals = [Path(out)] if isinstance(out, (str, Path)) else [Path(one) for one in out]
@@ -175,6 +177,8 @@ def animate(
         raise OptionError("nothing to make: name a file with --out or an address with --send")
     moods = [read_mood(one) for one in ([emotion] if isinstance(emotion, str) else emotion)]
     place = target(send) if send is not None else None
+    if avatar is not None and not {goal.suffix.lower() for goal in goals} & SHOWN:
+        raise OptionError(f"--avatar {avatar}: is shown by .glb and .mp4 files alone; leave it out, or write one")
     chosen, manner = (None if one is None else Path(one) for one in (avatar, style))
     _check(source, goals, Path(explain) if explain is not None else None, method, overwrite)
     for goal in (*goals, *([Path(explain)] if explain is not None else [])):
@@ -302,7 +306,7 @@ def _body(head: Path, name: str, endings: set[str]) -> bytes:
     Raises:
         MediaError: unreadable, too large, or nothing to draw. DataError: no GLB, or without the named targets.
     """
-    if not endings & {".glb", ".mp4"}:
+    if not endings & SHOWN:
         return b""
     body = glb.content(head)
     still = CoefficientTrack(np.zeros((2, len(COEFFICIENTS)), np.float32))

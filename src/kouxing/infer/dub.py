@@ -42,6 +42,9 @@ from kouxing.units import FRAME_HZ, SAMPLE_HZ
 SEGMENT_S = Fraction(10)
 """Length of the pieces that are written one by one: what a killed job loses at most."""
 
+RATE_ERROR = 0.02
+"""Share by which the rate that a file tells may differ from that of its frames' times."""
+
 SCANNED_S = Fraction(60)
 """So much of longer footage is looked at in any case, so that there are references to choose from."""
 
@@ -88,7 +91,7 @@ def dub(
     person: str | Path | None = None,
     voice: str = VOICES[0],
     text: str | Path | None = None,
-    language: str = "en",
+    language: str | None = None,
     mouth_video: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -114,7 +117,7 @@ def dub(
         person: file of ``fit`` (.kx), fitted for the same preset: its numbers in place of the shipped ones.
         voice: whose voice says it: ``own``, the person's, whose manner of speaking the file holds, or ``other``.
         text: what is said, or a transcript file: with it noisy or broken speech still moves the mouth.
-        language: espeak-ng's name of the text's language.
+        language: espeak-ng's name of the text's language; English (``en``) by default.
         mouth_video: a face saying the same speech: its lips are followed.
         resume: go on with the unfinished job of the same inputs and options; without one, start.
         overwrite: replace ``out`` if it is there.
@@ -131,7 +134,7 @@ def dub(
     """
     began = time.monotonic()
     order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)
-    given = Modalities(text, language, None if mouth_video is None else Path(mouth_video))
+    given = Modalities.of(text, language, mouth_video)
     fitted = None if person is None else Path(person)
     order.check_out(overwrite or (resume and Job.made(order.out)), given.mouth_video, fitted)
     credentials.check()
@@ -324,10 +327,11 @@ class _Run:
         return seen
 
     def _rate(self, seen: Scan) -> Fraction:
-        """Average frames per second."""
-        if len(seen) > 1:
-            return self._info.rate or (len(seen) - 1) / (int(seen.pts[-1]) * seen.time_base)
-        return Fraction(FRAME_HZ)
+        """Average frames per second: as the file tells, where its frames agree with that."""
+        if len(seen) == 1:
+            return Fraction(FRAME_HZ)
+        told, counted = self._info.rate, (len(seen) - 1) / (int(seen.pts[-1]) * seen.time_base)
+        return told if told is not None and abs(told - counted) <= RATE_ERROR * counted else counted
 
     def _lay_out(self, seen: Scan, rate: Fraction, words: Speech) -> Timeline:
         """The timeline, and what the user should know about lengths."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from kouxing import weights
@@ -17,6 +18,9 @@ from kouxing.infer.person import STAGES, Person
 from kouxing.infer.references import References
 from kouxing.types import Bytes, Float
 from kouxing.units import CROP_PX, HALF_PX
+
+GREY, GREY_PERCENT = 6, 99
+"""References of whose pixels so many percent have channels no farther apart than this are black and white."""
 
 
 class LipsNetwork:
@@ -45,10 +49,12 @@ class LipsNetwork:
         self._memory: dict[str, np.ndarray] = {}
         self._stances = np.zeros((0, 0), np.float32)
         self._sharpening = 0.0
+        self._grey = False
 
     def set_references(self, references: References) -> None:
         """Encode the person, and find out how much the painting must be sharpened to look like these pictures."""
         self._sharpening = 0.0
+        self._grey = bool(np.percentile(np.ptp(references.crops, axis=-1), GREY_PERCENT) <= GREY)
         painted = []
         for at in range(len(references.crops)):
             self._encoded(references.instead_of(at))
@@ -90,5 +96,8 @@ class LipsNetwork:
             inputs["left"] = np.array([first])
         (lower,) = self._paint.run(["lower"], inputs)
         beside = first, CROP_PX - lower.shape[2] - first
+        if self._grey:
+            # Nobody trained on black and white: lips would be a little red.
+            lower = cv2.cvtColor(cv2.cvtColor(lower[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)[None]
         whole = np.pad(lower[0], ((0, 0), beside, (0, 0)), mode="edge")
         return np.concatenate([crop[:HALF_PX], sharpened(whole, self._sharpening, anchors, HALF_PX)])

@@ -19,6 +19,12 @@ Planes = tuple[NDArray[np.generic], NDArray[np.generic], NDArray[np.generic]]
 LUMA_WEIGHTS = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020": (0.2627, 0.0593)}
 """Kr and Kb of ITU-R BT.601, BT.709 and BT.2020 (non-constant luminance)."""
 
+MATRIX_CODES = {"bt601": 6, "bt709": 1, "bt2020": 9}
+"""FFmpeg's numbers of them."""
+
+UNTOLD = 2
+"""Its number where nobody tells."""
+
 HD_PX = 720
 """Untagged pictures with at least this many lines (or 1280 columns) are BT.709, as players take it."""
 

@@ -29,6 +29,9 @@ PICTURE_BRANDS = {"heic", "heix", "mif1", "avif"}
 BROADCAST = ("mpegts", "mpeg")
 """FFmpeg's names of the containers that one may enter anywhere."""
 
+OPTIONS = {"protocol_whitelist": "file", "correct_ts_overflow": "0"}
+"""Of opening: no other files; and a clock that goes back has been set back, not run over after a day."""
+
 
 def check_file(path: Path) -> None:
     """Whether ``path`` can be a file that is read more than once, and not only from its beginning.
@@ -68,7 +71,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
         raise MediaError(f"{path} is empty (0 bytes); give a media file")
     try:
         # "file:" keeps a colon in a name from being read as a protocol.
-        container = av.open(f"file:{path}", options={"protocol_whitelist": "file"}, metadata_errors="replace")
+        container = av.open(f"file:{path}", options=OPTIONS, metadata_errors="replace")
     except PermissionError as error:
         raise MediaError(f"{path} cannot be read: permission denied; change the file's rights") from error
     except (FFmpegError, OSError, ValueError) as error:
@@ -125,27 +128,34 @@ def decoded(container: InputContainer, stream: Any) -> Iterator[Any]:
         yield from frames
 
 
-def stamp_of(frame: Any) -> int | None:
-    """The frame's time in its stream's clock; AVI and raw streams tell only the packet's."""
-    told: int | None = frame.pts if frame.pts is not None else frame.dts
+def timed_by_packets(container: InputContainer) -> bool:
+    """Whether packets lie evenly in time in the order in which they are decoded, as AVI's: what FFmpeg takes for a
+    frame's own time is no such thing there, where frames refer to later ones."""
+    return bool(container.format.name == "avi")
+
+
+def stamp_of(frame: Any, by_packet: bool) -> int | None:
+    """The frame's time in its stream's clock; raw streams, and those ``timed_by_packets``, tell only the packet's."""
+    told: int | None = frame.dts if by_packet or frame.pts is None else frame.pts
     return told
 
 
 def first_picture(container: InputContainer) -> Fraction | None:
     """Time of the first picture that can be decoded, in the file's own clock; None where there is no picture.
 
-    Broadcasts and what is cut out of them begin between two key frames: pictures are told from the start on, and none
-    of them is seen before the first key frame.
+    Broadcasts, recordings of streams and what is cut out of them begin between two key frames: pictures are told from
+    the start on, and none of them is seen before the first key frame.
     """
     video = video_stream(container)
     if video is None:
         return None
     told = Fraction(video.start_time * video.time_base) if video.start_time is not None else Fraction(0)
-    if container.format.name not in BROADCAST:
+    if timed_by_packets(container):
+        # Packets' times of decoding begin with the file, whatever is shown first.
         return told
     with opened(Path(str(container.name).removeprefix("file:"))) as again:
         first: Any = video_stream(again)
-        seen = next((stamp_of(frame) for frame in decoded(again, first)), None)
+        seen = next((stamp_of(frame, False) for frame in decoded(again, first)), None)
         return told if seen is None else Fraction(seen * first.time_base)
 
 

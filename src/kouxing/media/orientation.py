@@ -1,8 +1,9 @@
-"""How a stored picture must be turned to stand upright: display matrix of videos, EXIF of JPEG files."""
+"""How a stored picture must be turned to stand upright: display matrix of videos, EXIF of photos."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import ExifTags, Image
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,22 @@ EXIF_TURNS = {
     8: Turn(1),
 }
 
+TURNED_BY_EXIF = {"JPEG", "MPO", "PNG", "WEBP", "TIFF"}
+"""Kinds of photos, as Pillow names them."""
 
-def turn_of(frame: Any, path: Path) -> Turn:
-    """The turn that the file asks for, from its first decoded frame."""
-    if frame.format.name.startswith(("yuvj", "gray", "rgb", "gbr", "cmyk")) and _is_jpeg(path):
-        return EXIF_TURNS[_jpeg_orientation(path)]
-    try:
-        data = frame.side_data
-        matrix = np.frombuffer(data["DISPLAYMATRIX"], np.int32) if data else None
-    except (KeyError, ValueError):  # no matrix; or side data of a type that PyAV cannot name
-        matrix = None
+
+def turn_of(frame: Any, photo: Path | None) -> Turn:
+    """The turn that the file asks for.
+
+    Args:
+        frame: its first, as PyAV decoded it.
+        photo: the file, where it is a still picture.
+    """
+    told = None if photo is None else _orientation(photo)
+    if told is not None:
+        return EXIF_TURNS[told]
+    # PyAV frees the notes of a picture's colour profile twice, so that nothing else of a picture is looked at.
+    matrix = _matrix(frame) if photo is None else None
     if matrix is None:
         return Turn(round(frame.rotation / 90) % 4)
     a, b, c, d = (float(matrix[i]) for i in (0, 1, 3, 4))
@@ -78,38 +86,28 @@ def turned(
     return luma, u, v
 
 
-def _is_jpeg(path: Path) -> bool:
-    with open(path, "rb") as file:
-        return file.read(3) == b"\xff\xd8\xff"
+def _matrix(frame: Any) -> NDArray[np.int32] | None:
+    try:
+        data = frame.side_data
+        return np.frombuffer(data["DISPLAYMATRIX"], np.int32) if data else None
+    except (KeyError, ValueError):  # no matrix; or side data of a type that PyAV cannot name
+        return None
 
 
-def _jpeg_orientation(path: Path) -> int:
-    """EXIF orientation 1..8; 1 where there is none that makes sense."""
-    with open(path, "rb") as file:
-        file.seek(2)
-        while True:
-            head = file.read(4)
-            if len(head) < 4 or head[0] != 0xFF or head[1] in (0xDA, 0xD9):
+def _orientation(photo: Path) -> int | None:
+    """EXIF orientation 1..8, 1 where none makes sense; None of files that have theirs elsewhere."""
+    with warnings.catch_warnings():
+        # Of size, which is no matter here, and of damaged EXIF.
+        warnings.simplefilter("ignore")
+        try:
+            opened = Image.open(photo)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return None
+        with opened:
+            if opened.format not in TURNED_BY_EXIF:
+                return None
+            try:
+                told = opened.getexif().get(ExifTags.Base.Orientation, 1)
+            except Exception:  # noqa: BLE001 - whatever damaged EXIF makes of its reader, the picture is there
                 return 1
-            size = int.from_bytes(head[2:], "big") - 2
-            if size < 0:
-                return 1
-            body = file.read(size)
-            if head[1] == 0xE1 and body.startswith(b"Exif\0\0"):
-                return _tiff_orientation(body[6:])
-
-
-def _tiff_orientation(tiff: bytes) -> int:
-    order = {b"MM": "big", b"II": "little"}.get(tiff[:2])
-    if order is None or len(tiff) < 10:
-        return 1
-
-    def number(start: int, length: int) -> int:
-        return int.from_bytes(tiff[start : start + length], "big" if order == "big" else "little")
-
-    first = number(4, 4)
-    for entry in range(first + 2, min(first + 2 + 12 * number(first, 2), len(tiff) - 11), 12):
-        if number(entry, 2) == 0x0112:
-            value = number(entry + 8, 2)
-            return value if value in EXIF_TURNS else 1
-    return 1
+    return told if told in EXIF_TURNS else 1

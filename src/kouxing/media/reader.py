@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,20 @@ from numpy.typing import NDArray
 
 from kouxing.errors import MediaError, NoVideoError
 from kouxing.media.boxes import shown_size
-from kouxing.media.colour import Planes, bits_of, chroma_step, matrix_of, planes_from_rgb, to_rgb
-from kouxing.media.opening import BROADCAST, decoded, is_picture_file, opened, sound_stream, stamp_of, video_stream
+from kouxing.media.colour import MATRIX_CODES, Planes, bits_of, chroma_step, matrix_of, planes_from_rgb, to_rgb
+from kouxing.media.opening import (
+    BROADCAST,
+    decoded,
+    is_picture_file,
+    opened,
+    sound_stream,
+    stamp_of,
+    timed_by_packets,
+    video_stream,
+)
 from kouxing.media.orientation import Turn, turn_of, turned
-from kouxing.media.sound import load_sound, read_sound
+from kouxing.media.profile import profile_of, to_srgb
+from kouxing.media.sound import LONGEST_GAP_S, load_sound, read_sound
 from kouxing.types import Bytes, Colour, VideoFrame
 from kouxing.units import FRAME_HZ
 
@@ -41,6 +52,9 @@ RGB_COLOUR = Colour("yuv420p", "bt709", False, (1, 1, 1, 1))
 RESTART_S = 1
 """A step back in time longer than this is a clock that started anew, not a misplaced frame."""
 
+
+RATE_FRAMES = 250
+"""Frames whose times tell the rate where the file does not."""
 
 MOST_ASPECT = 4
 """Pixels of another shape than 1:4 to 4:1 are a mistake of the file's."""
@@ -118,7 +132,7 @@ def probe(path: Path) -> MediaInfo:
             height=form.upright_size[1],
             scaled=(first.width, first.height) != form.stored_size,
             interlaced=bool(first.interlaced_frame),
-            rate=None if still else stream.average_rate or stream.guessed_rate,
+            rate=None if still else _rate(path, stream),
             seconds=None if still else _seconds(container, stream),
             sound_seconds=sound_seconds,
             colour=form.colour,
@@ -153,7 +167,7 @@ def read_video(path: Path, start: Fraction = Fraction(0)) -> Iterator[VideoFrame
         if first is None:
             raise NoVideoError(f"{path} has no picture that can be decoded; it is damaged or cut off, export it again")
         form = _Form.of(container, first, path)
-        clock = _Clock(stream)
+        clock = _Clock(container, stream)
         begin = clock.zero_at(first)
     skip_to = start / clock.time_base
     sought = skip_to > 0 and not _starts_anew(path)
@@ -168,28 +182,31 @@ def read_video(path: Path, start: Fraction = Fraction(0)) -> Iterator[VideoFrame
 class _Clock:
     """Turns decoded frames' times into strictly rising pts from 0."""
 
-    def __init__(self, stream: Any) -> None:
+    def __init__(self, container: InputContainer, stream: Any) -> None:
         self.time_base = Fraction(stream.time_base)
         rate = stream.average_rate or stream.guessed_rate or Fraction(FRAME_HZ)
         self.step = max(1, round(1 / rate / self.time_base))
+        # A slide may stand for long elsewhere; a broadcast that jumps ahead was joined.
+        self.longest = LONGEST_GAP_S / self.time_base if container.format.name in BROADCAST else math.inf
+        self._by_packet = timed_by_packets(container)
         self.shift: int | None = None
         self.last = -1
 
     def zero_at(self, frame: Any) -> int:
         """Make this frame's time 0; returns it in the file's own clock."""
-        begin = stamp_of(frame)
+        begin = stamp_of(frame, self._by_packet)
         self.shift = -(begin or 0)
         return begin or 0
 
     def pts(self, frame: Any) -> int:
-        stamp = stamp_of(frame)
+        stamp = stamp_of(frame, self._by_packet)
         if self.shift is None:
             self.zero_at(frame)
         if stamp is None:
             pts = self.last + self.step if self.last >= 0 else 0
         else:
             pts = stamp + (self.shift or 0)
-            if pts + RESTART_S / self.time_base < self.last:
+            if pts + RESTART_S / self.time_base < self.last or pts > self.last + self.longest:
                 self.shift = self.last + self.step - stamp
                 pts = self.last + self.step
         self.last = max(pts, self.last + 1)
@@ -205,6 +222,7 @@ class _Form:
     from_rgb: bool
     turn: Turn
     colour: Colour
+    profile: bytes | None
 
     @classmethod
     def of(cls, container: InputContainer, frame: Any, path: Path) -> _Form:
@@ -218,7 +236,9 @@ class _Form:
         target, from_rgb = _target(frame)
         from_rgb = from_rgb or is_picture_file(container)
         colour = RGB_COLOUR if from_rgb else _colour_of(frame, target)
-        return cls(size, shown, from_rgb, turn_of(frame, path), colour)
+        photo = path if is_picture_file(container) else None
+        profile = None if photo is None else profile_of(photo)
+        return cls(size, shown, from_rgb, turn_of(frame, photo), colour, profile)
 
     @property
     def upright_size(self) -> tuple[int, int]:
@@ -232,10 +252,13 @@ class _Form:
             smaller = frame.width * frame.height > self.stored_size[0] * self.stored_size[1]
             frame = frame.reformat(*self.stored_size, format=form, interpolation=SCALING if smaller else None)
         colour = self.colour
-        planes = planes_from_rgb(_rgb(frame), colour) if self.from_rgb else _views(frame, colour.pixel_format)
+        planes = planes_from_rgb(self._srgb(frame), colour) if self.from_rgb else _views(frame, colour.pixel_format)
         if self.shown != self.stored_size:
             planes = _cropped(planes, self.shown, self.colour.pixel_format)
         return turned(planes, self.turn) if self.turn else planes
+
+    def _srgb(self, frame: Any) -> Bytes:
+        return _rgb(frame) if self.profile is None else to_srgb(_rgb(frame), self.profile)
 
 
 def size_read(width: int, height: int) -> tuple[int, int]:
@@ -272,7 +295,8 @@ def _rgb(frame: Any) -> Bytes:
     name = frame.format.name
     if name in KEPT_FORMATS:
         return to_rgb(VideoFrame(_views(frame, name), 0, Fraction(1), _colour_of(frame, name)))
-    pixels = frame.reformat(format="rgba").to_ndarray()
+    matrix = MATRIX_CODES[matrix_of(frame.colorspace, frame.width, frame.height)]
+    pixels = frame.reformat(format="rgba", src_colorspace=matrix).to_ndarray()
     cover = pixels[..., 3:]
     if cover.min() == 255:
         return np.ascontiguousarray(pixels[..., :3])
@@ -309,22 +333,22 @@ def _cropped(planes: Planes, size: tuple[int, int], pixel_format: str) -> Planes
 
 
 def _starts_anew(path: Path) -> bool:
-    """Whether the pictures' clock goes back within the file, as in joined broadcasts: one time is then told of several
-    pictures, and nothing can be sought by it. Packets are looked at and not decoded."""
+    """Whether the pictures' clock goes back or far ahead within the file, as in joined broadcasts: one time is then
+    told of several pictures, or of none, and nothing can be sought by it. Packets are looked at and not decoded."""
     about = path.stat()
-    return _goes_back(str(path), about.st_size, about.st_mtime_ns)
+    return _jumps(str(path), about.st_size, about.st_mtime_ns)
 
 
 @lru_cache(maxsize=16)
-def _goes_back(path: str, _size: int, _changed_ns: int) -> bool:
+def _jumps(path: str, _size: int, _changed_ns: int) -> bool:
     with opened(Path(path)) as container:
         if container.format.name not in BROADCAST:
             return False
         stream: Any = video_stream(container)
-        allowed, latest = RESTART_S / stream.time_base, None
+        back, ahead, latest = RESTART_S / stream.time_base, LONGEST_GAP_S / stream.time_base, None
         for packet in container.demux(stream):
             if packet.dts is not None:
-                if latest is not None and packet.dts + allowed < latest:
+                if latest is not None and not latest - back <= packet.dts <= latest + ahead:
                     return True
                 latest = packet.dts
     return False
@@ -340,7 +364,7 @@ def _wanted_stream(container: InputContainer, path: Path) -> Any:
 
 def _from(container: InputContainer, stream: Any, begin: int, skip_to: Fraction) -> Iterator[Any]:
     """Frames from the key frame at or before ``skip_to`` (in pts from 0); from the file's start where no seek works."""
-    wanted = begin + skip_to
+    wanted, by_packet = begin + skip_to, timed_by_packets(container)
     margin = 0
     for _ in range(4):
         target = int(wanted) - margin
@@ -352,16 +376,28 @@ def _from(container: InputContainer, stream: Any, begin: int, skip_to: Fraction)
             break
         frames = decoded(container, stream)
         key = next((frame for frame in frames if frame.key_frame), None)
-        stamp = None if key is None else stamp_of(key)
+        stamp = None if key is None else stamp_of(key, by_packet)
         if stamp is not None and stamp <= wanted:
             yield key
             # Frames before the key frame refer to pictures that were not decoded.
-            yield from (frame for frame in frames if (stamp_of(frame) or stamp) > stamp)
+            yield from (frame for frame in frames if (stamp_of(frame, by_packet) or stamp) > stamp)
             return
         margin = max(4 * margin, round(2 / stream.time_base))
     path = Path(container.name.removeprefix("file:"))
     with opened(path) as again:
         yield from decoded(again, _wanted_stream(again, path))
+
+
+def _rate(path: Path, stream: Any) -> Fraction | None:
+    """Frames a second: as told, else of the first seconds; what browsers record does not tell."""
+    if stream.average_rate:
+        return Fraction(stream.average_rate)
+    with opened(path) as again:
+        packets = again.demux(video_stream(again))
+        stamps = sorted(islice((packet.pts for packet in packets if packet.pts is not None), RATE_FRAMES))
+    if len(stamps) > 1 and stamps[-1] > stamps[0]:
+        return Fraction(len(stamps) - 1, stamps[-1] - stamps[0]) / Fraction(stream.time_base)
+    return Fraction(stream.guessed_rate) if stream.guessed_rate else None
 
 
 def _tiled(container: InputContainer) -> bool:

@@ -168,6 +168,8 @@ def _tracks(source: InputContainer, out: OutputContainer, skip: Any = None) -> _
                 raise
             left.append(str(stream.type))
             continue
+        # Of several names for one coder, players of Apple's know only the one that their files have (hvc1, not hev1).
+        track.codec_context.codec_tag = stream.codec_context.codec_tag
         track.time_base = stream.time_base
         track.disposition = stream.disposition
         shape = getattr(stream, "sample_aspect_ratio", None)

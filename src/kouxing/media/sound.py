@@ -25,6 +25,9 @@ GAP_S = Fraction(1, 20)
 LONGEST_GAP_S = 600
 """Longer holes are damaged timestamps, not silence."""
 
+CANCELLED = 0.003
+"""Power of the mix by that of the loudest speaker (-25 dB), below which speakers take each other away."""
+
 SILENCE_CHUNK = 1 << 16
 
 MOST_PLANES = 7
@@ -87,11 +90,19 @@ class SoundSource:
             raise NoSoundError(f"{self.path} has a sound track of 0 s; give a file with sound")
 
     def mono(self) -> Iterator[Float]:
-        """``[N] float32`` at the file's own rate: the speakers' weighted mean."""
+        """``[N] float32`` at the file's own rate: the speakers' weighted mean; or the loudest one alone, where they
+        take each other away (one voice with opposite signs, of a balanced line that was plugged in as two)."""
         gains = np.array([MONO_GAINS.get(name, 0.3) for name in self.channels], np.float32)
         gains = gains / gains.sum() if gains.sum() > 0 else np.full(len(gains), 1 / len(gains), np.float32)
+        apart, mixed = np.zeros(len(gains)), 0.0
         for block in self.blocks():
-            yield block[0] if block.shape[0] == 1 else gains @ block
+            if block.shape[0] == 1:
+                yield block[0]
+                continue
+            mix = gains @ block
+            apart += np.square(block, dtype=np.float64).sum(1)
+            mixed += float(np.square(mix, dtype=np.float64).sum())
+            yield mix if mixed >= CANCELLED * apart.max() else block[int(apart.argmax())]
 
 
 @contextmanager

@@ -21,6 +21,8 @@ LARGEST = 4_000_000
 """Bytes of a transcript: nobody speaks more in the longest sound that is taken."""
 _TIME = re.compile(r"(\d+):(\d{2}):(\d{2})[,.](\d{1,3})\s*-->\s*(\d+):(\d{2}):(\d{2})[,.](\d{1,3})")
 _MARK = re.compile(r"<[^>]*>|\{\\[^}]*\}")
+_UNSAID = re.compile(r"\[[^\]]*\]|\([^)]*\)|^\s*(?:-\s*)?[A-Z][A-Z0-9 .'\u2019-]+:(?=\s)", re.MULTILINE)
+"""What subtitles tell those who do not hear: sounds, and in capitals who speaks."""
 SAID = "%‰&+°§"
 """Symbols that are read out, besides those of currencies; others stand between words."""
 _WORDS = ("words", "word", "tokens", "token", "tokensalign")
@@ -158,7 +160,8 @@ def _subtitles(text: str) -> list[Cue]:
             (((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(part.ljust(3, "0"))) / 1000
             for hours, minutes, seconds, part in (parts[:4], parts[4:])
         )
-        cues.append(Cue(_MARK.sub("", " ".join(lines[place + 1 :])).strip(), start, end))
+        said = _UNSAID.sub(" ", _MARK.sub("", "\n".join(lines[place + 1 :])))
+        cues.append(Cue(" ".join(said.split()), start, end))
     return _in_order(cues)
 
 

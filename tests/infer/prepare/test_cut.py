@@ -40,6 +40,15 @@ def test_any_picture_any_place(size: tuple[int, int], kind: str, square: tuple[i
     assert np.abs(to_rgb(half).astype(int) - small).mean() < 2.5
 
 
+@pytest.mark.parametrize(("matrix", "told"), [("bt709", 1), ("bt601", 6)])
+def test_a_matrix_that_was_guessed_by_the_size_is_told(matrix: str, told: int) -> None:
+    for tags in ((2, 0, 2, 2), (5, 1, 5, 5)):
+        colour = Colour("yuv420p", matrix, False, tags)
+        frame = VideoFrame(planes_from_rgb(smooth(160, 120), colour), 0, Fraction(1, 25), colour)
+        wanted = (told if tags[0] == 2 else tags[0], *tags[1:])
+        assert cropped(frame, 0, 0, 80, 80).colour == Colour("yuv420p", matrix, False, wanted)
+
+
 def test_large_squares_are_scaled_down() -> None:
     assert size_of(300) == 300 and size_of(2000) == LARGEST_PX and LARGEST_PX % 2 == 0
 

@@ -20,7 +20,7 @@ from kouxing.infer.prepare.frames import chunk_frames
 from kouxing.infer.prepare.plan import LARGEST_PX, Chunk, Places, Row
 from kouxing.infer.prepare.watch import Seen, load
 from kouxing.media.aside import keeping, output_errors, write_arrays
-from kouxing.media.colour import planes_from_rgb, to_rgb
+from kouxing.media.colour import MATRIX_CODES, UNTOLD, planes_from_rgb, to_rgb
 from kouxing.media.join import join
 from kouxing.media.reader import RGB_COLOUR
 from kouxing.media.writer import VideoWriter
@@ -119,7 +119,11 @@ def cropped(frame: VideoFrame, x: int, y: int, side: int, size: int) -> VideoFra
     x1, y1 = min(max(x + side, x0 + 2), frame.width), min(max(y + side, y0 + 2), frame.height)
     margins = (y0 - y, y + side - y1, x0 - x, x + side - x1)
     if frame.colour.pixel_format == PLAIN:
-        colour, parts = frame.colour, [np.asarray(frame.planes[0][y0:y1, x0:x1], np.uint8)]
+        colour = frame.colour
+        if colour.tags[0] == UNTOLD:
+            # A small square of an HD picture would be taken to have another matrix.
+            colour = replace(colour, tags=(MATRIX_CODES[colour.matrix], *colour.tags[1:]))
+        parts = [np.asarray(frame.planes[0][y0:y1, x0:x1], np.uint8)]
         parts += [np.asarray(one[y0 // 2 : -(-y1 // 2), x0 // 2 : -(-x1 // 2)], np.uint8) for one in frame.planes[1:]]
     else:
         colour = RGB_COLOUR
