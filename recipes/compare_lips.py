@@ -175,7 +175,7 @@ def _train(name: str, model: nn.Module, world: World, schedule: Schedule, folder
     )  # fmt: skip
     held_out = [world.footage("val")[place] for place in chosen(world.footage("val"), CLIPS["val"])]
     pairs = [(clip, mel_rows(clip) if entry.mel else clip.geometry) for clip in held_out]
-    losses = {**WEIGHTS, "sync": 0.0, "lipread": 0.0, "gan": 0.0, **entry.losses}
+    losses = {**WEIGHTS, "sync": 0.0, "lipread": 0.0, "lipread_features": 0.0, "gan": 0.0, **entry.losses}
     task = LipsTask(model, samples, world.reader(), pairs, weights=losses)
     began = time.process_time()
     train(

@@ -57,7 +57,7 @@ def stepped(one: LipsTask, progress: float = 0.0) -> dict[str, float]:
 def test_each_term_can_be_switched_off(footage: list[Footage]) -> None:
     told = stepped(task(footage))
     present = [name for name in WEIGHTS if name in told]
-    assert set(WEIGHTS) - set(present) == {"sync", "lipread", "gan", "teacher"}
+    assert set(WEIGHTS) - set(present) == {"sync", "lipread", "lipread_features", "gan", "teacher"}
     assert told["loss"] == pytest.approx(sum(WEIGHTS[name] * told[name] for name in present), rel=1e-4)
     for name in ("texture", "perceptual", "warp"):
         less = stepped(task(footage, weights=loss_table({name: 0.0})))
@@ -92,9 +92,10 @@ def test_a_run_holds_a_word_and_the_reader_is_asked(footage: list[Footage]) -> N
     assert [PHONES[int(place)] for place in batch["phones"][0, :3]] in (["B", "IH", "N"], ["B", "L", "UW"])
     reader = LipReader(LipReaderDimensions(len(PHONES), (4, 8, 8, 8), 16, 12)).eval().requires_grad_(False)
     told = stepped(task(footage, 14, words=words, lipreader=reader))
-    assert told["lipread"] >= 0
-    off = task(footage, 14, words=words, lipreader=reader, weights=loss_table({"lipread": 0.0}))
-    assert "lipread" not in stepped(off)
+    assert told["lipread"] >= 0 and told["lipread_features"] > 0
+    for name, other in (("lipread", "lipread_features"), ("lipread_features", "lipread")):
+        off = stepped(task(footage, 14, words=words, lipreader=reader, weights=loss_table({name: 0.0})))
+        assert name not in off and other in off
 
 
 def test_critics_come_late_alone_first_and_are_kept(footage: list[Footage], tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
-"""L_lipread = -sum Y log P(Y | V): what a lip reader makes of mouths, over all alignments (methods.md section 4)."""
+"""L_lipread = -sum Y log P(Y | V): what a lip reader makes of mouths, over all alignments (methods.md section 4); and
+how unlike real mouths they are to it, which tells of every frame and of people whose words nobody knows."""
 
 from __future__ import annotations
 
@@ -45,3 +46,20 @@ def expert_loss(reader: LipReader, crops: Tensor, phones: Tensor, counts: Tensor
     lengths = torch.full((len(pictures),), crops.shape[1], dtype=torch.int64, device=crops.device)
     log_probs = reader(pictures, lengths)[0]
     return ctc_loss(log_probs, lengths, phones[known], counts[known])
+
+
+def feature_loss(reader: LipReader, made: Tensor, real: Tensor) -> Tensor:
+    """How unlike real mouths painted ones are to a frozen reader: mean difference of what it makes of each frame, alone
+    and among its neighbours, by the mean of the real ones' (0: alike; other frames of the same speech: about 1).
+
+    Args:
+        reader: frozen and in ``eval`` mode; gradients flow through it to ``made`` only.
+        made, real: crops ``[B, S, 3, 256, 256]``, 0..1, of the same frames.
+    """
+    lengths = torch.full((len(made),), made.shape[1], dtype=torch.int64, device=made.device)
+    with torch.no_grad():
+        goal = reader.look(mouth_pictures(real), lengths)
+        goals = [goal, reader.neighbours(goal, lengths)]
+    seen = reader.look(mouth_pictures(made), lengths)
+    pairs = zip([seen, reader.neighbours(seen, lengths)], goals, strict=True)
+    return torch.stack([(one - other).abs().mean() / other.abs().mean() for one, other in pairs]).mean()

@@ -40,17 +40,18 @@ WEIGHTS = {
     "landmarks": 1.0,
     "warp": 3.0,
     "sync": 0.3,
-    "lipread": 0.1,
+    "lipread": 0.2,
+    "lipread_features": 1.0,
     "gan": 0.0,
     "teacher": 8.0,
 }
-"""The loss table; 0 switches a term off. ``sync`` and ``lipread`` count where a frozen expert is given, ``teacher``
-where a teacher is."""
+"""The loss table; 0 switches a term off. ``sync``, ``lipread`` and ``lipread_features`` count where a frozen expert is
+given, ``teacher`` where a teacher is."""
 RUN, JUDGED_RUN, READ_RUN = 2, 5, 14
 """S: frames in a row; the frame difference needs 2, a discriminator of 5-frame windows the second, a word the third."""
-EXPERT_EVERY = 3
+EXPERT_EVERY = 2
 """Every so-manieth batch is of the experts' longer runs: the shorter ones show more faces in as many frames."""
-UNPAIRED_SHARE = 0.5
+UNPAIRED_SHARE = 0.35
 """Of those batches, how many say what another clip says, as dubs do: experts and critics alone can judge them."""
 GAN_FROM, GAN_WARMUP = 0.5, 0.1
 """From which share of the steps on critics are trained, and how long alone: what is still blurred is no adversary."""
@@ -157,11 +158,19 @@ class LipsTask:
                 terms["perceptual"] = self._perceptual(self.reader, seen, real, maps)
         if self.judge is not None and self._counts("sync") and _run(batch) >= JUDGED_RUN:
             terms["sync"] = self._sync(self.judge, seen, batch)
-        if self.lipreader is not None and self._counts("lipread") and "phones" in batch:
-            crops = self._crops(seen, batch)
-            with torch.autocast(seen.device.type, enabled=False):
-                reader = self.lipreader.to(crops.device)
+        if self.lipreader is not None and "phones" in batch:
+            terms |= self._lipread(self.lipreader.to(seen.device), seen, real, batch)
+        return terms
+
+    def _lipread(self, reader: LipReader, seen: Tensor, real: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """What a lip reader says of them."""
+        terms: dict[str, Tensor] = {}
+        crops = self._crops(seen, batch)
+        with torch.autocast(seen.device.type, enabled=False):
+            if self._counts("lipread"):
                 terms["lipread"] = lipreading.expert_loss(reader, crops, batch["phones"], batch["counts"])
+            if self._counts("lipread_features") and bool(batch["paired"]):
+                terms["lipread_features"] = lipreading.feature_loss(reader, crops, self._crops(real, batch))
         return terms
 
     @staticmethod

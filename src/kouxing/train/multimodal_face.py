@@ -27,7 +27,7 @@ from kouxing.train.loop import Batch, Figures, Schedule, train
 from kouxing.types import Float
 from kouxing.units import HALF_PX
 
-LOSSES = {**WEIGHTS, "warp": 0.0, "indecision": 0.0, "sync": 0.0, "lipread": 0.0}
+LOSSES = {**WEIGHTS, "warp": 0.0, "indecision": 0.0, "sync": 0.0, "lipread": 0.0, "lipread_features": 0.0}
 """There is no mouth to warp, and one reference to trust."""
 RUN = 2
 SCHEDULE = Schedule(
