@@ -46,6 +46,7 @@ def test_mistakes_end_with_2_and_one_line(tmp_path: Path, capsys: pytest.Capture
         [str(mute), str(mute), "--fix", str(tmp_path / "x.mp4")],
         [str(tmp_path), "--plot", str(tmp_path / "x.png")],
         [str(mute), "--face", "-1"],
+        [str(tmp_path), "--results", str(tmp_path / "r.csv")],
     ):
         assert run(["score", *words]) == 2
         error = [line for line in capsys.readouterr().err.splitlines() if "error" in line]

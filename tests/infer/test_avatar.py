@@ -13,13 +13,13 @@ import pytest
 from face.people import anna
 from faces3d import covered, named, pose
 from fake_media import make_video
-from kouxing.arkit import COEFFICIENTS
+from kouxing.arkit import COEFFICIENTS, PLACE
 from kouxing.cli.app import run
 from kouxing.errors import MediaError, NoFaceError, OptionError, OutputError
 from kouxing.export.glb import read_glb
 from kouxing.face.landmarks import INNER_LIP
 from kouxing.infer import morphs
-from kouxing.infer.avatar import AvatarReport, _first_picture, avatar
+from kouxing.infer.avatar import AvatarReport, _doubts, _first_picture, avatar
 from kouxing.infer.portrait import POINTS, learned
 from kouxing.media.reader import probe, read_video
 from kouxing.media.writer import VideoWriter
@@ -147,3 +147,10 @@ def test_what_was_learned_fits_the_mesh() -> None:
     told = learned()
     assert told.moves.shape == (52, POINTS, 3) and np.isfinite(told.moves).all()
     assert told.faces.min() == 0 and told.faces.max() == POINTS - 1
+
+
+@pytest.mark.parametrize(("left", "right", "told"), [(0.8, 0.7, True), (0.9, 0.1, False), (0.4, 0.5, False)])
+def test_closed_eyes_are_told(left: float, right: float, told: bool) -> None:
+    values = np.zeros(52, np.float32)
+    values[[PLACE["eyeBlinkLeft"], PLACE["eyeBlinkRight"]]] = left, right
+    assert any("eyes are closed" in one for one in _doubts(300, np.zeros(3), values)) is told

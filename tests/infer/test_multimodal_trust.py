@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kouxing.infer import multimodal_trust
-from kouxing.infer.multimodal_trust import AROUND, MOST, SMOOTH, heard_share
+from kouxing.infer.multimodal_trust import AROUND, FOLLOWS, MOST, SMOOTH, followed, heard_share
 
 
 def clear(levels: np.ndarray, lost: slice = slice(0, 0)) -> np.ndarray:
@@ -41,3 +41,18 @@ def test_parts_give_what_the_whole_gives(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(multimodal_trust, "AT_ONCE", 70)
     np.testing.assert_allclose(heard_share(rows), whole, atol=1e-6)
     assert len(heard_share(rows[:1])) == 1
+
+
+def test_lips_follow_their_own_sound_at_any_small_lag() -> None:
+    rng = np.random.default_rng(0)
+    heard = np.convolve(rng.normal(size=204), np.ones(5) / 5, "valid")
+    known = np.ones(200, bool)
+    late = np.roll(heard, 3) + 0.1 * rng.normal(size=200)
+    other = np.convolve(rng.normal(size=204), np.ones(5) / 5, "valid")
+    assert followed(late, heard, known) > 0.8 > FOLLOWS > followed(other, heard, known)  # type: ignore[operator]
+    # What is not known does not count, and too little tells nothing.
+    spoiled = np.where(np.arange(200) < 60, other, late)
+    assert followed(spoiled, heard, np.arange(200) >= 60) > 0.8  # type: ignore[operator]
+    assert followed(late, heard, np.arange(200) < 40) is None
+    assert followed(np.zeros(200), heard, known) is None
+    assert followed(late[:150], heard, known[:150]) > 0.8  # type: ignore[operator]

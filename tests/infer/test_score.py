@@ -324,7 +324,7 @@ def test_fix_puts_the_sound_where_it_belongs(tmp_path: Path, late: int) -> None:
     talk(source, 4, late, options={"preset": "medium", "bf": "2"})
     told = score(source, fix=out, parts=parts())
     assert told.fixed == out
-    assert told.moved_ms == pytest.approx(40 * late, abs=8)
+    assert told.moved_ms == pytest.approx(-40 * late, abs=8)
     assert list(packets(source)) == list(packets(out))
     again = score(out, parts=parts())
     assert again.verdict == "in step"

@@ -13,6 +13,7 @@ from kouxing.models.lips import (
     MOST_GREEN,
     MOST_RED,
     MOST_VIOLET,
+    MOST_YELLOW,
     PRESETS,
     Lips,
     LipsDimensions,
@@ -137,6 +138,9 @@ def test_paint_is_red_to_grey_unless_references_are_not() -> None:
     purple = pixel(0.7, 0.5, 0.7)
     torch.testing.assert_close(mouth_hue(purple, skin), pixel(0.7, 0.5, 0.5 + MOST_VIOLET))
     torch.testing.assert_close(mouth_hue(purple, pixel(0.6, 0.4, 0.6)), purple)
+    ochre, lips, tooth = pixel(0.6, 0.5, 0.25), pixel(0.7, 0.5, 0.5), pixel(0.7, 0.6, 0.4)
+    torch.testing.assert_close(mouth_hue(ochre, lips), pixel(0.6, 0.5, 0.5 - MOST_YELLOW))
+    torch.testing.assert_close(mouth_hue(ochre, tooth), pixel(0.6, 0.5, 0.3))
     scarlet, lipstick = pixel(0.9, 0.1, 0.14), pixel(0.9, 0.1, 0.12)
     paler = mouth_hue(scarlet, skin)
     assert float(paler[0, 0] - paler[0, 1]) == pytest.approx(MOST_RED)

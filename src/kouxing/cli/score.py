@@ -53,6 +53,8 @@ def command(
     if results is not None or len(videos) > 1 or videos[0].is_dir():
         if fix is not None or plot is not None:
             raise OptionError("--fix and --plot take one video; name it alone and leave --results out")
+        if results is not None and results.suffix.lower() in (".csv", ".tsv", ".xlsx"):
+            raise OptionError(f"--results {results}: holds a JSON object a line; end the name in .jsonl")
         if force:
             raise OptionError("--force goes with --fix or --plot; --results is added to: remove it to begin anew")
         from kouxing.infer.score_many import score_many
@@ -91,7 +93,7 @@ def _print(made: ScoreReport) -> None:
             more = ", ..." if len(face.speaking) > 8 else ""
             typer.echo(f"face {face.face}: " + (f"speaks {told}{more}" if told else "does not speak"))
     if made.fixed is not None:
-        typer.echo(f"fixed: {made.fixed} (sound moved by {-(made.moved_ms or 0.0):+.0f} ms)")
+        typer.echo(f"fixed: {made.fixed} (sound moved by {made.moved_ms or 0.0:+.0f} ms)")
     typer.echo(f"speed x: {made.speed_x:.1f}")
     for warning in made.warnings:
         typer.echo(f"kouxing: note: {warning}", err=True)

@@ -11,7 +11,6 @@ from os.path import realpath
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from kouxing.arkit import COEFFICIENTS
@@ -24,6 +23,7 @@ from kouxing.infer import morphs
 from kouxing.infer.animate_listen import LONGEST_S, Listened, Progress, listen, too_long
 from kouxing.infer.animator import RowStream
 from kouxing.infer.emotion import Mood, emotion_at, read_mood
+from kouxing.infer.explain import draw
 from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
 from kouxing.infer.multimodal import Multimodal
@@ -32,7 +32,7 @@ from kouxing.media import credentials
 from kouxing.media.aside import aside, keep_inputs, reserved
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
 from kouxing.media.reader import probe
-from kouxing.types import CoefficientTrack, Float
+from kouxing.types import CoefficientTrack
 from kouxing.units import COEFFICIENT_HZ
 
 METHODS = ("expression", "mouth")
@@ -191,17 +191,18 @@ def animate(
         sender = stack.enter_context(Sender(place)) if place is not None else None
         if given:
             track, spent, warnings = _join(source, given, progress or _silent)
-            attention, speaker, method, wait_ms = None, None, JOINED, 1000 * len(track) / COEFFICIENT_HZ
+            method, wait_ms = JOINED, 1000 * len(track) / COEFFICIENT_HZ
         else:
             assert source is not None
-            speaker = voice(load(method), moods, _manner(manner) if manner is not None else None)
+            model = load(method)
+            speaker = voice(model, moods, _manner(manner) if manner is not None else None)
             told = listen(source, speaker.rows, speaker.rate, explain is not None, progress or _silent)
-            track, spent, attention = told.track, told.spent_s, told.attention
+            track, spent = told.track, told.spent_s
             warnings, wait_ms = _useless(source, told, moods), speaker.look_ahead_ms
+            if explain is not None and told.attention is not None:
+                draw(Path(explain), told.attention, speaker.rate, int(model.dimensions["past"]))
         for goal in goals:
             _write(goal, track, body, head, source, str(chosen or HEAD), progress or _silent)
-        if explain is not None and attention is not None and speaker is not None:
-            _explain(Path(explain), attention, speaker)
         sent = None
         if sender is not None:
             counts = send_track(track, sender, progress=progress)
@@ -339,22 +340,6 @@ def _write(
         preview(track, head, goal, source, lambda done, total: told("draw", done, total))
     else:
         tracks.write(track, goal)
-
-
-EXPLAINED_PX = 6
-"""Size of one weight in the picture of ``--explain``, downwards; across it is half of that."""
-
-
-def _explain(path: Path, attention: Float, speaker: Voice) -> None:
-    """A picture of the attention: time runs to the right, the steps looked at from the past (bottom) to ahead (top)."""
-    scaled = np.sqrt(attention / max(float(attention.max()), 1e-9)).T[::-1]
-    rows = cv2.applyColorMap(np.asarray(scaled * 255, np.uint8), cv2.COLORMAP_VIRIDIS)
-    large = cv2.resize(rows, None, fx=EXPLAINED_PX / 2, fy=EXPLAINED_PX, interpolation=cv2.INTER_NEAREST)
-    kept, data = cv2.imencode(".png", large)
-    if not kept:
-        raise OutputError(f"{path}: {attention.shape[0] / float(speaker.rate):.0f} s are too long for one picture")
-    with aside(path) as part:
-        part.write_bytes(data.tobytes())
 
 
 def _warnings(sent: dict[str, Any] | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from kouxing.arkit import PLACE
 from kouxing.errors import NoFaceError, OptionError
 from kouxing.export.files import check_output
 from kouxing.export.glb import Document, Glb, write_glb
@@ -26,6 +27,8 @@ SPAN = 2.8
 TEXTURES_PX = (256, 512, 1024, 2048)
 LEAST_FACE_PX = 60
 JPEG_QUALITY = 90
+SHUT = 0.6
+"""eyeBlink of both eyes from which on they are closed: looking down stays under it."""
 UNLIT = "KHR_materials_unlit"
 
 
@@ -76,11 +79,15 @@ def avatar(
     accessors = glb.document["accessors"]
     count = sum(accessors[p["attributes"]["POSITION"]]["count"] for mesh in meshes for p in mesh["primitives"])
     wide = float(np.ptp(points[:468, 0]))
-    return AvatarReport(out, out.stat().st_size, count, wide, len(meshes[0]["weights"]), _doubts(wide, head[0]))
+    return AvatarReport(
+        out, out.stat().st_size, count, wide, len(meshes[0]["weights"]), _doubts(wide, head[0], values[0])
+    )
 
 
-def _doubts(wide: float, head: Float) -> tuple[str, ...]:
+def _doubts(wide: float, head: Float, values: Float) -> tuple[str, ...]:
     told = []
+    if min(values[PLACE["eyeBlinkLeft"]], values[PLACE["eyeBlinkRight"]]) > SHUT:
+        told.append("the eyes are closed in it, and stay so; take a photo with open eyes")
     if wide < 150:
         told.append(f"the face is only {wide:.0f} pixels wide; a larger one gives a sharper avatar")
     turned = float(np.degrees(np.abs(head[:2]).max()))

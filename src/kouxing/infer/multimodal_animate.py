@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from kouxing.audio.phone_ear import SPOKEN, placed, spoken
 from kouxing.errors import NoSoundError, OptionError
+from kouxing.face.closure import lip_distance
 from kouxing.infer.blinks import Blinks
 from kouxing.infer.multimodal import LONGEST_S, Made, Multimodal, Sound, check_lengths, place_text
 from kouxing.infer.multimodal_look import Looked, look
+from kouxing.infer.multimodal_trust import FOLLOWS, followed
 from kouxing.infer.rate import RateChange
 from kouxing.infer.rest import FRONT_LIMITS, Rest
 from kouxing.media.reader import read_sound
@@ -149,6 +151,8 @@ def join(
         if found is not None and not same(found):
             warnings.append(_not_said(transcript, looked is not None))
             classes = None
+    if given.mouth_video is not None and looked is not None and sound is not None:
+        warnings += _unlike(model, sound, looked, given.mouth_video)
     made = model.make(classes=classes, sound=sound, looked=looked)
     said = speaking(classes, looked, len(made.coefficients))
     if samples is not None:
@@ -158,6 +162,19 @@ def join(
     told("listen", frames, frames)
     seconds = frames / FRAME_HZ if samples is None else len(samples) / SAMPLE_HZ
     return Joined(made, said, seconds, spent, tuple(warnings), phones_said(classes, sound, frames))
+
+
+def _unlike(model: Multimodal, sound: Sound, looked: Looked, video: Path) -> list[str]:
+    """Lips of other words lead all the same, but not without a word."""
+    frames = min(len(sound), len(looked))
+    seen, heard = (
+        lip_distance(made.coefficients)[:frames] for made in (model.make(looked=looked), model.make(sound=sound))
+    )
+    lost = sound.lost.reshape(-1, MELS_PER_FRAME).all(1)[:frames]
+    share = followed(seen, heard, looked.found[:frames] & ~lost)
+    if share is None or share >= FOLLOWS:
+        return []
+    return [f"{video}: its lips do not follow the sound; is it the video of this speech?"]
 
 
 def _not_said(transcript: Transcript, seen: bool) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kouxing.audio.clearness import GROUPS
-from kouxing.types import Float
+from kouxing.types import Bool, Float
 from kouxing.units import FRAME_HZ
 
 UNCLEAR, CLEAR = 0.1, 0.3
@@ -18,6 +18,11 @@ AROUND, LOUD = 2 * FRAME_HZ, 75
 SMOOTH = 5
 """Video frames over which the share changes."""
 AT_ONCE = 5000
+FOLLOWS = 0.3
+"""Lips that follow the sound less than this are of other words: 18 clips of ``val`` have .39 and more with their own
+sound, four in five of 42 pairs of 3.5 s and longer have less with another one's."""
+MOST_LAG, FEWEST_FRAMES, STILL = 4, 50, 1e-4
+"""Frames between sound and picture that are allowed for; fewer frames tell nothing, nor do lips that stand still."""
 
 
 def heard_share(clear: Float) -> Float:
@@ -43,3 +48,24 @@ def heard_share(clear: Float) -> Float:
     share[near_lost] = 0
     edges = np.pad(share, SMOOTH // 2, mode="edge")
     return np.convolve(edges, np.full(SMOOTH, 1 / SMOOTH), "valid").astype(np.float32)
+
+
+def followed(seen: Float, heard: Float, known: Bool) -> float | None:
+    """How well lips that are seen follow the sound: correlation of how far lips are apart, at the best of a few lags.
+
+    Args:
+        seen, heard: ``[T]`` by pictures alone and by sound alone.
+        known: ``[T]``: there are both.
+
+    Returns:
+        -1..1; None where too little tells.
+    """
+    shown = np.where(known, seen, np.nan)
+    found = []
+    for lag in range(-MOST_LAG, MOST_LAG + 1):
+        late, early = shown[max(lag, 0) :], heard[max(-lag, 0) :]
+        pair = np.stack([one[: min(len(late), len(early))] for one in (late, early)])
+        pair = pair[:, np.isfinite(pair).all(0)]
+        if pair.shape[1] >= FEWEST_FRAMES and (pair.std(1) > STILL).all():
+            found.append(float(np.corrcoef(pair)[0, 1]))
+    return max(found, default=None)

@@ -243,4 +243,4 @@ def _fixed(report: ScoreReport, out: Path) -> ScoreReport:
         return replace(report, fixed=out, moved_ms=0.0, warnings=(*report.warnings, note))
     earlier = Fraction(round(report.offset_ms), 1000)
     moved = move_sound(source, out, earlier)
-    return replace(report, fixed=out, moved_ms=float(1000 * earlier), warnings=(*report.warnings, *moved.notes))
+    return replace(report, fixed=out, moved_ms=-float(1000 * earlier), warnings=(*report.warnings, *moved.notes))

@@ -45,7 +45,7 @@ class ScoreReport:
         stretches: parts with offsets of their own; one where it is constant.
         moments: the offset in windows of 4 s, one a second.
         faces: every face that was followed.
-        fixed: the file that ``fix`` wrote. moved_ms: by how much its sound was moved, positive: earlier.
+        fixed: the file that ``fix`` wrote. moved_ms: by how much later its sound is, negative: earlier.
         speed_x: seconds of video per second of work.
         warnings: what the user should know, a line each.
     """

@@ -30,7 +30,7 @@ LONGEST_LIST = 30
 
 SHEET_CLIPS = 48
 COLUMNS = 8
-THUMB_PX, LABEL_PX = 160, 30
+THUMB_PX, LABEL_PX, LINE = 160, 43, 24
 PAPER, INK = 255, (0, 0, 0)
 
 
@@ -127,9 +127,11 @@ def _tile(places: Places, row: Row) -> Bytes:
     picture = _middle(read_video(places.clip(row["id"])), round(row["seconds"] * FRAME_HZ) // 2)
     if picture is not None:
         tile[:THUMB_PX] = cv2.resize(picture, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA)
-    words = [row["id"][-26:], f"{row['split']} {row['face_px']:.0f}px"]
+    # The end of a name tells clips of one file apart.
+    name = str(row["id"])[-2 * LINE :]
+    words = [name[:LINE], name[LINE:], f"{row['split']} {row['face_px']:.0f}px"]
     if row.get("offset_frames") is not None:
-        words[1] += f" {row['offset_frames']:+.1f} c{row['confidence']:.1f}"
+        words[2] += f" {row['offset_frames']:+.1f} c{row['confidence']:.1f}"
     for number, text in enumerate(words):
         at = (2, THUMB_PX + 12 + 13 * number)
         cv2.putText(tile, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.34, INK, 1, cv2.LINE_AA)
