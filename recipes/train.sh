@@ -55,10 +55,10 @@ kouxing train lipreader --data "$data" --out runs/lipreader
 # Another one, which trains nothing and judges: kouxing evaluate lipreading --run runs/lipreader-1; 33 minutes each.
 kouxing train lipreader --data "$data" --seed 1 --out runs/lipreader-1
 KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fast --start runs/lips-fast/best.safetensors --judge runs/sync --lipreader runs/lipreader \
-    --weight gan=0.25 --weight sync=0.25 --weight lipread=0.1 --weight landmarks=1.5 --weight perceptual=2 --gan-from 0 --steps 9000 \
+    --weight gan=0.25 --weight sync=0.25 --weight landmarks=1.5 --weight perceptual=2 --gan-from 0 --steps 9000 \
     --out runs/lips-fast-sharp
 # (What ships was driven by log-mel's encoder so far, and then trained on by what dubs hear: --start and --judge with the folder of those weights,
 # --weight gan=0.25 --weight landmarks=1.5 --weight perceptual=2.5 --gan-from 0 --rate 3e-4 --steps 2500; fine with gan=0.2, 1450 steps. An hour each.)
 # The fine network begins where the fast one ended; 100 minutes on one core.
 KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fine --start runs/lips-fast-sharp/best.safetensors --judge runs/sync --lipreader runs/lipreader \
-    --weight gan=0.2 --weight sync=0.25 --weight lipread=0.1 --weight landmarks=1.5 --weight perceptual=2.5 --gan-from 0 --steps 3000 --out runs/lips-fine
+    --weight gan=0.2 --weight sync=0.25 --weight landmarks=1.5 --weight perceptual=2.5 --gan-from 0 --steps 3000 --out runs/lips-fine

@@ -28,6 +28,7 @@ from kouxing.infer.expression import Expression
 from kouxing.infer.mouth import Mouth
 from kouxing.infer.multimodal import Multimodal
 from kouxing.infer.multimodal_animate import Modalities, join, load_samples
+from kouxing.infer.style import like
 from kouxing.media import credentials
 from kouxing.media.aside import aside, keep_inputs, reserved
 from kouxing.media.metadata import ALL_MADE, SOURCE_TYPES
@@ -195,9 +196,10 @@ def animate(
         else:
             assert source is not None
             model = load(method)
-            speaker = voice(model, moods, _manner(manner) if manner is not None else None)
+            take = None if manner is None else _manner(manner)
+            speaker = voice(model, moods, take)
             told = listen(source, speaker.rows, speaker.rate, explain is not None, progress or _silent)
-            track, spent = told.track, told.spent_s
+            track, spent = told.track if take is None else like(told.track, take), told.spent_s
             warnings, wait_ms = _useless(source, told, moods), speaker.look_ahead_ms
             if explain is not None and told.attention is not None:
                 draw(Path(explain), told.attention, speaker.rate, int(model.dimensions["past"]))

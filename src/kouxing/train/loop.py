@@ -96,7 +96,7 @@ class Schedule:
     decay: float = 0.01
     ema: float = 0.995
     clip: float = 1.0
-    save_every_s: float = 120.0
+    save_every_s: float = 60.0
     validate_every: int = 250
     precision: str = "32-true"
     seed: int = 0
@@ -200,6 +200,8 @@ def train(
     log = _writer(folder)
     saved = began = time.monotonic()
     first, lost = state["step"], 0
+    if 0 < first < schedule.steps:
+        report(f"{folder}: goes on at step {first} of {schedule.steps}")
     with ThreadPoolExecutor(1) as loader:
         waiting = loader.submit(task.batch, first)
         for step in range(first, schedule.steps):

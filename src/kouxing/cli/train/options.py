@@ -22,7 +22,9 @@ Out = Annotated[
     typer.Option("--out", "-o", metavar="DIR", help="The run's folder; by default runs/NETWORK."),
 ]
 Device = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, mps or auto.")]
-Steps = Annotated[int | None, typer.Option(min=1, metavar="N", help="Optimiser steps in all, instead of the preset's.")]
+Steps = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Optimiser steps of each part, instead of the preset's.")
+]
 Batch = Annotated[int | None, typer.Option(min=1, metavar="N", help="Samples a step, instead of the preset's.")]
 Rate = Annotated[float | None, typer.Option(min=1e-7, metavar="X", help="Peak learning rate, instead of the preset's.")]
 Precision = Annotated[
