@@ -154,3 +154,20 @@ def test_closed_eyes_are_told(left: float, right: float, told: bool) -> None:
     values = np.zeros(52, np.float32)
     values[[PLACE["eyeBlinkLeft"], PLACE["eyeBlinkRight"]]] = left, right
     assert any("eyes are closed" in one for one in _doubts(300, np.zeros(3), values)) is told
+
+
+@pytest.mark.parametrize("degrees", [-25, 25])
+def test_teeth_stay_behind_the_lips_when_the_head_turns(
+    made: tuple[AvatarReport, list[morphs.Part]], degrees: float
+) -> None:
+    photo, teeth, bag = (named(made[1], name) for name in ("photo", "teeth", "mouth"))
+    turn = np.radians(degrees)
+    across = np.array([np.cos(turn), 0, np.sin(turn)])
+    ring = bag.points[: len(INNER_LIP)]
+    shown = ring @ across
+    wide = np.ptp(shown)
+    # The far side's teeth are seen too, as far as the mouth is.
+    seen = teeth.points @ across
+    assert seen.max() > shown.max() - 0.22 * wide and seen.min() < shown.min() + 0.22 * wide
+    # And none stands out of the lips.
+    assert teeth.points[:, 2].max() < ring[:, 2].max() < photo.points[:, 2].max()

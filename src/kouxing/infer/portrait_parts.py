@@ -37,6 +37,9 @@ SHADE = 0.8
 """Of the mouth on its inside."""
 MOST_TEETH = 1.08
 """Widest row of teeth, in widths of the mean mouth."""
+BEHIND, FLATTER = 0.06, 0.55
+"""How far teeth stand behind the lips, in the mouth's widths, and how much of its depth their arch keeps: a photo's
+mouth is a relief, and where the head is turned what lies deep slides out of it."""
 
 RINGS = ((1.1, 0.85), (1.22, 0.55), (1.4, 0.25), (1.75, 0.05))
 """Around the face: size in the oval's, and the share of the oval's moves that the picture there makes."""
@@ -231,7 +234,9 @@ def mouth(face: Face, photo: Bytes) -> list[tuple[str, Piece]]:
     # Above the corners' line or below: the first half of the ring is the lower lip.
     angle = 2 * np.pi * np.arange(len(ring)) / len(ring)
     rise = -np.sign(np.round(np.sin(angle), 6)) * np.abs(np.sin(angle)) ** 0.6
-    points, moves, tones = [lips - 0.002 * front], [face.moves[:, ring]], [np.array([0.20, 0.035, 0.03])]
+    # Begun a little outside, under the lips: where the head is turned nothing is seen between them and it.
+    begin = lips + 0.06 * (lips - lips.mean(0)) - 0.0015 * front
+    points, moves, tones = [begin], [face.moves[:, ring]], [np.array([0.20, 0.035, 0.03])]
     for number, (behind, high, share) in enumerate(BAG):
         points.append(lips + wide * (behind * front + high * rise[:, None] * up))
         moves.append(share * face.moves[:, ring])
@@ -262,13 +267,16 @@ def _borrowed(face: Face, middle: Float, wide: float, light: Float) -> list[tupl
     start = np.array(told["middle"])
     jaw = PLACE["jawOpen"]
     drop = np.linalg.norm(face.moves[jaw, 14] - face.moves[jaw, 13])
+    teeth_front = max(float(part.points[:, 2].max()) for part in parts if part.name == "teeth")
     found = []
     for part in parts:
         if part.name not in ("teeth", "tongue"):
             continue
         moves = part.moves.toarray().reshape(-1, 3, len(COEFFICIENTS)).transpose(2, 0, 1) * scale
+        placed = (part.points - start) * scale
+        placed[:, 2] = FLATTER * (placed[:, 2] - scale * (teeth_front - start[2])) - BEHIND * wide
         moves[jaw] *= drop / max(float(np.linalg.norm(moves[jaw], axis=1).max()), 1e-6)
-        points = (part.points - start) * scale @ face.turn.T + middle
+        points = placed @ face.turn.T + middle
         # The photo's mouth lies in a shadow that the picture shows and the teeth's own light would not.
         found.append(
             (part.name, Piece(points, part.faces, moves @ face.turn.T, colours=part.colours[:, :3] * SHADE * light))
