@@ -155,8 +155,18 @@ def first_picture(container: InputContainer) -> Fraction | None:
         return told
     with opened(Path(str(container.name).removeprefix("file:"))) as again:
         first: Any = video_stream(again)
+        start = next((packet for packet in again.demux(first) if packet.size), None)
+        if start is not None and start.is_keyframe and start.pts == first.start_time and not _entered(again):
+            # Nothing is shown before it, and it needs nothing before it.
+            return told
+    with opened(Path(str(container.name).removeprefix("file:"))) as again:
+        first = video_stream(again)
         seen = next((stamp_of(frame, False) for frame in decoded(again, first)), None)
         return told if seen is None else Fraction(seen * first.time_base)
+
+
+def _entered(container: InputContainer) -> bool:
+    return container.format.name in BROADCAST
 
 
 def _usable(stream: Any) -> bool:

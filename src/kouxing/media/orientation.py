@@ -11,7 +11,6 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,9 @@ def _matrix(frame: Any) -> NDArray[np.int32] | None:
 
 def _orientation(photo: Path) -> int | None:
     """EXIF orientation 1..8, 1 where none makes sense; None of files that have theirs elsewhere."""
+    # Not loaded for videos.
+    from PIL import ExifTags, Image
+
     with warnings.catch_warnings():
         # Of size, which is no matter here, and of damaged EXIF.
         warnings.simplefilter("ignore")

@@ -7,13 +7,16 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms
 
 from kouxing.types import Bytes
+
+# Pillow is loaded where there is a photo: videos start without it.
 
 
 def profile_of(path: Path) -> bytes | None:
     """The profile of a photo whose pixels are not sRGB; None where there is none, or none that can be read."""
+    from PIL import Image, ImageCms
+
     try:
         with warnings.catch_warnings():
             # Large pictures are made smaller as they are decoded, which is not done here.
@@ -31,6 +34,8 @@ def profile_of(path: Path) -> bytes | None:
 
 def to_srgb(rgb: Bytes, profile: bytes) -> Bytes:
     """Pixels ``[h, w, 3]`` of a ``profile`` in sRGB; as they are where that cannot be done."""
+    from PIL import Image, ImageCms
+
     own = ImageCms.ImageCmsProfile(BytesIO(profile))
     try:
         made = ImageCms.profileToProfile(Image.fromarray(rgb), own, ImageCms.createProfile("sRGB"), outputMode="RGB")
