@@ -53,9 +53,7 @@ class Modalities:
     mouth_video: Path | None = None
 
     @classmethod
-    def of(
-        cls, text: str | Path | None, language: str | None, mouth_video: str | Path | None
-    ) -> Modalities:  # fmt: skip
+    def of(cls, text: str | Path | None, language: str | None, mouth_video: str | Path | None) -> Modalities:
         """From what a caller gives.
 
         Raises:
@@ -63,9 +61,8 @@ class Modalities:
         """
         if text is None and language is not None:
             raise OptionError(f"--language {language}: names the language of --text; give that too, or leave it out")
-        return cls(
-            text, cls.language if language is None else language, None if mouth_video is None else Path(mouth_video)
-        )
+        seen = None if mouth_video is None else Path(mouth_video)
+        return cls(text, cls.language if language is None else language, seen)
 
     def __bool__(self) -> bool:
         return self.text is not None or self.mouth_video is not None
