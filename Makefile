@@ -65,7 +65,8 @@ dist: web | $(VENV)/bin/python
 	@ls -1 dist/*.whl
 
 test: $(VENV)/.test check lint
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
+	# Each process on a core: networks whose threads share cores only wait for each other.
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
