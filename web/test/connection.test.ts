@@ -27,6 +27,10 @@ class Socket {
 
 describe("sound that waits", () => {
   const sockets: Socket[] = [];
+  const made = (): WebSocket => {
+    sockets.push(new Socket());
+    return sockets[sockets.length - 1] as unknown as WebSocket;
+  };
   const live = (resumed = false): Socket => {
     const socket = sockets[sockets.length - 1] as Socket;
     socket.onopen?.();
@@ -44,10 +48,6 @@ describe("sound that waits", () => {
   afterEach(() => vi.useRealTimers());
 
   it("is sent when the first connection stands, and is the newest after a break", () => {
-    const made = (): WebSocket => {
-      sockets.push(new Socket());
-      return sockets[sockets.length - 1] as unknown as WebSocket;
-    };
     const connection = new Connection("ws://localhost/v1/live", {}, {}, made);
     connection.open();
     speak(connection, 0, 1);
@@ -65,10 +65,6 @@ describe("sound that waits", () => {
   });
 
   it("is not what a watcher sends", () => {
-    const made = (): WebSocket => {
-      sockets.push(new Socket());
-      return sockets[sockets.length - 1] as unknown as WebSocket;
-    };
     const connection = new Connection("ws://localhost/v1/live", { watch: "a" }, {}, made);
     connection.open();
     connection.event({ event: "interrupt" });
@@ -80,10 +76,6 @@ describe("sound that waits", () => {
   });
 
   it("goes with the wishes that hold now into a session that replaces a lost one", () => {
-    const made = (): WebSocket => {
-      sockets.push(new Socket());
-      return sockets[sockets.length - 1] as unknown as WebSocket;
-    };
     const connection = new Connection("ws://localhost/v1/live", { method: "expression" }, {}, made);
     connection.open();
     live().onclose?.({ code: 1006, reason: "" });

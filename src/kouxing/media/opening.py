@@ -153,20 +153,17 @@ def first_picture(container: InputContainer) -> Fraction | None:
     if timed_by_packets(container):
         # Packets' times of decoding begin with the file, whatever is shown first.
         return told
+    broadcast = container.format.name in BROADCAST
     with opened(Path(str(container.name).removeprefix("file:"))) as again:
         first: Any = video_stream(again)
         start = next((packet for packet in again.demux(first) if packet.size), None)
-        if start is not None and start.is_keyframe and start.pts == first.start_time and not _entered(again):
+        if start is not None and start.is_keyframe and start.pts == first.start_time and not broadcast:
             # Nothing is shown before it, and it needs nothing before it.
             return told
     with opened(Path(str(container.name).removeprefix("file:"))) as again:
         first = video_stream(again)
         seen = next((stamp_of(frame, False) for frame in decoded(again, first)), None)
         return told if seen is None else Fraction(seen * first.time_base)
-
-
-def _entered(container: InputContainer) -> bool:
-    return container.format.name in BROADCAST
 
 
 def _usable(stream: Any) -> bool:

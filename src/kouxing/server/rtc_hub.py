@@ -276,7 +276,10 @@ class RenderHub:
         source = source or next(iter(self._plans))
         if source not in self._plans:
             raise MissingError(f"source {source}: this server shows {' and '.join(self._plans)}")
-        if len(self._streams) + self._starting >= self._settings.streams and not await self._make_room():
+        if self._full:
+            await self._make_room()
+        # Asked again: somebody else may have taken the room meanwhile.
+        if self._full:
             raise BusyError(f"{self._settings.streams} rendered streams run already; try later")
         self._starting += 1
         try:
@@ -306,13 +309,17 @@ class RenderHub:
     def _watched(self, identity: str) -> bool:
         return any(of == identity for of, _ in self._peers.values())
 
-    async def _make_room(self) -> bool:
+    @property
+    def _full(self) -> bool:
+        return len(self._streams) + self._starting >= self._settings.streams
+
+    async def _make_room(self) -> None:
         """End a stream that was left and is kept for a while only, if there is one: whoever loads a page again asks
         for a new stream."""
         left = next((one for one in self._leaving if one in self._streams and not self._watched(one)), None)
         if left is not None:
+            self._leaving[left].cancel()
             await self._end(left)
-        return left is not None
 
     async def _end(self, identity: str) -> None:
         session, sink = self._links.pop(identity, (None, None))
