@@ -199,8 +199,20 @@ def test_a_full_disk_and_a_folder_that_is_none_are_told(tmp_path: Path) -> None:
 
 def test_refuses_another_configuration(tmp_path: Path) -> None:
     train(task(), SCHEDULE, tmp_path, report=quiet)
-    with pytest.raises(DataError, match="another configuration"):
+    with pytest.raises(DataError, match=r"another configuration \(schedule.rate 0.2, now 0.1\)"):
         train(task(), replace(SCHEDULE, rate=0.1), tmp_path, report=quiet)
+
+
+def test_a_damaged_configuration_is_told(tmp_path: Path) -> None:
+    train(task(), SCHEDULE, tmp_path, report=quiet)
+    (tmp_path / "config.json").write_text("[", "utf-8")
+    with pytest.raises(DataError, match=r"config.json: is no configuration"):
+        train(task(), SCHEDULE, tmp_path, report=quiet)
+
+
+def test_how_often_is_saved_is_no_other_configuration(tmp_path: Path) -> None:
+    train(task(), SCHEDULE, tmp_path, report=quiet)
+    train(task(), replace(SCHEDULE, save_every_s=5.0), tmp_path, report=quiet)
 
 
 def test_an_absent_device_is_told(tmp_path: Path) -> None:

@@ -267,11 +267,28 @@ def counting(report: Callable[[str], None], what: str, every_s: float = 20.0) ->
 def _keep_config(folder: Path, config: dict[str, Any]) -> None:
     path = folder / "config.json"
     text = json.dumps(config, indent=2, default=str)
-    if path.exists() and path.read_text(encoding="utf-8") != text and (folder / CHECKPOINT).exists():
-        raise DataError(f"{folder}: holds a run of another configuration; choose another --out or remove it")
+    if path.exists() and (folder / CHECKPOINT).exists():
+        try:
+            old, new = _settings(json.loads(path.read_text(encoding="utf-8"))), _settings(json.loads(text))
+        except (ValueError, AttributeError) as error:
+            raise DataError(f"{path}: is no configuration of a run; choose another --out or remove the run") from error
+        changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+        if changed:
+            told = ", ".join(f"{name} {old.get(name)}, now {new.get(name)}" for name in changed[:3])
+            raise DataError(
+                f"{folder}: holds a run of another configuration ({told}); choose another --out or remove it"
+            )
     # Aside: a run beside this one may read it meanwhile.
     with keeping(path, shared=True) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def _settings(config: dict[str, Any], within: str = "") -> dict[str, Any]:
+    """Every setting by its dotted name, but how often is saved: what is learnt does not depend on it."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        found |= _settings(value, f"{within}{name}.") if isinstance(value, dict) else {f"{within}{name}": value}
+    return {name: value for name, value in found.items() if name != "schedule.save_every_s"}
 
 
 def _follow(average: nn.Module, model: nn.Module, decay: float) -> None:
