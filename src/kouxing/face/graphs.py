@@ -31,8 +31,9 @@ FRAME_US = 33_333
 
 _quiet = threading.RLock()
 
-DRAWING = ("matplotlib", "matplotlib.pyplot")
-"""What MediaPipe imports to draw with, which nobody here has it do; that takes longer than all else it imports."""
+UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
+"""What MediaPipe imports to draw and to record with, which nobody here has it do. The one takes longer than all else it
+imports; the other asks a compiler and a linker where PortAudio is, where there is none."""
 
 
 class _Later(ModuleType):
@@ -45,19 +46,19 @@ class _Later(ModuleType):
 
 
 @contextmanager
-def without_drawing() -> Iterator[None]:
-    """What is imported inside and imports ``DRAWING`` gets it when it first draws."""
-    if any(name in sys.modules for name in DRAWING):
-        yield
-        return
-    package, plots = (_Later(name) for name in DRAWING)
-    package.__dict__["pyplot"] = plots
-    sys.modules |= zip(DRAWING, (package, plots), strict=True)
+def without_unused() -> Iterator[None]:
+    """What is imported inside and imports ``UNUSED`` gets it when it first needs it."""
+    later = {name: _Later(name) for name in UNUSED if name.partition(".")[0] not in sys.modules}
+    for name, module in later.items():
+        package, _, own = name.rpartition(".")
+        if package:
+            later[package].__dict__[own] = module
+    sys.modules |= later
     try:
         yield
     finally:
-        for name in DRAWING:
-            if isinstance(sys.modules.get(name), _Later):
+        for name, module in later.items():
+            if sys.modules.get(name) is module:
                 del sys.modules[name]
 
 
@@ -68,7 +69,7 @@ def quiet() -> Iterator[None]:
     MediaPipe's log lines ignore its own level settings before its logger is set up, so the file descriptor itself is
     pointed elsewhere for the moment that loading takes. The lock keeps two loading threads from restoring each other's.
     """
-    with _quiet, warnings.catch_warnings(), without_drawing():
+    with _quiet, warnings.catch_warnings(), without_unused():
         warnings.simplefilter("ignore")
         try:
             sys.stderr.flush()
