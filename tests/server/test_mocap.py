@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -185,6 +186,20 @@ def test_names_do_not_pile_up() -> None:
     for number in range(5000):
         read.take(vmc("/VMC/Ext/Bone/Pos", f"bone{number}", *POSE), 0.0)
     assert not read._bones
+
+
+def test_a_value_beyond_all_sense_changes_nothing() -> None:
+    def double(value: float) -> bytes:
+        head = b"/VMC/Ext/Blend/Val\0\0,sd\0jawOpen\0"
+        return head + struct.pack(">d", value)
+
+    read = Vmc()
+    read.take(vmc("/VMC/Ext/Blend/Val", "JawOpen", 0.5), 0.0)
+    for value in (1e300, -1e300, 1e30):
+        with pytest.raises(ValueError, match="sensible"):
+            read.take(double(value), 1.0)
+    frame = read.take(vmc("/VMC/Ext/Blend/Apply"), 2.0)
+    assert frame is not None and frame.values[PLACE["jawOpen"]] == 0.5
 
 
 # All of them

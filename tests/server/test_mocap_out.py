@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from datetime import datetime
 from fractions import Fraction
 
 import numpy as np
@@ -177,3 +178,17 @@ def test_time_codes_stay_near_the_time_of_day() -> None:
     seconds = Fraction(packet.frame, 60) - ((now.tm_hour * 60 + now.tm_min) * 60 + now.tm_sec)
     # Midnight may fall between the two clocks' readings.
     assert min(abs(seconds), abs(abs(seconds) - 86400)) < 10
+
+
+def test_the_time_of_day_has_its_fractions_and_follows_a_clock_that_is_set() -> None:
+    held, clock = Held(), [0.0]
+    with motion("livelink", held, clock=lambda: clock[0] + time.monotonic()) as out:
+        for back in (0.0, 3600.0):
+            # As long as this clock stands still, an hour of sleep passes.
+            clock[0] = -back
+            out.feed(rows(1), np.zeros(1))
+            until(lambda back=back: len(held.taken) == (2 if back else 1))
+            moment = float(Fraction(decode(held.taken[-1][1]).frame, 60))
+            now = datetime.now()
+            seconds = moment - ((now.hour * 60 + now.minute) * 60 + now.second + now.microsecond / 1e6)
+            assert min(abs(seconds), abs(abs(seconds) - 86400)) < 0.3

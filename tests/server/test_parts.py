@@ -205,7 +205,22 @@ def test_events_that_nobody_reads_end_the_listener() -> None:
     outlet = Outlet([], 4, left.append)
     for _ in range(6):
         outlet.put(Event(0, {"event": "mood"}))
-    assert outlet.closed and left == [outlet]
+    assert outlet.closed and outlet.starved and left == [outlet]
+
+
+def test_bones_that_wait_give_way_to_newer_ones_and_never_to_their_cost() -> None:
+    async def run() -> None:
+        outlet = Outlet(["coefficients", "body"], 8, lambda one: None)
+        for k in range(100):
+            outlet.put(Event(k, {"event": "body", "bones": {}, "root": None}))
+            outlet.put(rows(k, 1))
+        outlet.end()
+        items = [item async for item in outlet]
+        bones = [item.time for item in items if isinstance(item, Event) and item.told["event"] == "body"]
+        assert bones == [99]
+        assert sum(len(item) for item in items if isinstance(item, Rows)) == 7
+
+    asyncio.run(run())
 
 
 def test_a_wire_sends_again_what_was_missed() -> None:

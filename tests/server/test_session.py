@@ -15,7 +15,7 @@ from kouxing.server import protocol
 from kouxing.server.faces import MOUTH, Manner
 from kouxing.server.limits import Limits
 from kouxing.server.outlet import Event, Item, Outlet, SoundBlock
-from kouxing.server.protocol import Refused, Rows
+from kouxing.server.protocol import Refused, Rows, Sound
 from kouxing.server.resting import Resting
 from kouxing.server.session import Session
 from kouxing.server.wish import Wish
@@ -202,27 +202,112 @@ def test_too_much_sound_is_dropped_and_counted_with_few_words() -> None:
 
 def test_a_network_that_cannot_keep_up_makes_nothing_pile_up() -> None:
     async def story(world: World) -> None:
-        await world.talk(0.5)
-        stream = world.pool.made[0]
+        opened = world.pool.open
+
+        def stuck(*args: Any) -> Any:
+            stream = opened(*args)
+            stream.push = lambda sound: given.append(len(sound))  # type: ignore[method-assign]
+            return stream
+
         given: list[int] = []
-        heard = stream.push
-        stream.push = lambda sound: given.append(len(sound))  # type: ignore[method-assign]
-        behind = await world.talk(40.0, 8000)
-        assert sum(given) <= 2.3 * SAMPLE_HZ
+        world.pool.open = stuck  # type: ignore[method-assign]
+        behind = await world.talk(40.5)
+        assert sum(given) <= 2.3 * SAMPLE_HZ * len(world.pool.made)
+        assert len(world.pool.made) < 15
         assert world.session.queued_s <= 3.2
         # It comes back to life: what is heard then is of now.
-        stream.push = heard  # type: ignore[method-assign]
-        for _ in range(3):
-            stream.push(voice(1.0))
-        await world.talk(3.0, behind)
+        world.pool.open = opened  # type: ignore[method-assign]
+        await world.talk(6.0, behind)
         assert world.session.queued_s < 0.5
         assert world.session.time - world.session._end < 0.3 * SAMPLE_HZ
         await world.pass_(0.3)
 
     world = run(story)
     assert {one.told["reason"] for one in world.told("dropped")} == {"overload"}
+    assert {one.told["reason"] for one in world.told("end")} == {"overload"}
     assert world.session.counts.dropped > 30 * SAMPLE_HZ
     assert world.told("start")[-1].told["input"] > 35 * SAMPLE_HZ
+
+
+@pytest.mark.parametrize("speed", [0.9, 0.5])
+def test_lag_of_a_slow_network_is_not_taken_for_a_slow_microphone(speed: float) -> None:
+    async def story(world: World) -> None:
+        opened = world.pool.open
+
+        def slow(*args: Any) -> Any:
+            stream = opened(*args)
+            began, done = world.hands.now, [0.0]
+            heard, waiting = stream.push, []
+
+            def push(sound: Sound) -> None:
+                waiting.append(sound)
+                while waiting and done[0] + len(waiting[0]) / SAMPLE_HZ <= speed * (world.hands.now - began):
+                    done[0] += len(waiting[0]) / SAMPLE_HZ
+                    heard(waiting.pop(0))
+
+            stream.push = push
+            return stream
+
+        world.pool.open = slow  # type: ignore[method-assign]
+        await world.talk(60.0)
+        assert world.session.time - SAMPLE_HZ * (world.hands.now - 100) > -0.1 * SAMPLE_HZ
+        assert world.session.queued_s < 3.2
+
+    world = run(story)
+    assert {one.told["reason"] for one in world.told("end")} == {"overload"}
+
+
+def test_what_stood_in_for_late_sound_is_taken_back_in_pauses() -> None:
+    async def story(world: World) -> None:
+        sound = np.concatenate([voice(2.0), np.zeros(SAMPLE_HZ, np.int16)])
+        blocks = [sound[at : at + 320] for at in range(0, len(sound), 320)]
+        for number, block in enumerate([*blocks, *blocks]):
+            # The network holds what is said from 1.0 to 1.4 s, and gives it at once.
+            if not 50 <= number < 70:
+                world.hands.now += 0.02
+            elif number == 50:
+                await world.pass_(0.4)
+            world.session.push_sound(block, 320 * number)
+            world.session.tick()
+            late.append((world.session._end - world.session.time) / SAMPLE_HZ)
+        world.take()
+
+    late: list[float] = []
+    world = run(story)
+    assert max(late) > 0.2
+    assert late[-1] < 0.05
+    assert world.session.counts.dropped == 0
+    # Whoever plays its own sound is told where it goes on.
+    first, *_, last = (one for one in world.told("start"))
+    assert (last.told["input"] - first.told["input"]) - (last.time - first.time) < 0.05 * SAMPLE_HZ
+
+
+def test_after_a_machine_slept_the_night_is_not_made_up_for() -> None:
+    async def story(world: World) -> None:
+        await world.pass_(1.0)
+        world.hands.now += 8 * 3600
+        await world.pass_(0.5)
+
+    world = run(story)
+    numbers, _ = world.rows
+    assert len(numbers) < 4 * COEFFICIENT_HZ
+    assert numbers[-1] > 8 * 3600 * COEFFICIENT_HZ
+
+
+def test_sound_that_found_no_room_leaves_a_hole_that_is_told() -> None:
+    async def story(world: World) -> None:
+        sound = voice(1.0)
+        for second in range(4):
+            world.session.push_sound(sound, second * SAMPLE_HZ)
+        for _ in range(150):
+            await world.pass_(1 / COEFFICIENT_HZ)
+        world.session.push_sound(sound, 4 * SAMPLE_HZ)
+        await world.pass_(1.5)
+
+    world = run(story, queue_s=2.0)
+    assert world.session.counts.dropped > 0
+    starts = {one.told["input"]: one.time for one in world.told("start")}
+    assert 4 * SAMPLE_HZ in starts
 
 
 def test_lost_packets_are_silence_duplicates_are_counted_and_a_jump_begins_anew() -> None:

@@ -40,7 +40,8 @@ BONES = (
 )  # fmt: skip
 """Unity's 55 humanoid bones, fingers included: the only names that are taken in."""
 _BONES = frozenset(BONES)
-MOST_NAME = 64
+MOST_NAME, MOST_VALUE = 64, 1000.0
+"""Of a blend shape that is taken in; values are 0..1, or 0..100 where a sender has it wrong."""
 
 
 def messages(
@@ -96,7 +97,10 @@ def value(told: osc.Message) -> tuple[str, float] | None:
         return None
     if len(told.values) != 2 or not isinstance(told.values[0], str) or len(told.values[0]) > MOST_NAME:
         raise ValueError("a blend shape without a name and a value")
-    return told.values[0], _numbers(told.values[1:])[0]
+    number = _numbers(told.values[1:])[0]
+    if abs(number) > MOST_VALUE:
+        raise ValueError("a blend shape of no sensible value")
+    return told.values[0], number
 
 
 def _pose(told: osc.Message) -> Pose:

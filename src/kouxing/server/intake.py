@@ -54,6 +54,7 @@ class Intake:
         self._most = round(most_s * SAMPLE_HZ)
         self._blocks: deque[Block] = deque()
         self._next: int | None = None
+        self._hole = False
         self.samples = 0
 
     def __bool__(self) -> bool:
@@ -75,11 +76,14 @@ class Intake:
         gap = 0 if known is None else at - known
         if -MOST_GAP <= gap < 0:
             return "duplicate"
-        anew = known is None or not 0 <= gap <= MOST_GAP
+        anew = known is None or self._hole or not 0 <= gap <= MOST_GAP
         missing = 0 if anew else max(gap - filled, 0)
         self._next = at + len(sound)
         if self.samples + missing + len(sound) > self._most:
+            # What comes next stands elsewhere than its count tells.
+            self._hole = True
             return "queue"
+        self._hole = False
         if missing:
             self.add(Block(np.zeros(missing, np.int16), at - missing))
         self.add(Block(sound, at, anew))
@@ -97,7 +101,7 @@ class Intake:
 
     def forget(self) -> None:
         """The client's counter may begin anew."""
-        self._next = None
+        self._next, self._hole = None, False
 
     def clear(self) -> None:
         """Forget all."""
@@ -116,6 +120,8 @@ class Intake:
         self.samples -= gone
         if gone and self._blocks and len(self._blocks[0].sound):
             self._blocks[0] = replace(self._blocks[0], anew=True)
+        elif gone:
+            self._hole = True
         return gone
 
     @property

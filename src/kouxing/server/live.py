@@ -192,7 +192,7 @@ class Live:
         name = secrets.token_hex(16)
         wish = wish_of(hello, self.method, int(name[:8], 16))
         session = Session(name, wish, self.pool, self.limits, time.monotonic, self.speak)
-        session.lasting = lasting
+        session.lasting, session.mood = lasting, hello.emotion
         self._sessions[name] = session
         self.counts.sessions += not lasting
         if self._captures is not None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 10 * COEFFICIENT_HZ
 """Rows that wait; beyond that the oldest are dropped."""
+MOST_DAY_S = 0.5
+"""The time of day is set anew when it is off by more; all less would only make the pace uneven."""
 MOST_AHEAD_S = 5.0
 """A row that would be due later than this stands on another clock than those before: it begins a new one."""
 
@@ -67,9 +69,7 @@ class MotionOut:
         self._senders = tuple(senders) if senders is not None else _opened(urls)
         self._names = tuple(urls)
         self._body, self._delay_s, self._clock = body, delay_s, clock
-        now = datetime.now()
-        # Live Link's packets tell the time of day.
-        self._day = Fraction((now.hour * 60 + now.minute) * 60 + now.second) - Fraction(clock())
+        self._day = self._midnight()
         self._waiting: deque[tuple[float, Float, Float | None]] = deque()
         self._anchor_s: float | None = None
         self._news = threading.Condition()
@@ -148,6 +148,12 @@ class MotionOut:
             for sender in self._senders:
                 self._send(sender, due_s, late, values, turns)
 
+    def _midnight(self) -> Fraction:
+        """What to add to the clock for the time of day, which Live Link's packets tell."""
+        now = datetime.now()
+        day_s = (now.hour * 60 + now.minute) * 60 + now.second + Fraction(now.microsecond, 1_000_000)
+        return day_s - Fraction(self._clock())
+
     def _due(self) -> bool:
         return bool(self._waiting) and self._waiting[0][0] <= self._clock()
 
@@ -156,6 +162,10 @@ class MotionOut:
             sender.sent.late += 1
             return
         body = self._body()
+        midnight = self._midnight()
+        if abs(midnight - self._day) > MOST_DAY_S:
+            # Summer time began, or the machine slept.
+            self._day = midnight
         moment = self._day + Fraction(due_s).limit_denominator(COEFFICIENT_HZ * 1000)
         if sender.send(values, turns, moment, body.bones, body.root):
             sender.sent.worst_late_ms = max(sender.sent.worst_late_ms, late * 1000)

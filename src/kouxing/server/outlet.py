@@ -55,6 +55,9 @@ class Outlet:
         limit: items that wait; beyond it the oldest rows and blocks go, and are counted.
         left: called when the listener closes it.
         keeps: whether the session goes on for this listener alone.
+
+    Attributes:
+        dropped: items that were lost. closed: nothing comes any more. starved: since nothing could be lost any more.
     """
 
     def __init__(self, wants: Iterable[str], limit: int, left: Callable[[Outlet], None], keeps: bool = False) -> None:
@@ -66,12 +69,15 @@ class Outlet:
         self._some = asyncio.Event()
         self._lost: Counter[str] = Counter()
         self.dropped = 0
-        self.closed = False
+        self.closed = self.starved = False
 
     def put(self, item: Item) -> None:
         """Hand over an item; never waits."""
         if self.closed or not self._wanted(item):
             return
+        if _bones(item):
+            # Bones of a moment ago are of no use; they shall not take the face's place.
+            self._items = deque(one for one in self._items if not _bones(one))
         self._items.append(item)
         if len(self._items) > self._limit:
             self._drop()
@@ -127,6 +133,7 @@ class Outlet:
                 self.dropped += 1
                 return
         # Nothing but events, from a listener that has stopped reading: it is lost anyway.
+        self.starved = True
         self.close()
 
     def _merged(self, first: Rows) -> Rows:
@@ -145,6 +152,10 @@ class Outlet:
         return Rows(
             np.concatenate([one.times for one in held]), np.concatenate([one.values for one in held]), first.rest
         )
+
+
+def _bones(item: Item) -> bool:
+    return isinstance(item, Event) and item.told["event"] == "body"
 
 
 def _time(item: Item) -> int:

@@ -97,12 +97,14 @@ def rtc_router(hub: RenderHub) -> APIRouter:
     async def speech(viewer: str, request: Request) -> Spoken:
         with _refusing():
             hub.stream_of(viewer)
-            with tempfile.NamedTemporaryFile(prefix="kouxing-speech-") as file:
-                async for part in request.stream():
-                    file.write(part)
-                file.flush()
+            # A folder: on Windows nobody else may open a file that is still open here.
+            with tempfile.TemporaryDirectory(prefix="kouxing-speech-") as folder:
+                path = Path(folder) / "speech"
+                with path.open("wb") as file:
+                    async for part in request.stream():
+                        file.write(part)
                 try:
-                    return Spoken(seconds=await hub.play(viewer, Path(file.name)))
+                    return Spoken(seconds=await hub.play(viewer, path))
                 except MediaError as error:
                     # The temporary file's name is nobody's business.
                     raise HTTPException(415, "speech: cannot be read as sound; send WAV, FLAC, MP3 …") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import socket
+import sys
 import threading
 import webbrowser
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ from kouxing.server.mocap_out import MotionOut, check_no_loop
 from kouxing.server.pool import Pool
 from kouxing.server.routes import model_router
 from kouxing.server.security import Guard, is_loopback
-from kouxing.server.sockets import ImpatientProtocol
+from kouxing.server.sockets import ImpatientProtocol, ImpatientSocket
 from kouxing.server.stage import Stage
 from kouxing.server.text import Speaking, speaking
 
@@ -172,7 +173,11 @@ def bind(host: str, port: int) -> socket.socket:
     # The protocol is named because asyncio turns Nagle's waiting off only for sockets that say they are TCP: 40 ms.
     made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if sys.platform == "win32":
+            # There SO_REUSEADDR would let two programs listen at one port.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        else:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
         # Who connects before the workers are ready waits instead of being refused.
         made.listen(BACKLOG)
@@ -221,7 +226,7 @@ def server_of(app: FastAPI, log_level: str = "warning") -> Server:
         uvicorn.Config(
             app,
             http=ImpatientProtocol,
-            ws="websockets-sansio",
+            ws=ImpatientSocket,
             ws_max_size=limits.message_bytes,
             ws_max_queue=64,
             ws_ping_interval=limits.ping_s,

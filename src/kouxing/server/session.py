@@ -25,6 +25,7 @@ import numpy as np
 from kouxing.server.audience import Audience, Sink
 from kouxing.server.clock import SoundClock
 from kouxing.server.counts import Counts
+from kouxing.server.hello import Mood
 from kouxing.server.intake import Block, Intake
 from kouxing.server.limits import Limits
 from kouxing.server.outlet import Event, Item, Outlet, SoundBlock
@@ -43,12 +44,16 @@ MOST_OWED = 2 * SAMPLE_HZ
 counted."""
 MOST_BEHIND = 3 * SAMPLE_HZ
 """Samples by which live sound may lag behind real time for want of processor time."""
+QUIET = 330
+"""Of int16, -40 dB: sound that stays under it is a pause."""
 KEPT_ROWS = 2 * COEFFICIENT_HZ
 """Rows sent last that an interruption may have to look at."""
 DELAYS = 64
 """Latest batches of rows whose delay is remembered."""
 IDLE_ROWS = 2
 """Idle rows that go out together."""
+MOST_IDLE = 2 * COEFFICIENT_HZ
+"""Rows that a resting face is behind at the most: after a machine that slept, those of the night are of no use."""
 
 
 class Session:
@@ -64,6 +69,7 @@ class Session:
 
     Attributes:
         closed: it is over. abandoned: because the server stops.
+        mood: the emotion that was last asked for, in its words.
     """
 
     def __init__(
@@ -74,6 +80,7 @@ class Session:
         self.counts = Counts()
         self.mixer: Callable[[Rows], Rows] | None = None
         self.lasting = False
+        self.mood: Mood = ""
         self.closed = self.abandoned = False
         self.delays_s: deque[float] = deque(maxlen=DELAYS)
         self._pool, self._limits = pool, limits
@@ -84,7 +91,8 @@ class Session:
         self._source = "sound"
         self._finishing: str | None = None
         self._end = 0
-        self._stalled = 0
+        self._stalled = self._filled = 0
+        self._moved = False
         self._texts = Texts(self, speak, limits.text_chars, limits.texts)
         self._room = asyncio.Event()
         self._next = 0
@@ -251,9 +259,21 @@ class Session:
                 continue
             if self._stream is not None and (self._end - self.time >= lead or self._owed > MOST_OWED):
                 break
-            self._lay(self._queue.next())
+            block = self._queue.next()
+            if self._takes_back(block):
+                self._filled -= len(block.sound)
+                self._moved = True
+                continue
+            self._lay(block)
         if self._queue.samples < lead:
             self._room.set()
+
+    def _takes_back(self, block: Block) -> bool:
+        """Whether to leave out a pause of late sound: else the face would stay late by what stood in for it."""
+        length = len(block.sound)
+        if self._stream is None or not self._source == block.source == "sound" or not 0 < length <= self._filled:
+            return False
+        return self._end - self.time >= length and float(np.abs(block.sound.astype(np.int32)).max()) < QUIET
 
     @property
     def _owed(self) -> int:
@@ -261,13 +281,18 @@ class Session:
         return self._end - row_time(self._next)
 
     def _catch_up(self) -> None:
-        """On a machine that cannot keep up, live sound is skipped: late rows are of no use, and nothing may pile up."""
-        behind = self.time - self._end
-        if self._stream is None or self._source != "sound" or behind < MOST_BEHIND:
+        """On a machine that cannot keep up, live sound is skipped: late rows are of no use, and nothing may pile up.
+
+        What the network still owes goes, too: what comes next begins anew, and now.
+        """
+        if self._stream is None or self._source != "sound" or self._finishing is not None:
             return
-        skipped = self._queue.skip(behind)
-        if skipped:
-            self.counts.lose(skipped, "overload")
+        if self.time - self._end < MOST_BEHIND:
+            return
+        skipped = self._queue.skip(self._queue.samples)
+        self.counts.lose(skipped + max(self._owed, 0), "overload")
+        self._stream.close()
+        self._over("overload", self.time)
 
     def _lay(self, block: Block) -> None:
         """Put sound onto the clock."""
@@ -276,16 +301,17 @@ class Session:
             if first > self._next:
                 self._idle(first)
             self._stream = self._pool.open(self.wish.method, first, self.wish.manner, self._made, self._done)
-            self._source, self._end = block.source, row_time(first)
+            self._source, self._end, self._filled = block.source, row_time(first), 0
             self._started(block)
-        elif block.anew or self._stalled:
+        elif block.anew or self._stalled or self._moved:
             self._started(block)
-        self._stalled = 0
+        self._stalled, self._moved = 0, False
         if block.text is not None:
             self._tell(self._end, "text", **block.text)
         self._told.lay(row_at(self._end), block.rows, block.contact)
         self._give_sound(block.sound)
-        if block.source == "sound":
+        if block.source == "sound" and self._owed < MOST_OWED // 2:
+            # Lag that comes from the network is no microphone's.
             self._clock.heard(self._end)
 
     def _started(self, block: Block) -> None:
@@ -306,6 +332,7 @@ class Session:
             return
         self._give_sound(np.zeros(late, np.int16))
         self._stalled += late
+        self._filled += late
         if self._source == "sound" and self._stalled > self._limits.over_s * SAMPLE_HZ:
             self._queue.forget()
             self._finish("stalled")
@@ -346,6 +373,7 @@ class Session:
 
     def _idle(self, until: int) -> None:
         """Rows of the resting face up to, not with, row ``until``."""
+        self._next = max(self._next, until - MOST_IDLE)
         while self._next < until:
             first = self._next
             self._next = min(until, first + MOST_ROWS)

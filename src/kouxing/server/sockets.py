@@ -1,4 +1,6 @@
-"""Connections that send nothing: uvicorn waits for them for ever, and takes any number of one address; we do not."""
+"""Connections that send nothing or read nothing: uvicorn waits for them for ever, and takes any number of one address;
+we do not.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +8,7 @@ import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from kouxing.server.limits import net_of
 from kouxing.server.security import is_loopback
@@ -76,3 +79,48 @@ class ImpatientProtocol(H11Protocol):
         self._first = None
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+class ImpatientSocket(WebSocketsSansIOProtocol):
+    """WebSockets that are cut off when the other side stops reading.
+
+    Uvicorn only closes them, which waits until all that was written is read.
+    """
+
+    _full: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        """As much waits as may: start the clock."""
+        super().pause_writing()
+        self._go_on()
+        self._full = self.loop.call_later(self._patience_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """It is read again."""
+        self._go_on()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._go_on()
+        super().connection_lost(exc)
+
+    def keepalive_timeout(self) -> None:
+        """Who does not answer a ping does not read a goodbye either."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    async def send(self, message: Any) -> None:
+        """A goodbye that nobody reads is not waited for."""
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self.loop.call_later(self.close_timeout + self._patience_s, self.transport.abort)
+
+    @property
+    def _patience_s(self) -> float:
+        return float(self.ping_timeout or FIRST_S)
+
+    def _go_on(self) -> None:
+        if self._full is not None:
+            self._full.cancel()
+            self._full = None

@@ -125,9 +125,14 @@ class Link:
         async for item in self._outlet:
             for data in self._wire.frames(item, self.session.time):
                 await self._send(data)
-        if self._socket is not None:
-            with suppress(RuntimeError, WebSocketDisconnect):
-                await self._socket.close(GOING_AWAY if self.session.abandoned else DONE)
+        if self._socket is None:
+            return
+        if self._outlet.starved:
+            # Not the end that a terminal takes for good: it may come again, by a better way.
+            await refuse(self._socket, Refused("busy", "the terminal reads too slowly"))
+            return
+        with suppress(RuntimeError, WebSocketDisconnect):
+            await self._socket.close(GOING_AWAY if self.session.abandoned else DONE)
 
     async def _send(self, data: bytes) -> None:
         socket = self._socket
@@ -256,6 +261,9 @@ class Terminal:
             data = message.get("bytes")
             if data is None:
                 raise Refused("malformed", "after the hello every message is binary")
+            if self._link is not None and not self._link.holds(self._socket):
+                # Another connection took over, and says so to this one; until then nothing is heard here.
+                continue
             if not self._bucket.take(time.monotonic()):
                 raise Refused("busy", f"more than {self._live.limits.messages_hz:g} messages a second")
             if await self._take(decode(data)):
@@ -266,8 +274,6 @@ class Terminal:
     async def _take(self, frame: Frame) -> bool:
         """Act on a frame; True where it is the last."""
         assert self._link is not None
-        if not self._link.holds(self._socket):
-            return True
         session = self._link.session
         if session.closed:
             # It came before the session ended; who sends its last frames closes the connection.
@@ -301,7 +307,7 @@ class Terminal:
         except Refused as refused:
             if refused.code != "refused":
                 raise
-            name = told.get("id")
+            name = getattr(wanted, "id", None)
             session.tell("error", code=refused.code, message=str(refused), fatal=False, id=name)
             return False
 
@@ -328,7 +334,9 @@ def obey(live: Live, session: Session, wanted: Any) -> bool:
         session.say(wanted.text, wanted.language, wanted.id)
     elif isinstance(wanted, MoodEvent):
         session.change(_changed(session.wish, wanted))
-        session.tell("mood", emotion=wanted.emotion, mouth=session.wish.manner.mouth)
+        if wanted.emotion is not None:
+            session.mood = wanted.emotion
+        session.tell("mood", emotion=session.mood, mouth=session.wish.manner.mouth)
     elif isinstance(wanted, Mix):
         live.mix(session, wanted.rules)
     elif isinstance(wanted, Bye):
