@@ -27,3 +27,15 @@ def test_black_and_white_footage_stays_black_and_white(grey: bool) -> None:
     lips.set_references(References(faces, np.zeros((3, 16), np.float32), anchors))
     painted = lips.paint(faces[0], ANCHORS, np.zeros((11, 16), np.float32))
     assert (np.ptp(painted[128:], axis=-1) == 0).all() is np.bool_(grey)
+
+
+def test_a_frame_in_the_dark_is_painted_in_the_dark() -> None:
+    rng = np.random.default_rng(0)
+    face = cv2.resize(rng.integers(90, 200, (16, 16, 3), np.uint8), (256, 256), interpolation=cv2.INTER_CUBIC)
+    lips = LipsNetwork("fast")
+    lips.set_references(References(np.stack([face] * 3), np.zeros((3, 16), np.float32), np.stack([ANCHORS] * 3)))
+    features = np.zeros((11, 16), np.float32)
+    bright, dark = (lips.paint(shown, ANCHORS, features) for shown in (face, (face * 0.4).astype(np.uint8)))
+    lower = [image[128:].astype(np.float32).mean((0, 1)) for image in (bright, dark)]
+    np.testing.assert_allclose(lower[1], 0.4 * lower[0], rtol=0.06)
+    assert (dark[:128] == (face * 0.4).astype(np.uint8)[:128]).all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
@@ -12,6 +14,7 @@ from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT
 from kouxing.face.patch import first_column
 from kouxing.face.pressed import pressed
 from kouxing.face.stance import stance
+from kouxing.infer import light
 from kouxing.infer.crispness import amount, sharpened
 from kouxing.infer.order import PRESETS
 from kouxing.infer.person import STAGES, Person
@@ -50,10 +53,13 @@ class LipsNetwork:
         self._stances = np.zeros((0, 0), np.float32)
         self._sharpening = 0.0
         self._grey = False
+        self._light = np.ones((0, 0, 3), np.float32)
 
     def set_references(self, references: References) -> None:
         """Encode the person, and find out how much the painting must be sharpened to look like these pictures."""
         self._sharpening = 0.0
+        references = replace(references, crops=light.alike(references.crops))
+        self._light = np.stack([light.cells(crop) for crop in references.crops]).mean(0)
         self._grey = bool(np.percentile(np.ptp(references.crops, axis=-1), GREY_PERCENT) <= GREY)
         painted = []
         for at in range(len(references.crops)):
@@ -88,9 +94,13 @@ class LipsNetwork:
         """
         if not self._memory:
             raise ValueError("set_references must come before paint")
+        own = light.gain(light.cells(crop), self._light)
+        if self._grey:
+            own[:] = own.mean()
+        upper = light.lit(crop[:HALF_PX], 1 / np.maximum(own, light.DARKEST))
         stances = np.concatenate([stance(anchors)[None], self._stances])[None]
         audio = as_wide(pressed(scaled(features, mouth))[None], self.dimensions["features"])
-        inputs = {"crop": crop[None, :HALF_PX], "audio": audio, "stances": stances, **self._memory}
+        inputs = {"crop": upper[None], "audio": audio, "stances": stances, **self._memory}
         first = first_column(anchors[EDGE_RIGHT], anchors[EDGE_LEFT]) if self._partly else 0
         if self._partly:
             inputs["left"] = np.array([first])
@@ -100,4 +110,5 @@ class LipsNetwork:
             # Nobody trained on black and white: lips would be a little red.
             lower = cv2.cvtColor(cv2.cvtColor(lower[0], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)[None]
         whole = np.pad(lower[0], ((0, 0), beside, (0, 0)), mode="edge")
-        return np.concatenate([crop[:HALF_PX], sharpened(whole, self._sharpening, anchors, HALF_PX)])
+        painted = light.lit(sharpened(whole, self._sharpening, anchors, HALF_PX), own)
+        return np.concatenate([crop[:HALF_PX], painted])
