@@ -18,8 +18,7 @@ def test_order_is_kept_by_many_workers():
 
 def test_work_beside_tells_what_it_made_or_what_stopped_it() -> None:
     with beside(lambda _: 7) as work:
-        pass
-    assert work.result() == 7
+        assert work.result(lambda *told: None) == 7
 
     def fails(_: Beside[int]) -> int:
         raise KeyError("lost")
@@ -45,6 +44,28 @@ def test_work_beside_is_stopped_by_an_error_in_the_block() -> None:
     with pytest.raises(ValueError, match="enough"), beside(endless):
         raise ValueError("enough")
     assert len(ends) == 1
+
+
+def test_work_beside_is_told_of_in_the_callers_thread_and_stopped_by_what_that_raises() -> None:
+    threads: list[str] = []
+    ended = threading.Event()
+
+    def endless(work: Beside[None]) -> None:
+        try:
+            for done in range(10_000):
+                time.sleep(0.01)
+                work.tell("listen", done, None)
+        finally:
+            ended.set()
+
+    def told(stage: str, done: int, total: int | None) -> None:
+        threads.append(threading.current_thread().name)
+        if len(threads) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), beside(endless) as work:
+        work.result(told)
+    assert ended.is_set() and set(threads) == {threading.current_thread().name}
 
 
 def test_items_are_announced_so_many_before_their_turn() -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from itertools import count
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import numpy as np
@@ -255,31 +254,33 @@ class _Run:
             words = self._listen(self._told)
             return words, self._scan(words.seconds, _nothing)
 
-        scanned = Event()
-
         def listened(work: Beside[Speech]) -> Speech:
-            def told(stage: str, done: int, total: int | None) -> None:
-                work.go_on()
-                # One stage is told of at a time, and following the face mostly takes longer.
-                if scanned.is_set():
-                    self._told(stage, done, total)
-
-            return self._listen(told)
+            return self._heard(work.tell)
 
         with beside(listened) as work:
             seen = self._scan(None, work.check)
-            scanned.set()
-        return work.result(), seen
+            # One stage is told of at a time, and following the face mostly takes longer.
+            words = work.result(self._told)
+        self._keep(words)
+        return self._kept(), seen
 
     def _listen(self, told: Progress) -> Speech:
         """Features of the speech, kept in the job."""
-        path = self._order.speech
         if not self._job.has(SPEECH):
             words, notes = self._joined(told) if self._given else (self._heard(told), ())
-            if not words.seconds:
-                raise NoSoundError(f"{path}: its sound is 0 s long; give a file with speech")
-            arrays = {"features": words.features, "silent": words.silent, "notes": np.array(notes, str)}
-            self._job.save_arrays(SPEECH, {**arrays, "seconds": np.array(words.seconds.as_integer_ratio())})
+            self._keep(words, notes)
+        return self._kept()
+
+    def _keep(self, words: Speech, notes: Sequence[str] = ()) -> None:
+        """Into the job."""
+        if not words.seconds:
+            raise NoSoundError(f"{self._order.speech}: its sound is 0 s long; give a file with speech")
+        arrays = {"features": words.features, "silent": words.silent, "notes": np.array(notes, str)}
+        self._job.save_arrays(SPEECH, {**arrays, "seconds": np.array(words.seconds.as_integer_ratio())})
+
+    def _kept(self) -> Speech:
+        """What the job has of the speech."""
+        path = self._order.speech
         kept = self._job.load_arrays(SPEECH)
         seconds = Fraction(*(int(part) for part in kept["seconds"]))
         self._warnings += kept["notes"].tolist()

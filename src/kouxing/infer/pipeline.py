@@ -7,7 +7,8 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import contextmanager, suppress
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -83,6 +84,7 @@ class Beside(Generic[Made]):
     def __init__(self) -> None:
         self._stop = threading.Event()
         self._made: Future[Made] | None = None
+        self._told: tuple[str, int, int | None] | None = None
 
     def check(self) -> None:
         """For the caller, now and then: raises what stopped the work early, if something has."""
@@ -94,11 +96,28 @@ class Beside(Generic[Made]):
         if self._stop.is_set():
             raise Stopped
 
-    def result(self) -> Made:
-        """What the work made, as soon as it is done; raises what it raised."""
+    def tell(self, stage: str, done: int, total: int | None) -> None:
+        """For the work: how far it is; raises ``Stopped`` once the caller has given up."""
+        self.go_on()
+        self._told = stage, done, total
+
+    def result(self, told: Callable[[str, int, int | None], None]) -> Made:
+        """For the caller: what the work made, as soon as it is done; raises what it raised.
+
+        Args:
+            told: called here, in the caller's thread, with what the work tells meanwhile.
+        """
         if self._made is None:
             raise RuntimeError("nothing was begun")
-        return self._made.result()
+        said = None
+        while True:
+            with suppress(TimeoutError, FutureTimeout):
+                return self._made.result(_POLL_S)
+            if self._made.done():
+                return self._made.result()
+            if self._told is not None and self._told != said:
+                said = self._told
+                told(*said)
 
 
 @contextmanager
@@ -109,13 +128,17 @@ def beside(work: Callable[[Beside[Made]], Made]) -> Iterator[Beside[Made]]:
         work: is given what it asks whether to ``go_on``.
     """
     made: Beside[Made] = Beside()
-    with ThreadPoolExecutor(1, thread_name_prefix="kouxing-beside") as pool:
-        made._made = pool.submit(work, made)
-        try:
-            yield made
-        except BaseException:
-            made._stop.set()
-            raise
+    try:
+        with ThreadPoolExecutor(1, thread_name_prefix="kouxing-beside") as pool:
+            made._made = pool.submit(work, made)
+            try:
+                yield made
+            except BaseException:
+                made._stop.set()
+                raise
+    finally:
+        # Ctrl-C may also come while the pool waits for its thread.
+        made._stop.set()
 
 
 def announced(items: Iterable[Item], tell: Callable[[Item], None], count: int) -> Generator[Item, None, None]:
