@@ -116,6 +116,14 @@ def test_what_cannot_become_an_avatar_is_told_and_leaves_nothing(tmp_path: Path)
         avatar(photo, out, texture_px=100)
     with pytest.raises(OptionError, match=r"\.glb"):
         avatar(photo, tmp_path / "me.obj")
+    for number in (None, "0", 0.5, -1):
+        with pytest.raises(OptionError, match="--face"):
+            avatar(photo, out, face_index=number)  # type: ignore[arg-type]
+    own = tmp_path / "photo.glb"
+    own.write_bytes(photo.read_bytes())
+    with pytest.raises(OutputError, match="one of the inputs"):
+        avatar(own, own, overwrite=True)
+    assert own.read_bytes() == photo.read_bytes()
     out.write_bytes(b"mine")
     with pytest.raises(OutputError, match="is there already"):
         avatar(photo, out)

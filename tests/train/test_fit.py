@@ -212,6 +212,9 @@ def test_what_is_no_footage_is_refused(tmp_path: Path) -> None:
     for options, message in (
         ({"preset": "huge"}, "--preset"),
         ({"face_index": -1}, "--face"),
+        ({"steps": 0}, "--steps 0"),
+        ({"steps": -5}, "--steps -5"),
+        ({"steps": 1.5}, "--steps 1.5"),
     ):
         with pytest.raises(OptionError, match=message):
             fit([tmp_path / "short.mp4"], out, **options)

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from kouxing.errors import OptionError
 from kouxing.types import Bytes, Float
 
 MESH_PX = 192
@@ -30,6 +31,8 @@ FRAME_US = 33_333
 """Time between two pictures as the mesh network's graph is told: it only asks that time goes on."""
 
 _quiet = threading.RLock()
+_home: int | None = None
+"""Process that began to use MediaPipe."""
 
 UNUSED = ("matplotlib", "matplotlib.pyplot", "sounddevice")
 """What MediaPipe imports to draw and to record with, which nobody here has it do. The one takes longer than all else it
@@ -37,17 +40,38 @@ imports; the other asks a compiler and a linker where PortAudio is, where there 
 
 
 class _Later(ModuleType):
-    """In place of a module until somebody asks it for something."""
+    """In place of a module until somebody asks it for something; another thread may do so at once."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__path__":
             raise AttributeError(name)
+        for own in [one for one in UNUSED if isinstance(sys.modules.get(one), _Later)]:
+            if own.partition(".")[0] == self.__name__.partition(".")[0]:
+                sys.modules.pop(own, None)
         return getattr(importlib.import_module(self.__name__), name)
+
+
+def check_process() -> None:
+    """MediaPipe's threads do not come along into a forked process: it would end there, without a word.
+
+    Raises:
+        OptionError: this is one.
+    """
+    global _home
+    _home = _home or os.getpid()
+    if _home != os.getpid():
+        raise OptionError(
+            "this process was forked from one that follows faces already, which MediaPipe does not bear; start "
+            "processes by multiprocessing's spawn, or follow faces in the forked ones only"
+        )
 
 
 @contextmanager
 def without_unused() -> Iterator[None]:
     """What is imported inside and imports ``UNUSED`` gets it when it first needs it."""
+    if "mediapipe" in sys.modules:
+        yield
+        return
     later = {name: _Later(name) for name in UNUSED if name.partition(".")[0] not in sys.modules}
     for name, module in later.items():
         package, _, own = name.rpartition(".")
@@ -98,6 +122,7 @@ class MeshNetwork:
 
     def __init__(self) -> None:
         self.solid: Float | None = None
+        check_process()
         with quiet():
             import mediapipe
             from mediapipe.framework import calculator_pb2
@@ -170,6 +195,7 @@ class DetectorNetwork:
 
     def __init__(self, near: bool, confidence: float = 0.5) -> None:
         self.sure = np.zeros(0, np.float32)
+        check_process()
         with quiet():
             from mediapipe.python.solutions.face_detection import FaceDetection
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from kouxing.arkit import COEFFICIENTS, PLACE
 from kouxing.errors import OptionError
-from kouxing.face.graphs import quiet
+from kouxing.face.graphs import check_process, quiet
 from kouxing.face.picture import Picture
 from kouxing.face.square import around_mesh
 from kouxing.types import Float
@@ -50,6 +50,7 @@ class Landmarker:
                 f"--landmarker (or {VARIABLE}) {path}: no such file; give MediaPipe's face_landmarker.task or leave it "
                 "out"
             )
+        check_process()
         with quiet():
             from mediapipe.tasks.python.core.base_options import BaseOptions
             from mediapipe.tasks.python.vision import FaceLandmarker, FaceLandmarkerOptions

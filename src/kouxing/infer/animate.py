@@ -161,12 +161,13 @@ def animate(
         language: espeak-ng's name of the text's language; English (``en``) by default.
         mouth_video: the face of the speaker, saying the same: its lips are followed.
         overwrite: replace files that are there.
-        progress: called with (stage, done, total or None); stages are ``listen``, ``draw``, ``send``.
+        progress: called with (stage, done, total or None); stages are ``look`` (of a mouth video), ``listen``,
+            ``draw``, ``send``.
 
     Raises:
         OptionError: an option is out of range, nothing to do, or an ending that names no format.
         MediaError: the speech cannot be read; NoSoundError where it has none.
-        DataError: the avatar or the style file is not one.
+        DataError: the avatar, the style or the text's file is not one.
         OutputError: a file cannot be written or is there already; or nobody listened where it was sent.
         WeightError: weights are missing or damaged.
     """

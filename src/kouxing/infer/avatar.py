@@ -16,8 +16,10 @@ from kouxing.export.glb import Document, Glb, write_glb
 from kouxing.export.meshes import Primitive, add_mesh
 from kouxing.face.coefficients import Regressor
 from kouxing.face.mesh import MeshTracker
+from kouxing.infer.given import face_number
 from kouxing.infer.portrait import Face, fit, uv_pixels
 from kouxing.infer.portrait_parts import Piece, eye, mouth, surroundings
+from kouxing.media.aside import keep_inputs, reserved
 from kouxing.media.colour import to_rgb
 from kouxing.media.reader import probe, read_video
 from kouxing.types import Bytes, Float
@@ -65,10 +67,16 @@ def avatar(
         MediaError: the photo cannot be read. NoFaceError: no such face in it, or one smaller than 60 pixels.
         OptionError: a value out of range. OutputError: ``out`` cannot be written.
     """
-    photo, out = Path(photo), Path(out)
+    photo, out, face_index = Path(photo), Path(out), face_number(face_index)
     if texture_px not in TEXTURES_PX:
         raise OptionError(f"texture size {texture_px}: choose one of {', '.join(map(str, TEXTURES_PX))}")
     check_output(out, overwrite, (".glb",))
+    keep_inputs(out, photo)
+    with reserved(out):
+        return _made(photo, out, face_index, texture_px)
+
+
+def _made(photo: Path, out: Path, face_index: int, texture_px: int) -> AvatarReport:
     image = _first_picture(photo)
     points = _mesh(image, photo, face_index)
     values, head, _ = Regressor(threads=1).read(points[None])

@@ -43,6 +43,7 @@ def demo(out: Path = Path("kouxing-demo.mp4"), *, preset: str = "fine", progress
     Raises:
         WeightError: the package is incomplete.
         OutputError: ``out`` cannot be written.
+        OptionError: it ends in none of a video's endings, or there is no such preset.
     """
     voice = files("kouxing") / "assets" / VOICE
     if not voice.is_file():

@@ -120,8 +120,8 @@ def dub(
         mouth_video: a face saying the same speech: its lips are followed.
         resume: go on with the unfinished job of the same inputs and options; without one, start.
         overwrite: replace ``out`` if it is there.
-        progress: called with (stage, done, total or None); stages are ``listen`` (told of where it is not done beside
-            the next), ``scan``, ``paint``, ``join``.
+        progress: called with (stage, done, total or None); stages are ``look`` (of a mouth video), ``listen`` (told of
+            where it is not done beside the next), ``scan``, ``paint``, ``join``.
         parts: other pieces than the shipped ones.
 
     Raises:
@@ -130,6 +130,7 @@ def dub(
         NoFaceError: the footage does not show the face.
         OutputError: ``out`` cannot be written, is there already, or the disk is full.
         WeightError: weights or the person file are missing or damaged.
+        DataError: the text's file is missing or not what its ending says.
     """
     began = time.monotonic()
     order = Order(Path(face), Path(speech), Path(out), mouth, face_index, length, preset)

@@ -5,6 +5,7 @@ What learns is ``PART`` (by measurement: docs/log.md); it stops when held-out se
 
 from __future__ import annotations
 
+import operator
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -184,7 +185,7 @@ def fit(
     began = time.monotonic()
     files, target, face_index = paths(footage), Path(out), face_number(face_index)
     _check(files, target, preset, overwrite)
-    schedule = replace(SCHEDULE, steps=steps or SCHEDULE.steps, precision="bf16-mixed")
+    schedule = replace(SCHEDULE, steps=SCHEDULE.steps if steps is None else _steps(steps), precision="bf16-mixed")
     check_device(device)
     names = weight_names(preset)
     plan = {
@@ -263,6 +264,17 @@ def _check(files: list[Path], out: Path, preset: str, overwrite: bool) -> None:
         raise OutputError(f"{out}: is a folder; give a file name")
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: is there already; remove it, overwrite it (--force) or choose another name")
+
+
+def _steps(value: Any) -> int:
+    """A number of steps as callers from Python give it."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = 0
+    if number < 1:
+        raise OptionError(f"--steps {value}: give a whole number from 1 on")
+    return number
 
 
 def _learn(

@@ -157,6 +157,8 @@ def attempt(work: Callable[[Task], Made], task: Task) -> Made | Failed | Kouxing
 
 
 def _hired() -> _Worker:
+    if multiprocessing.current_process().daemon:
+        raise OptionError("this is a daemonic process, which may start no others; prepare with jobs=0 in it")
     # Forking a process that has threads (networks, decoders) may hang the child.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()

@@ -33,7 +33,7 @@ class PrepareReport:
     Attributes:
         out: the data set's folder.
         files, footage_s: footage that could be read. clips, seconds: what is in the manifest.
-        splits: clips of each split. rejects: (parts, seconds) by step and reason.
+        splits: clips of each split. rejects: what is left out by step and reason, such as ``3 (4.5 s)``.
         speed_x: seconds of footage by seconds of work, of what this run still had to do; None where that was nothing.
         sheet: a picture of some clips.
         warnings: what the user should know, a line each.
