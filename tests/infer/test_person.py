@@ -71,6 +71,15 @@ def test_a_person_paints_differently_and_the_shipped_numbers_do_not(file: Path, 
     assert (tmp_path / "again.kx").read_bytes() == (tmp_path / "same.kx").read_bytes()
 
 
+def test_what_sharpens_a_persons_mouth_is_theirs(tmp_path: Path) -> None:
+    made = [
+        painted(LipsNetwork("fast", threads=1, person=person.save(tmp_path / f"{k}.kx", "fast", tensors(), told)))
+        for k, told in enumerate(about() | ({} if much is None else {"sharpening": much}) for much in (0.0, 0.2, None))
+    ]
+    plain, some, own = (image[128:].astype(int) for image in made)
+    assert 0 < np.abs(some - plain).max() < np.abs(own - plain).max()
+
+
 def test_it_belongs_to_one_preset(file: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="fitted for --preset fast, not fine"):
         dub(file, file, tmp_path / "out.mp4", preset="fine", person=file)
@@ -102,6 +111,9 @@ def rewritten(file: Path, out: Path, card: Any = None, raw: bytes | None = None,
         ({"dimensions": {"features": 8}}, {}, "another size"),
         ({"preset": "fine"}, {}, "another size"),
         ({"sha256": "0" * 64}, {}, "checksum"),
+        ({"sharpening": -1}, {}, "sharpening"),
+        ({"sharpening": "much"}, {}, "sharpening"),
+        ({"sharpening": float("nan")}, {}, "sharpening"),
         (b"[1]", {}, "no person file"),
         (b"{", {}, "no JSON"),
         (b"[" * 60_000, {}, "no JSON"),

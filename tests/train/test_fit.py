@@ -34,11 +34,12 @@ def test_the_report_tells_what_the_file_holds(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(module, "LEAST_GAIN_DB", 0.05)
     monkeypatch.setattr(module, "take", lambda *_: [watched])
     monkeypatch.setattr(module, "learnt_manner", lambda _: manner)
-    monkeypatch.setattr(module, "_learn", lambda *_: ({"val/psnr_db": 22.0, "step": 100.0}, 25.0, 25.4))
+    monkeypatch.setattr(module, "_learn", lambda *_: ({"val/psnr_db": 22.0, "step": 100.0}, 25.0, 25.4, 0.3))
     job = SimpleNamespace(place=lambda name: tmp_path / name)
     out, schedule = tmp_path / "me.kx", module.Schedule(steps=100)
     told = module._made(job, [Path("a.mp4")], out, "fast", 0, "cpu", schedule, lambda *_: None)  # type: ignore[arg-type]
     assert (told.before_db, told.manner_db, told.after_db, told.steps) == (25.0, 25.4, 25.4, 0)
+    assert person.load(out).sharpening is None
     kept = person.load(out).card["figures"]
     assert (kept["before_db"], kept["manner_db"], kept["after_db"], kept["steps"]) == (25.0, 25.4, 25.4, 0)
 
@@ -117,6 +118,7 @@ def test_fit_learns_one_person(footage: Path, tmp_path: Path, monkeypatch: pytes
     assert report.seconds > 1.5 and report.steps in (2, 3) and report.preset == "fast"
     assert report.warnings == ("the footage shows the face for 2 s; a minute or more fits better",)
     assert [path.name for path in tmp_path.iterdir()] == ["anna.kx"]
+    assert 0 <= person.load(out).card["sharpening"] <= module.MOST_SHARPENED
     for stage in ("watch", "fit"):
         done = [count for name, count, _ in told if name == stage]
         assert done == sorted(done)

@@ -54,21 +54,24 @@ def sharpened(image: Bytes, amount: float, anchors: Float, top: int = 0) -> Byte
     return made
 
 
-def amount(painted: Sequence[Bytes], real: Sequence[Bytes], anchors: Float) -> float:
-    """The smallest amount that gives the painted mouths ``WANTED`` of the real ones' detail, ``LEAST``..``MOST``.
+def amount(
+    painted: Sequence[Bytes], real: Sequence[Bytes], anchors: Float, least: float = LEAST, most: float = MOST
+) -> float:
+    """The smallest amount that gives the painted mouths ``WANTED`` of the real ones' detail.
 
     Args:
         painted, real: ``[256, 256, 3] uint8`` crops of the same moments.
         anchors: ``[N, 8, 2]`` the head's points in them, crop pixels.
+        least, most: amounts between which it is sought.
     """
     boxes = [_mouth(points, 0, image.shape, 1 - SOFT) for points, image in zip(anchors, real, strict=True)]
     wanted = [_detail(image, box) for image, box in zip(real, boxes, strict=True)]
-    for tried in np.arange(LEAST, MOST, STEP).tolist():
+    for tried in np.arange(least, most, STEP).tolist():
         tries = [sharpened(image, tried, points) for image, points in zip(painted, anchors, strict=True)]
         made = [_detail(image, box) for image, box in zip(tries, boxes, strict=True)]
         if np.median([one / max(other, 1e-9) for one, other in zip(made, wanted, strict=True)]) >= WANTED:
             return float(tried)
-    return MOST
+    return most
 
 
 Box = tuple[slice, slice]

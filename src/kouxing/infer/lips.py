@@ -52,6 +52,7 @@ class LipsNetwork:
         self._memory: dict[str, np.ndarray] = {}
         self._stances = np.zeros((0, 0), np.float32)
         self._sharpening = 0.0
+        self._own = person.sharpening if person else None
         self._grey = False
         self._light = np.ones((0, 0, 3), np.float32)
 
@@ -61,6 +62,10 @@ class LipsNetwork:
         references = replace(references, crops=light.alike(references.crops))
         self._light = np.stack([light.cells(crop) for crop in references.crops]).mean(0)
         self._grey = bool(np.percentile(np.ptp(references.crops, axis=-1), GREY_PERCENT) <= GREY)
+        if self._own is not None:
+            self._encoded(references)
+            self._sharpening = self._own
+            return
         painted = []
         for at in range(len(references.crops)):
             self._encoded(references.instead_of(at))

@@ -41,6 +41,8 @@ LARGEST_HEADER = 1 << 18
 STAGES = ("references", "frame")
 MANNER = "manner/weights"
 """Name of the correction of what is heard (``infer.manner``); not everybody needs one."""
+SHARPENING, MOST_SHARPENING = "sharpening", 3.0
+"""Name in the card: what painted mouths are to be sharpened by (``infer.crispness``), where ``fit`` measured it."""
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
 _HOW = "make it anew with `kouxing fit`"
 
@@ -70,6 +72,12 @@ class Person:
     def deaf(self) -> bool:
         """Whether its correction is of what other weights heard: of no use any more."""
         return MANNER in self.tensors and self.card.get("ears") != ears()
+
+    @property
+    def sharpening(self) -> float | None:
+        """What painted mouths are to be sharpened by, where ``fit`` measured it."""
+        told = self.card.get(SHARPENING)
+        return None if told is None else float(told)
 
     def stage(self, name: str) -> Tensors:
         """Tensors of one stage by their names in its graph."""
@@ -186,6 +194,9 @@ def _card(path: Path, content: bytes) -> dict[str, Any]:
         raise WeightError(f"{path}: has format {card.get('format')!r}, this program reads {FORMAT}; {_HOW}")
     if card.get("preset") not in PRESETS or not isinstance(card.get("sha256"), str):
         raise WeightError(f"{path}: its card names no preset of {', '.join(PRESETS)}; {_HOW}")
+    told = card.get(SHARPENING, 0)
+    if isinstance(told, bool) or not isinstance(told, (int, float)) or not 0 <= told <= MOST_SHARPENING:
+        raise WeightError(f"{path}: its card tells {SHARPENING} {str(told)[:20]!r}; {_HOW}")
     return card
 
 

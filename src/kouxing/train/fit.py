@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,17 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing import __version__, weights
+from kouxing.data.footage import Footage
 from kouxing.data.lips import LipsSamples, region
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError, UnsureError
 from kouxing.face.geometry import GEOMETRY
 from kouxing.infer import person
+from kouxing.infer.crispness import amount
 from kouxing.infer.given import face_number, paths
 from kouxing.infer.job import Job, fingerprint
 from kouxing.infer.order import PRESETS
@@ -35,6 +38,7 @@ from kouxing.train.fit_manner import Manner, learnt_manner
 from kouxing.train.lips_held_out import held_out_sample, painted
 from kouxing.train.lips_task import LipsTask
 from kouxing.train.loop import Batch, Figures, Schedule, best_figures, check_device, train
+from kouxing.types import Bytes, Float
 from kouxing.units import FRAME_HZ
 
 PART = ("frame_encoder.", "reference_encoder.", "fusion.", "enter.", "blocks.", "where.", "paint_out.", "turn.")
@@ -46,6 +50,8 @@ RUN = 2
 JUDGED = 96
 """Held-out frames that are looked at."""
 LEAST_GAIN_DB = 0.05
+MOST_SHARPENED = 1.2
+"""Of the mouth (``infer.crispness``); more makes ringing."""
 INSIDE = 0.6
 """Of the weight map: what is pasted by half."""
 FITTED = {
@@ -130,21 +136,35 @@ class FitTask(LipsTask):
     @torch.no_grad()
     def psnr_db(self, model: nn.Module) -> float:
         """Mean PSNR of the painted lower face, held-out frames, features as heard; references from the rest."""
-        total = sum(int(one.held.sum()) for one in self.taken)
         rows: list[float] = []
-        for one in self.taken:
-            frames = np.flatnonzero(one.held)[:: max(1, total // JUDGED)]
-            if not len(frames):
-                continue
-            sample = held_out_sample(one.footage, one.heard, frames, self.model.dimensions, one.shown)
-            made, real = painted(model, sample)
-            clip = one.footage
+        for clip, frames, made, real in self._held_out(model):
             maps = [region(clip.lips[i], clip.jaw[i]) for i in frames]
             weight = torch.from_numpy(np.stack(maps)[:, None]).to(made.device)
             inside = F.interpolate(weight, made.shape[2:], mode="bilinear", align_corners=False) > INSIDE
             error = ((made - real).square() * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))).clamp(1)
             rows += (-10 * torch.log10(error.clamp(min=1e-6))).tolist()
         return float(np.mean(rows))
+
+    @torch.no_grad()
+    def sharpening(self, model: nn.Module) -> float:
+        """How much the painted mouths of held-out frames lack in detail (``infer.crispness``)."""
+        made_all: list[Bytes] = []
+        real_all: list[Bytes] = []
+        anchors: list[Float] = []
+        for clip, frames, made, real in self._held_out(model):
+            made_all += list(_crops(made))
+            real_all += list(_crops(real))
+            anchors += list(clip.anchors[frames])
+        return amount(made_all, real_all, np.stack(anchors), 0.0, MOST_SHARPENED)
+
+    def _held_out(self, model: nn.Module) -> Iterator[tuple[Footage, NDArray[np.integer[Any]], Tensor, Tensor]]:
+        """Footage, some of its held-out frames, and their lower halves, painted and real."""
+        total = sum(int(one.held.sum()) for one in self.taken)
+        for one in self.taken:
+            frames = np.flatnonzero(one.held)[:: max(1, total // JUDGED)]
+            if len(frames):
+                sample = held_out_sample(one.footage, one.heard, frames, self.model.dimensions, one.shown)
+                yield one.footage, frames, *painted(model, sample)
 
 
 def fit(
@@ -217,7 +237,7 @@ def _made(
     model, places = restore.lips(preset)
     taken = take(files, job, told, face_index)
     manner = learnt_manner(taken)
-    found, before, spoken = _learn(model, taken, manner, job.place("run"), schedule, device, told)
+    found, before, spoken, sharpening = _learn(model, taken, manner, job.place("run"), schedule, device, told)
     seconds = sum(int(one.footage.found.sum()) for one in taken) / FRAME_HZ
     after, done = found["val/psnr_db"], int(found["step"])
     worth = after >= spoken + LEAST_GAIN_DB
@@ -229,7 +249,7 @@ def _made(
     if not worth:
         # Only the manner is worth having: the picture stays the shipped one's.
         model, places = restore.lips(preset)
-        after, done = spoken, 0
+        after, done, sharpening = spoken, 0, None
     card = weights.card(f"lips_{preset}_frame")
     about = {
         "program": __version__,
@@ -244,6 +264,8 @@ def _made(
             "manner_gain": round(manner.gain, 4),
         },
     }
+    if sharpening is not None:
+        about[person.SHARPENING] = sharpening
     tensors = restore.tensors(model, places, preset)
     if manner.weights is not None:
         tensors |= {person.MANNER: manner.weights}
@@ -279,11 +301,11 @@ def _steps(value: Any) -> int:
 
 def _learn(
     model: Lips, plain: list[Taken], manner: Manner, run: Path, schedule: Schedule, device: str, told: Told
-) -> tuple[dict[str, float], float, float]:
+) -> tuple[dict[str, float], float, float, float | None]:
     """Train ``model`` in place on what dubs will hear.
 
     Returns:
-        The best validation's figures; the PSNR before, as heard; and with the manner.
+        The best validation's figures; the PSNR before, as heard; and with the manner; what sharpens mouths.
     """
     taken = [replace(one, heard=manner.corrected(one.heard)) for one in plain]
     for name, parameter in model.named_parameters():
@@ -303,7 +325,13 @@ def _learn(
     with output_errors(run):
         best = train(task, schedule, run, device, {"model": "fit"}, quiet.append, task.enough)
     model.load_state_dict(cast(Lips, best).state_dict())
-    return best_figures(run), before, spoken
+    return best_figures(run), before, spoken, task.sharpening(model.eval())
+
+
+def _crops(lower: Tensor) -> Bytes:
+    """Lower halves ``[n, 3, 128, 256]``, 0..1, as crops ``[n, 256, 256, 3]``, black above."""
+    levels = (lower.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    return np.concatenate([np.zeros_like(levels), levels], 1)
 
 
 def _keep_phones(model: Lips) -> None:
