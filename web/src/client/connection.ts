@@ -16,10 +16,11 @@ export interface Listener {
   frame?(frame: Frame): void;
 }
 
+/** `live`: of the present moment; sent late, it would keep the face late. */
 type Outgoing =
-  | { kind: "sound"; time: number; samples: Float32Array }
-  | { kind: "rows"; time: number; row: Float32Array }
-  | { kind: "event"; event: { event: string; [key: string]: unknown } };
+  | { kind: "sound"; live: boolean; time: number; samples: Float32Array }
+  | { kind: "rows"; live: true; time: number; row: Float32Array }
+  | { kind: "event"; live: false; event: { event: string; [key: string]: unknown } };
 
 /** Closes that trying again does not mend. */
 const FINAL = new Map([
@@ -33,6 +34,8 @@ const KEPT = 640;
 /** Sound that waits for the first connection, and for one that broke: the face would stay late by what comes late. */
 const WAITING_S = 2;
 const BROKEN_S = 0.2;
+/** Where more bytes than this wait in the socket, what is live is left out: as much sound as after a break. */
+const CROWDED_BYTES = BROKEN_S * SAMPLE_HZ * Int16Array.BYTES_PER_ELEMENT;
 
 export type SocketMaker = (address: string) => WebSocket;
 
@@ -41,7 +44,7 @@ export class Connection {
   welcome: Welcome | null = null;
   private socket: WebSocket | null = null;
   private waiting: Outgoing[] = [];
-  private sent: { sequence: number; bytes: ArrayBuffer }[] = [];
+  private sent: { sequence: number; bytes: ArrayBuffer; live: boolean; at: number }[] = [];
   private sequence = 0;
   private last = 0;
   private attempts = 0;
@@ -82,16 +85,17 @@ export class Connection {
     this.tell("closed", null);
   }
 
-  sound(samples: Float32Array, time: number): void {
-    this.send({ kind: "sound", samples, time });
+  /** `live`: a microphone's. The server fills what is left out of it by `time`. */
+  sound(samples: Float32Array, time: number, live = false): void {
+    this.send({ kind: "sound", live, samples, time });
   }
 
   captured(row: Float32Array, time: number): void {
-    if (this.state === "live") this.send({ kind: "rows", row, time });
+    if (this.state === "live") this.send({ kind: "rows", live: true, row, time });
   }
 
   event(event: { event: string; [key: string]: unknown }): void {
-    this.send({ kind: "event", event });
+    this.send({ kind: "event", live: false, event });
   }
 
   /** Wishes for the next session, where this one cannot be gone on with. */
@@ -106,8 +110,9 @@ export class Connection {
 
   private send(what: Outgoing): void {
     if (this.watching) return;
-    if (this.state === "live") this.dispatch(what);
-    else if (this.wanted) {
+    if (this.state === "live") {
+      if (!what.live || (this.socket?.bufferedAmount ?? 0) <= CROWDED_BYTES) this.dispatch(what);
+    } else if (this.wanted) {
       this.waiting.push(what);
       const sound = this.waiting.filter((one) => one.kind === "sound").reduce((sum, one) => sum + one.samples.length, 0);
       const most = this.welcome === null ? WAITING_S : BROKEN_S;
@@ -121,7 +126,7 @@ export class Connection {
     if (what.kind === "sound") bytes = encodeSound(what.samples, sequence, what.time);
     else if (what.kind === "rows") bytes = encodeRows([what.row], [what.time], sequence);
     else bytes = encodeEvent(what.event, sequence);
-    this.sent.push({ sequence, bytes });
+    this.sent.push({ sequence, bytes, live: what.live, at: Date.now() });
     if (this.sent.length > KEPT) this.sent.shift();
     this.socket?.send(bytes);
   }
@@ -176,7 +181,8 @@ export class Connection {
     }
     this.welcome = welcome;
     this.attempts = 0;
-    for (const one of this.sent) if (one.sequence > welcome.received) this.socket?.send(one.bytes);
+    const late = Date.now() - BROKEN_S * 1000;
+    for (const one of this.sent) if (one.sequence > welcome.received && !(one.live && one.at < late)) this.socket?.send(one.bytes);
     this.tell("live", null);
     this.listener.welcome?.(welcome);
     for (const one of this.waiting.splice(0)) this.dispatch(one);
@@ -230,7 +236,7 @@ export class Connection {
   }
 
   private leave(): void {
-    if (this.state === "live") this.dispatch({ kind: "event", event: { event: "bye" } });
+    if (this.state === "live") this.dispatch({ kind: "event", live: false, event: { event: "bye" } });
     this.drop();
   }
 

@@ -81,6 +81,7 @@ interface Stretch {
   place: number;
   input: number;
   source: Source;
+  over: boolean;
 }
 
 export class Live {
@@ -102,6 +103,8 @@ export class Live {
   private file: { samples: Float32Array; sent: number; timer: ReturnType<typeof setInterval> } | null = null;
   private asked: number | null = null;
   private running = false;
+  /** Seconds that the loudspeaker's clock shows more than the page's, as long as it runs. */
+  private apart = 0;
   private moved = 0;
   private latencies: number[] = [];
   private textLatency: number | null = null;
@@ -131,6 +134,7 @@ export class Live {
         this.blend = performance.now() / 1000;
       }
     };
+    this.sound.changed = () => void this.now();
     this.sound.reported = (report) => {
       const shown = this.playout.place(report.time);
       // A report from before the last move tells of the old timing.
@@ -167,19 +171,19 @@ export class Live {
 
   // What goes in
 
-  /** Opens the microphone. To be called from a click. @throws SoundError */
+  /** Opens the microphone, unless `hush` comes before the person allows it. To be called from a click. @throws SoundError */
   async talk(): Promise<void> {
     this.mayFeed();
     this.stopFile();
-    await this.wake();
     this.feed("microphone");
-    await this.sound.listen((block) => {
+    const open = await this.sound.listen((block) => {
       const feed = this.feeds.at(-1);
       if (feed === undefined || feed.source !== "microphone") return;
       feed.time ??= block.time - (this.counter - feed.from) / SAMPLE_HZ;
-      this.push(block.samples);
+      this.push(block.samples, true);
       this.tell("level", { level: Math.min(1, 4 * loudness(block.samples)) });
     });
+    if (!open) return;
     this.sound.onMicrophoneEnd(() => {
       this.hush();
       this.tell("error", { message: "The microphone was disconnected." });
@@ -189,8 +193,9 @@ export class Live {
 
   /** Closes the microphone. */
   hush(): void {
-    if (!this.sound.listening) return;
+    const open = this.sound.listening;
     this.sound.stopListening();
+    if (!open) return;
     this.connection.event({ event: "end" });
     this.tell("source", { source: null, left: 0 });
   }
@@ -201,6 +206,7 @@ export class Live {
     this.hush();
     await this.wake();
     const samples = await this.sound.decode(bytes);
+    this.hush();
     this.stopFile();
     this.asked = performance.now();
     this.textLatency = null;
@@ -213,6 +219,7 @@ export class Live {
   async say(text: string, language?: string): Promise<void> {
     this.mayFeed();
     this.hush();
+    this.stopFile();
     await this.wake();
     this.asked = performance.now();
     this.textLatency = null;
@@ -258,26 +265,34 @@ export class Live {
     this.feeds = [...this.feeds.slice(-8), { from: this.counter, source, time: null }];
   }
 
-  private push(samples: Float32Array): void {
-    this.connection.sound(samples, this.counter);
+  private push(samples: Float32Array, live: boolean): void {
+    this.connection.sound(samples, this.counter, live);
     this.counter += samples.length;
   }
 
   private feedFile(): void {
     const file = this.file;
     if (file === null || this.connection.state !== "live") return;
-    const feed = this.feeds.at(-1);
-    const begun = this.stretch !== null && this.stretch.input >= (feed?.from ?? Infinity) ? this.stretch.place : null;
+    const stretch = this.stretch;
+    // While a text is spoken the server takes no sound.
+    if (file.sent === 0 && stretch?.source === "text" && !stretch.over) return;
+    const from = this.feeds.at(-1)?.from ?? Infinity;
+    const begun = stretch !== null && stretch.input >= from ? stretch.place - (stretch.input - from) : null;
     const shown = begun === null ? 0 : Math.max(0, (this.playout.place(this.now()) ?? begun) - begun);
     while (file.sent < file.samples.length && file.sent < shown + FEED_AHEAD_S * SAMPLE_HZ) {
       const block = file.samples.slice(file.sent, file.sent + SAMPLE_HZ / 5);
       file.sent += block.length;
-      this.push(block);
+      this.push(block, false);
       if (file.sent >= file.samples.length) this.connection.event({ event: "end" });
     }
     const left = (file.samples.length - shown) / SAMPLE_HZ;
     if (left < -0.2) this.stopFile();
     else this.tell("source", { source: "file", left: Math.max(0, left) });
+  }
+
+  /** What the server has heard nothing of yet may still begin. */
+  private stopBegun(): void {
+    if (this.file !== null && this.file.sent > 0) this.stopFile();
   }
 
   private stopFile(): void {
@@ -296,6 +311,7 @@ export class Live {
       this.bodies = [];
       this.sound.flush();
       this.stretch = null;
+      this.stopBegun();
       this.playout.reset();
       this.playout.set(welcome.time, this.now(), welcome.look_ahead_ms / 1000 + FIRST_SPARE_S);
     }
@@ -322,12 +338,14 @@ export class Live {
       const input = typeof event["input"] === "number" ? event["input"] : -1;
       const feed = this.feeds.filter((one) => one.from <= input).at(-1);
       const source: Source = event["source"] === "text" ? "text" : (feed?.source ?? "elsewhere");
-      this.stretch = { place, input, source };
+      this.stretch = { place, input, source, over: false };
+      if (source === "text") this.stopBegun();
       this.playout.begin(place);
       this.latencies = [];
       this.tell("speaking", { speaking: true, source });
     } else if (event.event === "end" || event.event === "silence" || event.event === "speech") {
       if (event.event === "silence") this.playout.rest();
+      if (event.event === "end" && this.stretch !== null) this.stretch.over = true;
       this.tell("speaking", { speaking: event.event === "speech", source: this.stretch?.source ?? "elsewhere" });
     } else if (event.event === "interrupt") this.interrupted(place);
     else if (event.event === "text") this.tell("text", { text: String(event["text"] ?? "") });
@@ -362,17 +380,21 @@ export class Live {
     this.frozen.set(this.face);
     this.blend = performance.now() / 1000;
     this.asked = null;
+    if (this.stretch !== null) this.stretch.over = true;
     this.tell("speaking", { speaking: false, source: this.stretch?.source ?? "elsewhere" });
   }
 
   /** The clock of all timing here: the loudspeaker's while it runs, else the page's. */
   private now(): number {
     const page = performance.now() / 1000;
-    if (!this.sound.running) return page;
-    const heard = this.sound.heard();
-    if (!this.running) {
-      this.running = true;
-      this.playout.shift(heard - page);
+    const running = this.sound.running;
+    const heard = running ? this.sound.heard() : page;
+    // The loudspeaker's clock stands still while it is interrupted: how far apart they were is known from before.
+    if (running) this.apart = heard - page;
+    if (running !== this.running) {
+      this.running = running;
+      this.playout.shift(running ? this.apart : -this.apart);
+      this.moved = this.sound.context.currentTime;
       const zero = this.playout.time(0);
       if (zero !== null) this.sound.anchored(0, zero);
     }

@@ -15,10 +15,14 @@ export class Sound {
   private anchor: PlaybackOrder | null = null;
   private ready: Promise<void> | null = null;
   private captures = false;
+  private turn = 0;
   /** Called four times a second with what is being heard. */
   reported: (report: PlaybackReport) => void = () => undefined;
+  /** Called when `running` may have changed: telephone calls and sleeping tabs interrupt the device's sound. */
+  changed: () => void = () => undefined;
 
   private constructor(readonly context: AudioContext) {
+    context.onstatechange = () => this.changed();
     this.volume = new GainNode(context);
     this.volume.connect(context.destination);
   }
@@ -42,6 +46,7 @@ export class Sound {
     node.connect(this.volume);
     this.playback = node;
     if (this.anchor !== null) node.port.postMessage(this.anchor);
+    this.changed();
   }
 
   get running(): boolean {
@@ -84,32 +89,44 @@ export class Sound {
   }
 
   /**
-   * Opens the microphone; `heard` gets 20 ms blocks at 16 kHz.
+   * Opens the microphone; `heard` gets 20 ms blocks at 16 kHz. False where it was overtaken while the person was
+   * asked: by `stopListening`, by another `listen`.
    *
    * @throws SoundError: no microphone, no permission, or the page is not served securely.
    */
-  async listen(heard: (block: Captured) => void): Promise<void> {
-    if (this.capture !== null) return;
+  async listen(heard: (block: Captured) => void): Promise<boolean> {
+    if (this.capture !== null) return true;
     const devices = navigator.mediaDevices as MediaDevices | undefined;
     if (devices === undefined) {
       throw new SoundError("Browsers give a microphone to secure pages only: open this page by https or on localhost.");
     }
-    await this.resume();
-    let stream: MediaStream;
+    const turn = ++this.turn;
+    const overtaken = (): boolean => turn !== this.turn || this.context.state === "closed";
+    let stream: MediaStream | null = null;
     try {
-      stream = await devices.getUserMedia({
-        audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true },
-      });
+      await this.resume();
+      if (overtaken()) return false;
+      stream = await asked(devices);
+      if (overtaken()) return false;
+      if (!this.captures) await this.context.audioWorklet.addModule(captureAddress);
+      this.captures = true;
+      if (overtaken()) return false;
+      this.capture = this.captured(stream, heard);
+      return true;
     } catch (error) {
-      throw new SoundError(refusal(error), { cause: error });
+      if (overtaken()) return false;
+      throw error;
+    } finally {
+      if (stream !== null && stream !== this.capture?.stream) end(stream);
     }
-    if (!this.captures) await this.context.audioWorklet.addModule(captureAddress);
-    this.captures = true;
+  }
+
+  private captured(stream: MediaStream, heard: (block: Captured) => void): NonNullable<Sound["capture"]> {
     const node = new AudioWorkletNode(this.context, "kouxing-capture", { numberOfOutputs: 0 });
     node.port.onmessage = (event: MessageEvent<Captured>) => heard(event.data);
     const source = this.context.createMediaStreamSource(stream);
     source.connect(node);
-    this.capture = { stream, node, source };
+    return { stream, node, source };
   }
 
   get listening(): boolean {
@@ -122,10 +139,12 @@ export class Sound {
   }
 
   stopListening(): void {
+    this.turn++;
     if (this.capture === null) return;
     this.capture.source.disconnect();
+    this.capture.node.port.onmessage = null;
     this.capture.node.port.postMessage("stop");
-    for (const track of this.capture.stream.getTracks()) track.stop();
+    end(this.capture.stream);
     this.capture = null;
   }
 
@@ -149,6 +168,20 @@ export class Sound {
     this.stopListening();
     await this.context.close();
   }
+}
+
+async function asked(devices: MediaDevices): Promise<MediaStream> {
+  try {
+    return await devices.getUserMedia({
+      audio: { channelCount: 1, echoCancellation: true, noiseSuppression: false, autoGainControl: true },
+    });
+  } catch (error) {
+    throw new SoundError(refusal(error), { cause: error });
+  }
+}
+
+function end(stream: MediaStream): void {
+  for (const track of stream.getTracks()) track.stop();
 }
 
 function refusal(error: unknown): string {

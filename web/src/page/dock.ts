@@ -77,7 +77,7 @@ export class Dock {
     }
     try {
       await this.live.talk();
-      announce("Microphone on. Talk now.");
+      if (this.live.sound.listening) announce("Microphone on. Talk now.");
     } catch (error) {
       told(error);
     }

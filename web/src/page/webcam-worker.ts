@@ -12,15 +12,11 @@ let landmarker: FaceLandmarker | null = null;
 
 async function load(model: Uint8Array, folder: string): Promise<Answer> {
   const files = { wasmLoaderPath: `${folder}vision_wasm_module_internal.js`, wasmBinaryPath: `${folder}vision_wasm_module_internal.wasm` };
-  try {
-    landmarker = await FaceLandmarker.createFromOptions(files, {
-      baseOptions: { modelAssetBuffer: model, delegate: "CPU" },
-      runningMode: "VIDEO", numFaces: 1, outputFaceBlendshapes: true, outputFacialTransformationMatrixes: true,
-    }); // prettier-ignore
-    return { kind: "ready" };
-  } catch (error) {
-    return { kind: "fault", message: error instanceof Error ? error.message : String(error) };
-  }
+  landmarker = await FaceLandmarker.createFromOptions(files, {
+    baseOptions: { modelAssetBuffer: model, delegate: "CPU" },
+    runningMode: "VIDEO", numFaces: 1, outputFaceBlendshapes: true, outputFacialTransformationMatrixes: true,
+  }); // prettier-ignore
+  return { kind: "ready" };
 }
 
 function look(picture: ImageBitmap, time: number): Answer {
@@ -34,6 +30,12 @@ function look(picture: ImageBitmap, time: number): Answer {
 }
 
 addEventListener("message", async ({ data }: MessageEvent<Order>) => {
-  const answer = data.kind === "load" ? await load(data.model, data.folder) : look(data.picture, data.time);
+  let answer: Answer;
+  try {
+    answer = data.kind === "load" ? await load(data.model, data.folder) : look(data.picture, data.time);
+  } catch (error) {
+    // Each order is answered: the page sends no other picture before.
+    answer = { kind: "fault", message: error instanceof Error ? error.message : String(error) };
+  }
   postMessage(answer);
 });

@@ -60,6 +60,7 @@ export class Webcam {
     }
     worker.onmessage = ({ data }: MessageEvent<Answer>) => {
       this.busy = false;
+      if (data.kind === "fault") console.warn(data.message);
       if (this.running && data.kind === "seen" && data.categories !== null) this.seen(row(data.categories, data.pose ?? undefined));
     };
     worker.onerror = (event) => {
