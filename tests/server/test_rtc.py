@@ -22,9 +22,10 @@ from starlette.testclient import TestClient
 from fake_media import make_sound
 from kouxing.errors import KouxingError, OptionError
 from kouxing.server import rtc_hub, rtc_peer
-from kouxing.server.render_stream import Picture
+from kouxing.server.render_stream import Picture, RenderedStream
 from kouxing.server.rtc import Ice, RenderHub, RenderSettings, read_ice, rtc_router
 from kouxing.server.rtc_hub import BusyError, MissingError
+from kouxing.server.rtc_peer import Peer
 from kouxing.server.rtc_tracks import Finer, frame_of
 from kouxing.units import SAMPLE_HZ
 from rendered_world import BRIGHT, HEIGHT, WIDTH, LampPlan, Viewer, blocks, tone, until
@@ -175,6 +176,27 @@ def test_orders_come_by_the_data_channel() -> None:
         await viewer.close()
 
     play(scene, LampHub(speak=speak))
+
+
+def test_viewers_of_one_stream_take_turns_and_one_silences_all() -> None:
+    said: list[str] = []
+
+    async def say(text: str, language: str) -> None:
+        for piece in range(3):
+            said.append(f"{text}{piece}")
+            await asyncio.sleep(0.05)
+
+    async def run() -> None:
+        stream, peers = RenderedStream(LampPlan()), [object.__new__(Peer) for _ in range(2)]
+        for peer, text in zip(peers, ("a", "b"), strict=True):
+            peer.stream, peer._say, peer._tasks = stream, say, set()
+            assert peer._message(json.dumps({"event": "say", "text": text}), print) is None
+        await until(lambda: said == ["a0", "a1", "a2", "b0"])
+        peers[0].interrupt()
+        await asyncio.sleep(0.2)
+        assert said == ["a0", "a1", "a2", "b0"] and not stream.texts
+
+    asyncio.run(run())
 
 
 def test_a_viewer_that_floods_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ MESSAGES = (
 @given(st.lists(MESSAGES, max_size=8))
 def test_messages_of_any_kind(messages: list[bytes | str]) -> None:
     peer = object.__new__(Peer)
-    peer.stream, peer._say, peer._tasks, peer._texts = RenderedStream(LampPlan()), None, set(), set()
+    peer.stream, peer._say, peer._tasks = RenderedStream(LampPlan()), None, set()
     told: list[str] = []
     for message in messages:
         answer = peer._message(message, told.append)

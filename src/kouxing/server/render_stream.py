@@ -127,6 +127,9 @@ class RenderedStream:
     Args:
         plan: what is shown (``speakers.FootagePlan``, ``speakers.AvatarPlan``).
         clock: real time by default.
+
+    Attributes:
+        texts: that are said or wait, of all its viewers. turn: held by the one that is said.
     """
 
     def __init__(self, plan: worker.Plan, clock: Clock | None = None) -> None:
@@ -135,6 +138,8 @@ class RenderedStream:
         self.counts = Counts()
         self.width = self.height = self.ahead = 0
         self.failed: str | None = None
+        self.texts: set[asyncio.Task[None]] = set()
+        self.turn = asyncio.Lock()
         self._playout = Playout(0)
         self._viewers: dict[str, list[Viewing]] = {"audio": [], "video": []}
         self._made: dict[int, worker.Frame] = {}

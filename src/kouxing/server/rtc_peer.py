@@ -138,8 +138,6 @@ class Peer:
         self._connection = RTCPeerConnection(ice.configuration())
         self._tracks = (PictureTrack(stream), SoundTrack(stream))
         self._tasks: set[asyncio.Task[None]] = set()
-        self._texts: set[asyncio.Task[None]] = set()
-        self._speaking = asyncio.Lock()
         self._closed = self._closing = False
         self._over = asyncio.Event()
         self._bucket = Bucket(MESSAGES_HZ, MESSAGES_HZ * BURST_S, time.monotonic())
@@ -213,15 +211,15 @@ class Peer:
         await self.close()
 
     def interrupt(self) -> None:
-        """Silence at once; texts that wait are forgotten too."""
-        for task in self._texts:
+        """Silence at once; texts that wait are forgotten too, whoever of its viewers gave them."""
+        for task in self.stream.texts:
             task.cancel()
         self.stream.interrupt()
 
     async def _speak(self, say: Say, text: str, language: str, tell: Callable[[str], None]) -> None:
         """One text after the other."""
         try:
-            async with self._speaking:
+            async with self.stream.turn:
                 await say(text, language)
         except KouxingError as error:
             tell(str(error))
@@ -323,11 +321,11 @@ class Peer:
         elif event == "end":
             self.stream.end()
         elif event == "say" and self._say is not None:
-            if len(self._texts) >= MOST_TEXTS:
+            if len(self.stream.texts) >= MOST_TEXTS:
                 return f"{MOST_TEXTS} texts wait to be said; try later"
             task = self._start(self._speak(self._say, text, language or LANGUAGE, tell))
-            self._texts.add(task)
-            task.add_done_callback(self._texts.discard)
+            self.stream.texts.add(task)
+            task.add_done_callback(self.stream.texts.discard)
         else:
             return f"event {str(event)[:40]!r} is not known here"
         return None

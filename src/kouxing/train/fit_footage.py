@@ -132,7 +132,8 @@ def _prepared(path: Path, most: int, told: Callable[[int, int], None], face_inde
     track = _followed(path, wanted, told, face_index)
     count = len(track)
     if not track.found.any():
-        raise NoFaceError(f"{path}: shows no face; give footage that shows the person from the front")
+        which = f"no face {face_index} (they are counted from 0, the largest)" if face_index else "no face"
+        raise NoFaceError(f"{path}: shows {which}; give footage that shows the person from the front")
     matrices = crop_matrices(track.anchors, track.found, track.cut, FRAME_HZ)
     found = track.found & np.isfinite(matrices).all((1, 2))
     blank = np.zeros((256, 256, 3), np.uint8)
