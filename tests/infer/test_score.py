@@ -278,6 +278,11 @@ def test_one_second(tmp_path: Path) -> None:
         assert abs(told.offset_frames - late) < 1
 
 
+def never(*told: object) -> None:
+    """Progress of work that shall not begin."""
+    raise AssertionError(told)
+
+
 def test_bad_files_and_options(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     talk(path, 2)
@@ -290,6 +295,9 @@ def test_bad_files_and_options(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes(b"old")
     refused(path, OutputError, "is there already", fix=tmp_path / "b.mp4")
     assert (tmp_path / "b.mp4").read_bytes() == b"old"
+    talk(tmp_path / "a.mkv", 2)
+    other = (tmp_path / "a.mkv").rename(tmp_path / "other.webm")
+    refused(other, MediaError, "cannot be copied", fix=tmp_path / "c.webm", progress=never)
     from fake_media import make_picture, make_sound
 
     make_picture(tmp_path / "p.png")

@@ -18,7 +18,7 @@ from kouxing.errors import MediaError, NoSoundError, NoVideoError, OptionError, 
 from kouxing.media import remux
 from kouxing.media.metadata import ALL_MADE, mark_synthetic, read_mark
 from kouxing.media.reader import load_sound, probe, read_video
-from kouxing.media.remux import MUXERS, check_target, copy_file, move_sound
+from kouxing.media.remux import MUXERS, check_copy, check_target, copy_file, move_sound
 from kouxing.units import FRAME_HZ, SAMPLE_HZ, SAMPLES_PER_FRAME
 
 KINDS = {
@@ -31,6 +31,8 @@ KINDS = {
     "stream.ts": {"sound_rate": 48_000, "options": {"preset": "medium", "bf": "2"}},
     "old.avi": {"sound_rate": 44_100},
 }
+
+LAVFI = ["-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1"]
 
 
 def packets(path: Path) -> Iterator[tuple[bytes, Fraction | None]]:
@@ -213,3 +215,64 @@ def test_the_coder_keeps_the_name_that_the_file_gives_it(tmp_path: Path, codec: 
     move_sound(tmp_path / name, out, Fraction(2, FRAME_HZ))
     with av.open(str(out)) as made:
         assert made.streams.video[0].codec_context.codec_tag == tag
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm"])
+def test_av1_is_copied_though_its_decoder_encodes_nothing(tmp_path: Path, name: str) -> None:
+    source, out = tmp_path / name, tmp_path / f"out{Path(name).suffix}"
+    make_video(source, codec="libsvtav1", frames=30, kind="speechlike", sound_rate=48_000, options={"preset": "12"})
+    check_copy(source, out)
+    assert move_sound(source, out, Fraction(4, FRAME_HZ)).copied
+    assert list(packets(out)) == list(packets(source))
+    was, now = load_sound(source).samples, load_sound(out).samples
+    assert -best_shift(now, was, 10_000) / SAMPLES_PER_FRAME == pytest.approx(4, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov"])
+def test_a_name_that_the_container_does_not_know_is_left_to_it(tmp_path: Path, suffix: str) -> None:
+    # QuickTime's name of motion JPEG, which cameras write into MP4 too.
+    source, out = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    words = ["ffmpeg", "-v", "error", *LAVFI, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p", "-f", "mov", str(source)]
+    subprocess.run(words, check=True)
+    move_sound(source, out, Fraction(2, FRAME_HZ))
+    assert list(packets(out)) == list(packets(source))
+
+
+def test_uncompressed_sound_of_editing_programs_is_copied(tmp_path: Path) -> None:
+    source, out = tmp_path / "a.mov", tmp_path / "b.mov"
+    coded = ["-c:v", "prores_ks", "-profile:v", "0", "-c:a", "pcm_s24le", "-ar", "96000"]
+    subprocess.run(["ffmpeg", "-v", "error", *LAVFI, *coded, str(source)], check=True)
+    with av.open(str(source)) as made:
+        assert made.streams.audio[0].codec_context.codec_tag == "lpcm"
+    assert move_sound(source, out, Fraction(2, FRAME_HZ)).copied
+    assert list(packets(out)) == list(packets(source))
+    was, now = load_sound(source).samples, load_sound(out).samples
+    assert np.allclose(was[2 * SAMPLES_PER_FRAME :], now, atol=0.01)
+
+
+@pytest.mark.parametrize("suffix", [".mov", ".mp4"])
+def test_what_phones_tell_and_the_timecode_stay(tmp_path: Path, suffix: str) -> None:
+    source, out = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
+    told = {"title": "talk", "com.apple.quicktime.make": "Maker", "com.apple.quicktime.location.ISO6709": "+48+011/"}
+    words = [word for key, value in told.items() for word in ("-metadata", f"{key}={value}")]
+    coded = ["-c:v", "libx264", "-metadata:s:v:0", "timecode=10:00:00:05", "-movflags", "use_metadata_tags"]
+    subprocess.run(["ffmpeg", "-v", "error", *LAVFI, *coded, *words, str(source)], check=True)
+    mark_synthetic(source, ALL_MADE)
+    assert move_sound(source, out, Fraction(2, FRAME_HZ)).notes == ()
+    with av.open(str(source)) as was, av.open(str(out)) as made:
+        for one in (was, made):
+            assert told.items() <= one.metadata.items()
+            assert one.streams.data[0].metadata["timecode"] == "10:00:00:05"
+            assert one.streams.video[0].metadata["timecode"] == "10:00:00:05"
+    assert read_mark(out) == read_mark(source)
+
+
+def test_what_a_container_does_not_hold_is_said_before_long_work(tmp_path: Path) -> None:
+    made, source = tmp_path / "a.mkv", tmp_path / "a.webm"
+    make_video(made, frames=10, sound_rate=48_000)
+    made.rename(source)
+    for work in (check_copy, lambda *paths: move_sound(*paths, Fraction(1, 5))):
+        with pytest.raises(MediaError, match=r"pictures \(h264\) cannot be copied into webm"):
+            work(source, tmp_path / "b.webm")
+    make_video(tmp_path / "a.avi", frames=10, sound_rate=48_000)
+    check_copy(tmp_path / "a.avi", tmp_path / "b.avi")

@@ -16,7 +16,7 @@ from kouxing.infer.score_sure import SURE, Ruler, is_sure
 from kouxing.infer.score_time import DRIFT, Stretch, drift, moments, speaking, stretches
 from kouxing.media.aside import output_errors, reserved
 from kouxing.media.reader import MediaInfo, probe
-from kouxing.media.remux import check_target, copy_file, move_sound
+from kouxing.media.remux import check_copy, check_target, copy_file, move_sound
 from kouxing.types import Bool
 from kouxing.units import FRAME_HZ
 
@@ -54,7 +54,7 @@ def score(
         progress: called with ("look", pictures done, total or None); with several faces also ("look again", ...).
 
     Raises:
-        MediaError: the video cannot be read; NoVideoError, NoSoundError where it lacks one.
+        MediaError: the video cannot be read or, with ``fix``, not be copied; NoVideoError, NoSoundError: it lacks one.
         NoFaceError: no face, or not the one asked for.
         UnsureError: the offset cannot be told: too short, silent, or nobody seen follows the sound; with ``fix`` also
             where no one offset holds for the whole video.
@@ -71,6 +71,8 @@ def score(
     if fix is not None:
         check_target(source, Path(fix))
     info = _probed(source)
+    if fix is not None:
+        check_copy(source, Path(fix))
     parts = parts or shipped()
     with reserved(*goals):
         seen = look(info, face, parts, progress)

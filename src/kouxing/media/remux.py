@@ -7,6 +7,7 @@ other containers sound has no times of its own (AVI), or a start that players ig
 from __future__ import annotations
 
 import heapq
+import io
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Any
 import av
 import numpy as np
 from av.bitstream import BitStreamFilterContext
+from av.codec.codec import UnknownCodecError
 from av.container import InputContainer, OutputContainer
 from av.error import FFmpegError
 
@@ -75,6 +77,24 @@ def check_target(source: Path, out: Path) -> None:
         raise OptionError(f"{out}: this kind of file cannot be written; end it in {' '.join(MUXERS)}")
     if MUXERS[suffix] != MUXERS.get(source.suffix.lower()):
         raise OptionError(f"{out}: pictures are copied as they are, so end it in {source.suffix} as {source.name} does")
+
+
+def check_copy(source: Path, out: Path) -> None:
+    """Whether ``out`` can hold what ``source`` holds: told before long work.
+
+    Raises:
+        MediaError: it cannot, or the file cannot be read. NoVideoError, NoSoundError: it lacks one.
+    """
+    muxer = MUXERS[out.suffix.lower()]
+    with opened(source) as given, _in_memory(muxer) as made:
+        _tracks(given, made, skip=None if muxer in TIMED else sound_stream(given))
+        if muxer not in TIMED:
+            with opened_sound(source) as heard:
+                _encoder(made, heard)
+        try:
+            made.start_encoding()
+        except (FFmpegError, ValueError) as error:
+            raise MediaError(f"{source}: cannot be written anew as {muxer}; convert it to another container") from error
 
 
 def copy_file(source: Path, out: Path) -> None:
@@ -135,15 +155,20 @@ def _opened_out(source: InputContainer, part: Path, muxer: str) -> OutputContain
         clock = str(video.time_base.denominator)
         # The muxer's own clock would round the pictures' times; without edit lists it would shift all tracks.
         options = {"video_track_timescale": clock, "movie_timescale": clock, "movflags": "+faststart"}
+        if any(key.startswith(PHONE_TAGS) for key in source.metadata):
+            options["movflags"] += "+use_metadata_tags"
     if muxer in TIMED - {"mpegts"}:
         options["avoid_negative_ts"] = "disabled"
     out = av.open(f"file:{part}", "w", format=muxer, options=options)
-    out.metadata.update({key: value for key, value in source.metadata.items() if key not in OWN_TAGS})
+    out.metadata.update({key: value for key, value in source.metadata.items() if key.lower() not in OWN_TAGS})
     return out
 
 
 OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder"}
 """What a container says of itself; the new one says its own."""
+TRACK_TAGS = {"language", "title", "handler_name", "timecode"}
+PHONE_TAGS = "com."
+"""Begins the keys in which phones tell place, device and time (com.apple.quicktime.make); others are widely known."""
 
 
 def _tracks(source: InputContainer, out: OutputContainer, skip: Any = None) -> _Copy:
@@ -155,21 +180,28 @@ def _tracks(source: InputContainer, out: OutputContainer, skip: Any = None) -> _
         raise NoSoundError(f"{_name(source)} has no sound; give a video with a sound track")
     copy = _Copy({}, sound, [])
     left: list[str] = []
+    coded_time = "timecode" in {**source.metadata, **video.metadata}
     for stream in source.streams:
         if stream is skip:
+            continue
+        if stream.type == "data" and "timecode" in stream.metadata and out.format.name in EDITED and coded_time:
+            # The muxer makes this track again.
             continue
         if stream.type not in COPIED or (stream.type == "video" and stream is not video):
             left.append(str(stream.type))
             continue
         try:
-            track = out.add_stream_from_template(stream)
-        except (FFmpegError, ValueError, TypeError):
+            track = _twin(out, stream)
+        except (FFmpegError, ValueError, TypeError) as error:
             if stream is video:
-                raise
+                name = stream.codec_context.codec.canonical_name
+                told = f"{_name(source)}: its pictures ({name}) cannot be copied into {out.format.name}"
+                raise MediaError(f"{told}; convert them to H.264 in an .mp4 first") from error
             left.append(str(stream.type))
             continue
-        # Of several names for one coder, players of Apple's know only the one that their files have (hvc1, not hev1).
-        track.codec_context.codec_tag = stream.codec_context.codec_tag
+        if stream is video and _takes_tag(out, stream):
+            # Of several names for one coder, players of Apple's know only the one their files have (hvc1, not hev1).
+            track.codec_context.codec_tag = stream.codec_context.codec_tag
         track.time_base = stream.time_base
         track.disposition = stream.disposition
         shape = getattr(stream, "sample_aspect_ratio", None)
@@ -181,13 +213,39 @@ def _tracks(source: InputContainer, out: OutputContainer, skip: Any = None) -> _
                 copy.notes.append(
                     f"its pixels are {told}, which may be lost: convert the file to .mp4 first to keep it"
                 )
-        track.metadata.update({k: v for k, v in stream.metadata.items() if k in ("language", "title", "handler_name")})
+        track.metadata.update({k: v for k, v in stream.metadata.items() if k in TRACK_TAGS})
         copy.tracks[stream.index] = track
     if left:
         copy.notes.append(f"left out, since it cannot be copied: {', '.join(left)}")
     if sum(stream.type == "audio" for stream in source.streams) > 1:
         copy.notes.append("only the sound track that was measured is moved; the others stay as they are")
     return copy
+
+
+def _twin(out: OutputContainer, stream: Any) -> Any:
+    """A track for the stream's packets as they are."""
+    try:
+        return out.add_stream_from_template(stream)
+    except UnknownCodecError:
+        # No encoder has its decoder's name (libdav1d); none is needed.
+        track: Any = out.add_stream_from_template(stream, opaque=True)
+        track.codec_context.flags = stream.codec_context.flags
+        return track
+
+
+def _takes_tag(out: OutputContainer, stream: Any) -> bool:
+    """Whether the container knows the name that the source has for the coder."""
+    with _in_memory(out.format.name) as made:
+        _twin(made, stream).codec_context.codec_tag = stream.codec_context.codec_tag
+        try:
+            made.start_encoding()
+        except FFmpegError:
+            return False
+    return True
+
+
+def _in_memory(muxer: str) -> OutputContainer:
+    return av.open(io.BytesIO(), "w", format=muxer)
 
 
 def _copied(path: Path, part: Path, muxer: str, earlier: Fraction) -> Moved:
