@@ -67,6 +67,22 @@ def test_what_subtitles_tell_the_deaf_is_not_said(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_harmless_disorder_of_subtitles_is_taken(tmp_path: Path) -> None:
+    blocks = [
+        "2\n00:00:02,000 --> 00:00:03,000\n\nlay red", "3\n00:00:03,000 --> 00:00:03,000\n(pause)",
+        "1\n00:00:00,000 --> 00:00:02,000\nBin blue", "4\n00:00:09,000 --> 00:00:08,000\n ",
+    ]  # fmt: skip
+    path = tmp_path / "a.srt"
+    path.write_text("\n\n".join(blocks), encoding="utf-8")
+    assert read_transcript(path).cues == (Cue("Bin blue", 0, 2), Cue("lay red", 2, 3))
+    path.write_text("\n\n".join([*blocks, "5\n00:01:02,500 --> 00:01:02,000\nwith H"]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"'with H' at 62\.50 s ends before it begins, at 62\.00 s"):
+        read_transcript(path)
+    path.write_text("\n\n".join([*blocks[:3], "and more"]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"without times after 0\.00 s: 'and more'"):
+        read_transcript(path)
+
+
 def test_files_give_their_cues(tmp_path: Path) -> None:
     for name, content in {"a.txt": "bin\nblue\n", "a.srt": SRT, "a.align": GRID}.items():
         (tmp_path / name).write_text(content, encoding="utf-8")

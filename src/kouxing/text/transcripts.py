@@ -102,7 +102,7 @@ def read_transcript(given: str | Path) -> Transcript:
 def _checked(cues: tuple[Cue, ...], source: str) -> Transcript:
     # An accent that is a character of its own reads like the letter that has it.
     whole = (replace(cue, text=unicodedata.normalize("NFC", cue.text)) for cue in cues)
-    spoken = tuple(cue for cue in whole if any(map(has_letters, words_of(cue.text))))
+    spoken = tuple(cue for cue in whole if _speaks(cue))
     if not spoken:
         raise OptionError(f"{source}: has no word in it; give what is said")
     return Transcript(spoken, source)
@@ -145,13 +145,17 @@ def _plain(text: str) -> list[Cue]:
 
 
 def _subtitles(text: str) -> list[Cue]:
-    cues = []
+    shown: list[tuple[float, float, str]] = []
     for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
         lines = block.strip().split("\n")
         place = next((n for n, line in enumerate(lines) if _TIME.search(line)), None)
         if place is None:
-            if block.strip():
-                raise ValueError(f"a block without times: {lines[0][:40]!r}")
+            if shown and not shown[-1][2]:
+                # A blank line stands between its times and its text.
+                shown[-1] = (*shown[-1][:2], "\n".join(lines))
+            elif block.strip():
+                behind = f" after {shown[-1][0]:.2f} s" if shown else ""
+                raise ValueError(f"a block without times{behind}: {lines[0][:40]!r}")
             continue
         found = _TIME.search(lines[place])
         assert found is not None
@@ -160,9 +164,14 @@ def _subtitles(text: str) -> list[Cue]:
             (((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + int(part.ljust(3, "0"))) / 1000
             for hours, minutes, seconds, part in (parts[:4], parts[4:])
         )
-        said = _UNSAID.sub(" ", _MARK.sub("", "\n".join(lines[place + 1 :])))
-        cues.append(Cue(" ".join(said.split()), start, end))
-    return _in_order(cues)
+        shown.append((start, end, "\n".join(lines[place + 1 :])))
+    cues = (Cue(" ".join(_UNSAID.sub(" ", _MARK.sub("", said)).split()), start, end) for start, end, said in shown)
+    # What says nothing may stand anywhere; editing programs store the rest in any order.
+    return _in_order(sorted(filter(_speaks, cues), key=lambda cue: cue.start_s or 0.0))
+
+
+def _speaks(cue: Cue) -> bool:
+    return any(map(has_letters, words_of(cue.text)))
 
 
 def _textgrid(text: str) -> list[Cue]:
@@ -194,7 +203,9 @@ def _in_order(cues: list[Cue]) -> list[Cue]:
     for cue in cues:
         if cue.start_s is None or cue.end_s is None or not math.isfinite(cue.end_s):
             raise ValueError(f"{cue.text[:40]!r} has no times that are numbers")
-        if not before <= cue.start_s + 1e-3 or cue.end_s <= cue.start_s:
-            raise ValueError(f"times of {cue.text[:40]!r} are not in order")
+        if cue.end_s <= cue.start_s:
+            raise ValueError(f"{cue.text[:40]!r} at {cue.start_s:.2f} s ends before it begins, at {cue.end_s:.2f} s")
+        if not before <= cue.start_s + 1e-3:
+            raise ValueError(f"{cue.text[:40]!r} at {cue.start_s:.2f} s stands behind what begins at {before:.2f} s")
         before = cue.start_s
     return cues
