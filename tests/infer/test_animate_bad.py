@@ -161,8 +161,8 @@ BAD = {
     "empty avatar": "head.glb is no GLB file",
     "huge angle": "style.csv line 3: a value is not a finite number",
     "no language": "--language: is empty",
-    "long text": "too short for 249999 letters",
-    "long text on a sound": "too short for 249999 letters",
+    "long text": "too short for 200000 letters",
+    "long text on a sound": "too short for 200000 letters",
     "port": "nobody listened there",
 }
 

@@ -18,9 +18,9 @@ from kouxing.cli import app as cli  # noqa: E402
 from kouxing.errors import OptionError  # noqa: E402
 from kouxing.export import files  # noqa: E402
 from kouxing.face.geometry import opening, opening_direction  # noqa: E402
-from kouxing.infer import multimodal, multimodal_dub  # noqa: E402
+from kouxing.infer import multimodal, multimodal_animate, multimodal_dub  # noqa: E402
 from kouxing.infer.multimodal import Made, Multimodal, check_lengths  # noqa: E402
-from kouxing.infer.multimodal_animate import Joined, Modalities, speaking  # noqa: E402
+from kouxing.infer.multimodal_animate import Joined, Modalities, join, speaking  # noqa: E402
 from kouxing.infer.multimodal_dub import listen, plan_of, shaped  # noqa: E402
 from kouxing.infer.multimodal_look import Looked, look  # noqa: E402
 from kouxing.infer.multimodal_trust import MOST  # noqa: E402
@@ -253,6 +253,17 @@ def test_quiet_speech_is_raised_before_it_is_joined(
     for even in (False, True):
         listen(path, Modalities("bin blue"), lambda stage, done, total: None, even)
     assert heard[0] == pytest.approx(0.002, rel=0.1) and heard[1] > 10 * heard[0]
+
+
+def test_a_text_that_nobody_says_in_the_time_is_not_even_pronounced(
+    model: Multimodal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(language: str) -> None:
+        raise AssertionError(language)
+
+    monkeypatch.setattr(multimodal_animate, "Pronouncer", never)
+    with pytest.raises(OptionError, match=r"1\.50 s are too short for 1000 letters"):
+        join(sound(1.5), Modalities("so " + "a" * 998 + " ... ..."), model)
 
 
 def test_lengths_must_be_of_one_speech() -> None:

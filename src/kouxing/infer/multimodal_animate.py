@@ -21,7 +21,7 @@ from kouxing.infer.multimodal_trust import FOLLOWS, followed
 from kouxing.infer.rate import RateChange
 from kouxing.infer.rest import FRONT_LIMITS, Rest
 from kouxing.media.reader import read_sound
-from kouxing.text.align import same
+from kouxing.text.align import check_length, same
 from kouxing.text.phones import REST
 from kouxing.text.pronounce import Pronouncer
 from kouxing.text.script import check_script
@@ -128,6 +128,8 @@ def join(
     """
     transcript = given.transcript()
     if transcript is not None:
+        # One endless word would keep espeak-ng busy.
+        check_length(transcript.text, LONGEST_S if samples is None else len(samples) / SAMPLE_HZ, transcript.source)
         with Pronouncer(given.language) as pronouncer:
             # An unknown language is told before any work.
             pronouncer.ways(next(word for word in words_of(transcript.text) if has_letters(word)))
@@ -176,7 +178,7 @@ def _unlike(model: Multimodal, sound: Sound, looked: Looked, video: Path) -> lis
 
 def _not_said(transcript: Transcript, seen: bool) -> str:
     rest = "the sound and the mouth video count" if seen else "the sound counts"
-    return f"{transcript.source}: these words are not heard in the sound; {rest}, the text does not"
+    return f"{transcript.source}: these words could not be found in the sound; {rest}, the text does not"
 
 
 def phones_said(classes: NDArray[np.int64] | None, sound: Sound | None, frames: int) -> Float:

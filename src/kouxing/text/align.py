@@ -31,8 +31,8 @@ LONGEST = 50
 """Mel frames up to which the length of a phone is looked up; beyond it costs the same for each further one."""
 LONGEST_S = 180
 """A text without times is laid onto sound up to this; what is longer needs cues with times (.srt)."""
-LETTERS_HZ = 60
-"""Three times what the fastest speakers get through."""
+LETTERS_HZ = 40
+"""More than twice what the fastest speakers get through."""
 MARGIN_S = 0.3
 """Subtitles come and go this much before and after what is said."""
 PAUSE_LEAD = 0.03
@@ -207,10 +207,10 @@ def check_length(text: str, seconds: float, source: str) -> None:
     Raises:
         OptionError: it is longer.
     """
-    if len(text) > LETTERS_HZ * (seconds + 1):
-        raise OptionError(
-            f"{source}: {seconds:.2f} s are too short for {len(text)} letters; is it the text of this sound?"
-        )
+    letters = sum(map(str.isalnum, text))
+    if letters > LETTERS_HZ * (seconds + 1):
+        told = f"{seconds:.2f} s are too short for {letters} letters"
+        raise OptionError(f"{source}: {told}; is it the text of this sound?")
 
 
 def _stretch(
