@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageCms, ImageOps
 
 from fake_media import corners, make_picture, make_sound, make_video, stripes
@@ -176,6 +177,55 @@ def test_what_has_alpha_is_read_by_the_matrix_of_its_size(tmp_path: Path) -> Non
         out.mux(stream.encode(frame.reformat(format="yuva444p", dst_colorspace="ITU709", dst_color_range="MPEG")))
         out.mux(stream.encode(None))
     assert np.abs(to_rgb(next(read_video(tmp_path / "a.mkv"))).astype(int) - shown).max() <= 3
+
+
+def layered(path: Path, form: str, values: tuple[int, ...], cover: NDArray[Any], tags: tuple[int, ...]) -> None:
+    """One frame of flat planes beneath ``cover``."""
+    height, width = cover.shape
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = width, height, form
+        context = stream.codec_context
+        context.colorspace, context.color_range, context.color_primaries, context.color_trc = tags
+        frame = av.VideoFrame(width, height, form)
+        kind = np.uint8 if form.endswith("p") else np.uint16
+        for plane, value in zip(frame.planes, (*values, None), strict=True):
+            rows = np.zeros((plane.height, plane.line_size // np.dtype(kind).itemsize), kind)
+            rows[:, : plane.width] = cover if value is None else value
+            plane.update(rows.tobytes())
+        frame.colorspace, frame.color_range, frame.color_primaries, frame.color_trc = tags
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+
+
+@pytest.mark.parametrize(
+    ("form", "kept", "values", "tags", "white"),
+    [
+        ("yuva420p", "yuv420p", (90, 110, 150), (1, 1, 1, 1), 235),
+        ("yuva422p", "yuv422p", (90, 110, 150), (5, 2, 1, 1), 255),
+        ("yuva444p10le", "yuv444p10le", (400, 500, 550), (1, 1, 1, 1), 940),
+        ("yuva444p10le", "yuv444p10le", (400, 500, 550), (9, 1, 9, 16), 572),
+        ("yuva444p12le", "yuv444p10le", (1600, 2000, 2200), (9, 1, 9, 18), 721),
+    ],
+)
+def test_yuv_beneath_alpha_keeps_its_depth_and_colours(
+    tmp_path: Path, form: str, kept: str, values: tuple[int, ...], tags: tuple[int, int, int, int], white: int
+) -> None:
+    bits = 8 if form.endswith("p") else int(form[-4:-2])
+    cover = np.full((61, 81), 2**bits - 1)
+    layered(tmp_path / "a.mkv", form, values, cover, tags)
+    info, (frame,) = probe(tmp_path / "a.mkv"), read_video(tmp_path / "a.mkv")
+    assert info.colour == frame.colour
+    assert (frame.colour.pixel_format, frame.colour.full_range, frame.colour.tags) == (kept, tags[1] == 2, tags)
+    shown = [value >> (2 if bits == 12 else 0) for value in values]
+    assert [set(np.unique(plane)) for plane in frame.planes] == [{value} for value in shown]
+
+    cover[:, :40] = 0
+    layered(tmp_path / "b.mkv", form, values, cover, tags)
+    (frame,) = read_video(tmp_path / "b.mkv")
+    grey = 128 << (0 if bits == 8 else 2)
+    assert [int(plane[0, 0]) for plane in frame.planes] == [white, grey, grey]
+    assert [int(plane[-1, -1]) for plane in frame.planes] == shown
 
 
 @pytest.mark.parametrize("orientation", [1, 2, 6, 7])

@@ -19,6 +19,7 @@ from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from kouxing.errors import MediaError, NoVideoError
+from kouxing.media.alpha import over_white
 from kouxing.media.boxes import shown_size
 from kouxing.media.colour import MATRIX_CODES, Planes, bits_of, chroma_step, matrix_of, planes_from_rgb, to_rgb
 from kouxing.media.opening import (
@@ -41,6 +42,9 @@ __all__ = ["MediaInfo", "load_sound", "probe", "read_sound", "read_video"]
 
 KEPT_FORMATS = {f"yuv{j}{c}p" for j in ("", "j") for c in (420, 422, 444)} | {f"yuv{c}p10le" for c in (420, 422, 444)}
 """Pixel formats that stay as they are."""
+
+LAYERED = "yuva"
+"""Begins the names of pixel formats with three planes as YUV has them and a fourth of alpha."""
 
 LARGEST_PX = 36_864 * 16 * 16
 """Area of the largest picture that H.264 level 5.2 holds; few players go beyond, and nothing here needs more. Larger
@@ -148,8 +152,9 @@ def read_video(path: Path, start: Fraction = Fraction(0)) -> Iterator[VideoFrame
 
     Upright; pts exact, from 0 at the file's first picture, strictly rising (frames without a time of their own, or at
     one that is taken, move to the next free tick). Kept as they are: 8-bit yuv(j)420p/422p/444p and 10-bit
-    yuv420p10le/422/444. Other YUV becomes yuv420p (deeper ones: 10 bits); pictures, RGB and what has alpha (laid over
-    white) become yuv420p in limited BT.709. Frames of another size or format within the file are scaled to the first.
+    yuv420p10le/422/444, also beneath an alpha plane. Other YUV becomes yuv420p (deeper ones: 10 bits); pictures and RGB
+    become yuv420p in limited BT.709. What is transparent shows white. Frames of another size or format within the file
+    are scaled to the first.
 
     Args:
         path: any file with a picture. start: seconds; the first frame delivered is the first at or after it.
@@ -252,7 +257,11 @@ class _Form:
             smaller = frame.width * frame.height > self.stored_size[0] * self.stored_size[1]
             frame = frame.reformat(*self.stored_size, format=form, interpolation=SCALING if smaller else None)
         colour = self.colour
-        planes = planes_from_rgb(self._srgb(frame), colour) if self.from_rgb else _views(frame, colour.pixel_format)
+        if self.from_rgb:
+            planes = planes_from_rgb(self._srgb(frame), colour)
+        else:
+            planes, cover = _views(frame, colour.pixel_format), _cover(frame)
+            planes = planes if cover is None else over_white(planes, cover, colour)
         if self.shown != self.stored_size:
             planes = _cropped(planes, self.shown, self.colour.pixel_format)
         return turned(planes, self.turn) if self.turn else planes
@@ -274,14 +283,15 @@ def _target(frame: Any) -> tuple[str, bool]:
     form = frame.format
     if form.name in KEPT_FORMATS:
         return str(form.name), False
+    layered = form.name.startswith(LAYERED)
     alpha = any(component.is_alpha for component in form.components)
-    if form.is_rgb or form.has_palette or alpha:
+    if form.is_rgb or form.has_palette or (alpha and not layered):
         return "yuv420p", True
     deep = max((component.bits for component in form.components), default=8) > 8
-    if not deep:
+    if not deep and not layered:
         return "yuv420p", False
     family = next((c for c in ("422", "444") if c in form.name), "420")
-    return f"yuv{family}p10le", False
+    return f"yuv{family}p{'10le' if deep else ''}", False
 
 
 def _colour_of(frame: Any, target: str) -> Colour:
@@ -306,14 +316,25 @@ def _rgb(frame: Any) -> Bytes:
 
 def _views(frame: Any, target: str) -> Planes:
     """The planes in ``target`` format, without a copy where the frame has it already."""
-    if frame.format.name != target:
+    if frame.format.name.replace(LAYERED, "yuv", 1) != target:
         frame = frame.reformat(format=target)
     kind = np.uint8 if bits_of(target) == 8 else np.uint16
     luma, u, v = (_view(plane, kind) for plane in frame.planes[:3])
     return luma, u, v
 
 
-def _view(plane: Any, kind: type[np.generic]) -> NDArray[np.generic]:
+def _cover(frame: Any) -> NDArray[Any] | None:
+    """Its alpha plane; None where it has none that lets anything through."""
+    if not frame.format.name.startswith(LAYERED):
+        return None
+    alpha = next(component for component in frame.format.components if component.is_alpha)
+    order = ">" if frame.format.name.endswith("be") else "<"
+    cover = _view(frame.planes[alpha.plane], np.dtype(f"{order}u{1 if alpha.bits == 8 else 2}"))
+    full = 2**alpha.bits - 1
+    return None if cover.min() == full else cover / np.float32(full)
+
+
+def _view(plane: Any, kind: type[np.generic] | np.dtype[Any]) -> NDArray[np.generic]:
     """A read-only view of a plane: the decoder may still need it as a reference."""
     item = np.dtype(kind).itemsize
     line = plane.line_size
