@@ -154,7 +154,7 @@ BAD = {
     "no frames": "holds not a single frame",
     "ages": "longer than 3 hours",
     "subtitles": "words.vtt: transcripts are read from",
-    "long name": "the name is too long",
+    "long name": "cannot be read",
     "twice": "b.csv: the same file is named twice",
     "twice by another name": "out.csv: the same file is named twice",
     "huge weight": "head.glb is no valid glTF",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from kouxing.errors import OutputError
 from kouxing.media import aside as module
-from kouxing.media.aside import aside, keeping, output_errors, part_of, reserved
+from kouxing.media.aside import aside, is_there, keeping, output_errors, part_of, reserved
 
 
 @pytest.mark.parametrize("shared", [False, True])
@@ -65,6 +66,26 @@ def test_a_link_that_leads_in_a_circle_gives_way(tmp_path: Path) -> None:
     with reserved(loop), aside(loop) as part:
         part.write_bytes(b"rows")
     assert loop.read_bytes() == b"rows"
+
+
+def test_a_link_to_nothing_is_there(tmp_path: Path) -> None:
+    link = tmp_path / "rows.csv"
+    assert not is_there(link) and not is_there(tmp_path / "none" / "rows.csv")
+    link.symlink_to(tmp_path / "gone.csv")
+    assert is_there(link)
+
+
+@pytest.mark.parametrize("name", ["a\0b.csv", f"{'a' * 300}.csv", "\ud800.csv"])
+def test_names_that_cannot_be_are_one_line(tmp_path: Path, name: str) -> None:
+    for work in (aside, keeping, reserved, is_there):
+        with pytest.raises(OutputError, match="cannot be written") as caught, ExitStack() as stack:
+            stack.enter_context(work(tmp_path / name))  # type: ignore[arg-type]
+        assert "\n" not in str(caught.value)
+
+
+def test_a_mistake_of_the_programs_is_not_the_users(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="shapes"), output_errors(tmp_path / "a.npz"):
+        raise ValueError("shapes differ")
 
 
 def test_where_files_have_no_locks_it_is_written_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,17 @@ def test_the_shipped_graphs_come_back_as_a_model() -> None:
     np.testing.assert_allclose(found.numpy(), wanted, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["a\0b", "a" * 300])
+def test_names_that_cannot_be_and_links_to_nothing_are_one_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(KouxingError, match="cannot be written"):
+        fit([tmp_path / "a.mp4"], tmp_path / f"{name}.kx")
+    with pytest.raises(KouxingError, match="cannot be read"):
+        fit([tmp_path / f"{name}.mp4"], tmp_path / "b.kx")
+    (tmp_path / "link.kx").symlink_to(tmp_path / "gone.kx")
+    with pytest.raises(KouxingError, match="is there already"):
+        fit([tmp_path / "a.mp4"], tmp_path / "link.kx")
+
+
 def test_fit_learns_one_person(footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out, told = tmp_path / "anna.kx", []
     report = fit([footage], out, progress=lambda *step: told.append(step))

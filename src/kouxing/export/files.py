@@ -8,7 +8,7 @@ from pathlib import Path
 from kouxing.errors import DataError, OptionError, OutputError
 from kouxing.export.json import from_json, to_json
 from kouxing.export.livelink import from_csv, to_csv
-from kouxing.media.aside import aside, output_error
+from kouxing.media.aside import aside, is_there, output_error
 from kouxing.types import CoefficientTrack
 
 WRITERS: dict[str, Callable[[CoefficientTrack], Iterator[bytes]]] = {".csv": to_csv, ".json": to_json}
@@ -28,7 +28,7 @@ def check_output(path: Path, overwrite: bool, endings: tuple[str, ...] = tuple(W
             raise OutputError(f"{path}: is a folder; give a file name")
         if not path.parent.is_dir():
             raise OutputError(f"{path}: the folder {path.parent} does not exist; make it or choose another")
-        there = path.exists()
+        there = is_there(path)
     except (OSError, ValueError) as error:
         raise output_error(path, error) from error
     if there and not overwrite:
@@ -59,6 +59,8 @@ def read(path: Path) -> CoefficientTrack:
         raise DataError(f"{path}: end the name in {' or '.join(READERS)}")
     try:
         content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); check the name") from error
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}); check the name"
+        ) from error
     return reader(content, str(path))

@@ -296,6 +296,9 @@ def _head(chosen: Path | None) -> Iterator[Path]:
             there = chosen.is_file()
         except PermissionError as error:
             raise MediaError(f"{chosen} cannot be read ({error.strerror}); change its folder's rights") from error
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise MediaError(f"{chosen} cannot be read ({reason}); --avatar wants a GLB") from error
         if not there:
             raise MediaError(f"{chosen}: no such file; --avatar wants a GLB with ARKit's morph targets")
         yield chosen

@@ -48,8 +48,8 @@ def fingerprint(path: Path) -> dict[str, Any]:
         raise MediaError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise MediaError(f"{path}: is a folder, give a file") from None
-    except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({error.strerror})") from error
+    except (OSError, ValueError) as error:
+        raise MediaError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     return {
         "path": str(path.resolve()),
         "bytes": stat.st_size,

@@ -11,7 +11,7 @@ from kouxing.errors import OptionError, OutputError
 from kouxing.infer.given import face_number
 from kouxing.infer.level import AUTO
 from kouxing.infer.timeline import LENGTHS
-from kouxing.media.aside import keep_inputs, output_errors
+from kouxing.media.aside import is_there, keep_inputs, output_errors
 
 PRESETS = ("fast", "fine")
 
@@ -94,7 +94,7 @@ class Order:
         with output_errors(self.out):
             if not self.out.parent.is_dir():
                 raise OutputError(f"{self.out}: the folder {self.out.parent} does not exist; make it or choose another")
-            if not self.out.exists():
+            if not is_there(self.out):
                 return
             if self.out.is_dir():
                 raise OutputError(f"{self.out}: is a folder; give a file name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ from kouxing.infer.score_look import Looked, Parts, Progress, look, shipped
 from kouxing.infer.score_report import FaceScore, ScoreReport
 from kouxing.infer.score_sure import SURE, Ruler, is_sure
 from kouxing.infer.score_time import DRIFT, Stretch, drift, moments, speaking, stretches
-from kouxing.media.aside import output_errors, reserved
+from kouxing.media.aside import is_there, output_errors, reserved
 from kouxing.media.reader import MediaInfo, probe
 from kouxing.media.remux import check_copy, check_target, copy_file, move_sound
 from kouxing.types import Bool
@@ -149,13 +150,14 @@ def _ms(frames: float) -> float:
 
 def _check(source: Path, goals: list[Path], overwrite: bool) -> None:
     for number, goal in enumerate(goals):
-        if goal.exists() and source.exists() and goal.samefile(source):
-            raise OutputError(f"{goal}: is the input; choose another output")
         if goal in goals[:number]:
             raise OptionError(f"{goal}: is asked for twice; give two names")
         with output_errors(goal):
-            if goal.exists() and not overwrite:
-                raise OutputError(f"{goal}: is there already; choose another output or use --force")
+            if is_there(goal):
+                if os.path.exists(goal) and os.path.exists(source) and goal.samefile(source):
+                    raise OutputError(f"{goal}: is the input; choose another output")
+                if not overwrite:
+                    raise OutputError(f"{goal}: is there already; choose another output or use --force")
             if not goal.absolute().parent.is_dir():
                 raise OutputError(f"{goal} cannot be written: folder {goal.parent} does not exist; make it first")
 

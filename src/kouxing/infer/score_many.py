@@ -129,7 +129,7 @@ def list_videos(places: str | Path | Iterable[str | Path]) -> list[Path]:
     """
     found: dict[Path, Path] = {}
     for place in paths(places):
-        if place.is_dir():
+        if os.path.isdir(place):
             inside = sorted(p for p in place.rglob("*") if p.suffix.lower() in VIDEOS and p.is_file())
         elif os.path.exists(place):
             inside = [place]

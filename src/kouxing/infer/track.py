@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -112,7 +113,7 @@ def track(
     began = time.monotonic()
     source, goal = Path(video), Path(out)
     check_output(goal, overwrite)
-    if goal.exists() and source.exists() and goal.samefile(source):
+    if os.path.exists(goal) and os.path.exists(source) and goal.samefile(source):
         raise OutputError(f"{goal}: is the input; choose another output")
     model = chosen(None if landmarker is None else Path(landmarker))
     with reserved(goal):

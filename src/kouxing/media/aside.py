@@ -135,7 +135,7 @@ def _locked(file: int) -> bool:
 
 def remove(part: Path) -> None:
     """Remove a ``.part``, if it is there."""
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         part.unlink(missing_ok=True)
 
 
@@ -180,7 +180,8 @@ def alone(out: Path) -> Iterator[None]:
     Raises:
         OutputError: somebody does.
     """
-    name = hashlib.sha256(os.fsencode(os.path.realpath(out))).hexdigest()[:16]
+    with output_errors(out):
+        name = hashlib.sha256(os.fsencode(os.path.realpath(out))).hexdigest()[:16]
     try:
         temporary = tempfile.gettempdir()
     except FileNotFoundError:
@@ -240,8 +241,22 @@ def keep_inputs(out: Path, *given: Path | None) -> None:
     Raises:
         OutputError: ``out`` is one of the inputs.
     """
-    if out.exists() and any(one is not None and one.exists() and out.samefile(one) for one in given):
+    if os.path.exists(out) and any(one is not None and os.path.exists(one) and out.samefile(one) for one in given):
         raise OutputError(f"{out}: is one of the inputs; choose another output")
+
+
+def is_there(out: Path) -> bool:
+    """Whether something has the output's name, be it a link that leads nowhere: it would be replaced all the same.
+
+    Raises:
+        OutputError: nothing can have it.
+    """
+    with output_errors(out):
+        try:
+            out.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return True
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -268,6 +283,18 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise output_error(path, error) from error
+    except ValueError as error:
+        # Of a name that no system takes; any other is a mistake of the program's.
+        if _is_name(path):
+            raise
+        raise output_error(path, error) from error
+
+
+def _is_name(path: Path) -> bool:
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
 
 
 def make_folder(path: Path) -> None:

@@ -30,7 +30,7 @@ from kouxing.infer.given import face_number, paths
 from kouxing.infer.job import Job, fingerprint
 from kouxing.infer.order import PRESETS
 from kouxing.infer.parts import weight_names
-from kouxing.media.aside import alone, output_errors
+from kouxing.media.aside import alone, is_there, output_errors
 from kouxing.models.lips import Lips
 from kouxing.train import restore
 from kouxing.train.fit_footage import GOOD_S, MOST_S, Taken, Told, take
@@ -280,11 +280,12 @@ def _check(files: list[Path], out: Path, preset: str, overwrite: bool) -> None:
         raise OptionError(f"--preset {preset}: choose one of {', '.join(PRESETS)}")
     if out.suffix.lower() != person.SUFFIX:
         raise OptionError(f"{out}: the output is a person file, let its name end in {person.SUFFIX}")
-    if not out.parent.is_dir():
-        raise OutputError(f"{out}: the folder {out.parent} does not exist; make it or choose another")
-    if out.is_dir():
-        raise OutputError(f"{out}: is a folder; give a file name")
-    if out.exists() and not overwrite:
+    with output_errors(out):
+        if not out.parent.is_dir():
+            raise OutputError(f"{out}: the folder {out.parent} does not exist; make it or choose another")
+        if out.is_dir():
+            raise OutputError(f"{out}: is a folder; give a file name")
+    if is_there(out) and not overwrite:
         raise OutputError(f"{out}: is there already; remove it, overwrite it (--force) or choose another name")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 from kouxing.errors import MediaError
 from kouxing.infer.job import fingerprint
 from kouxing.infer.prepare.plan import Places, Row, Source, digest
-from kouxing.media.aside import keeping
+from kouxing.media.aside import keeping, output_errors
 from kouxing.media.opening import opened, video_stream
 from kouxing.media.reader import probe
 from kouxing.media.sound import read_sound
@@ -43,11 +44,13 @@ def footage(given: Sequence[Path], without: Path) -> list[tuple[str, Path]]:
         MediaError: something given is not there, or nothing is found.
     """
     found: dict[str, Path] = {}
-    own = without.resolve()
+    with output_errors(without):
+        own = without.resolve()
     for one in given:
-        if one.is_file():
+        # os.path tells of names that cannot be what it tells of missing files.
+        if os.path.isfile(one):
             _note(found, one.name, one)
-        elif one.is_dir():
+        elif os.path.isdir(one):
             for path in sorted(one.rglob("*")):
                 inside = path.relative_to(one)
                 hidden = any(part.startswith(".") for part in inside.parts)

@@ -142,8 +142,9 @@ def _begin(places: Places, settings: Settings) -> None:
     """
     root, place = places.root, places.work / SETTINGS
     wanted = {"version": VERSION, **asdict(settings)}
-    if root.exists() and not root.is_dir():
-        raise OutputError(f"{root}: is a file; give a folder for the data set")
+    with output_errors(root):
+        if root.exists() and not root.is_dir():
+            raise OutputError(f"{root}: is a file; give a folder for the data set")
     known = table.read_json(place)
     if known is None and root.is_dir() and any(one.name != "prepare" for one in root.iterdir()):
         raise OutputError(f"{root}: is not empty and no data set that was begun here; choose another folder")

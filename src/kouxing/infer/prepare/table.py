@@ -106,7 +106,7 @@ def read_about(path: Path | None, defaults: Mapping[str, str | None]) -> About:
             reader = csv.DictReader(file)
             rows = list(reader)
             columns = set(reader.fieldnames or ())
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"--info {path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
     if "file" not in columns or not columns & set(TOLD):
         raise DataError(f"--info {path}: needs the columns file and any of {', '.join(TOLD)}")
