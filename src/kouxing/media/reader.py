@@ -35,7 +35,7 @@ from kouxing.media.opening import (
 from kouxing.media.orientation import Turn, turn_of, turned
 from kouxing.media.profile import profile_of, to_srgb
 from kouxing.media.sound import LONGEST_GAP_S, load_sound, read_sound
-from kouxing.types import Bytes, Colour, VideoFrame
+from kouxing.types import Bytes, Colour, Float, VideoFrame
 from kouxing.units import FRAME_HZ
 
 __all__ = ["MediaInfo", "load_sound", "probe", "read_sound", "read_video"]
@@ -323,15 +323,15 @@ def _views(frame: Any, target: str) -> Planes:
     return luma, u, v
 
 
-def _cover(frame: Any) -> NDArray[Any] | None:
-    """Its alpha plane; None where it has none that lets anything through."""
+def _cover(frame: Any) -> Float | None:
+    """Its alpha plane, ``[h, w]`` 0..1; None where it has none that lets anything through."""
     if not frame.format.name.startswith(LAYERED):
         return None
     alpha = next(component for component in frame.format.components if component.is_alpha)
     order = ">" if frame.format.name.endswith("be") else "<"
     cover = _view(frame.planes[alpha.plane], np.dtype(f"{order}u{1 if alpha.bits == 8 else 2}"))
     full = 2**alpha.bits - 1
-    return None if cover.min() == full else cover / np.float32(full)
+    return None if cover.min() == full else cover.astype(np.float32) / full
 
 
 def _view(plane: Any, kind: type[np.generic] | np.dtype[Any]) -> NDArray[np.generic]:
