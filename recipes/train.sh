@@ -5,7 +5,7 @@
 #   One GPU:      add --device cuda; raise --batch and --steps.
 #
 # Every run goes on where it was stopped when the same line is given again. At its end a run folder also holds the weights as
-# ONNX with their cards: KOUXING_WEIGHTS=runs/lips-fast-sharp:runs/speech:runs/front tries them, copying them into src/kouxing/weights ships them.
+# ONNX with their cards: KOUXING_WEIGHTS=runs/lips-fast-sharp:runs/speech:runs/front:runs/multimodal tries them, copying them into src/kouxing/weights ships them.
 #
 # One's own footage: kouxing prepare FOOTAGE -o DATA --licence own --split 0.8/0.1/0.1 --landmarker face_landmarker.task
 #   Without --landmarker the coefficients are read by the shipped network, so that what learns them (mouth, expression, multimodal)
@@ -41,8 +41,9 @@ KOUXING_WEIGHTS=runs/front_live kouxing train expression --data "$data" --speech
 # KOUXING_WEIGHTS that would be the shipped ones. What ships was trained with --texts runs/texts as well, what people in the wild say (recipes/transcribe.py, which needs npm). 30 minutes
 # on one core, most of it hearing, once.
 KOUXING_WEIGHTS=runs/front:runs/speech kouxing train multimodal --data "$data" --speech runs/speech --expression runs/expression-mel --out runs/multimodal
-# Mouths are painted from what dubs hear.
-KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fast --out runs/lips-fast
+# Mouths are painted from what dubs hear: the shapes of both ears, and which phones are said, of multimodal's. One that is not named is the shipped
+# one, licence included.
+KOUXING_WEIGHTS=runs/front:runs/speech:runs/multimodal kouxing train lips --data "$data" --preset fast --out runs/lips-fast
 # Three stages each; the first run also trains the baseline of one stage and spoils clips to judge the filter. The filter trains stage 1 nine times (25 to 60 minutes on one core),
 # the rest takes 8 minutes a run; further runs may take the first one's decisions. (What ships averages three, two of them of an older filter.)
 kouxing train sync --data "$data" --speech runs/speech-0 --baseline --spoiled --out runs/sync-0
@@ -54,11 +55,11 @@ kouxing train judges --data "$data" --run runs/sync-0 --run runs/sync-1 --run ru
 kouxing train lipreader --data "$data" --out runs/lipreader
 # Another one, which trains nothing and judges: kouxing evaluate lipreading --run runs/lipreader-1; 33 minutes each.
 kouxing train lipreader --data "$data" --seed 1 --out runs/lipreader-1
-KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fast --start runs/lips-fast/best.safetensors --judge runs/sync --lipreader runs/lipreader \
+KOUXING_WEIGHTS=runs/front:runs/speech:runs/multimodal kouxing train lips --data "$data" --preset fast --start runs/lips-fast/best.safetensors --judge runs/sync --lipreader runs/lipreader \
     --weight gan=0.25 --weight sync=0.25 --weight landmarks=1.5 --weight perceptual=2 --gan-from 0 --steps 9000 \
     --out runs/lips-fast-sharp
 # (What ships was driven by log-mel's encoder so far, and then trained on by what dubs hear: --start and --judge with the folder of those weights,
 # --weight gan=0.25 --weight landmarks=1.5 --weight perceptual=2.5 --gan-from 0 --rate 3e-4 --steps 2500; fine with gan=0.2, 1450 steps. An hour each.)
 # The fine network begins where the fast one ended; 100 minutes on one core.
-KOUXING_WEIGHTS=runs/front:runs/speech kouxing train lips --data "$data" --preset fine --start runs/lips-fast-sharp/best.safetensors --judge runs/sync --lipreader runs/lipreader \
+KOUXING_WEIGHTS=runs/front:runs/speech:runs/multimodal kouxing train lips --data "$data" --preset fine --start runs/lips-fast-sharp/best.safetensors --judge runs/sync --lipreader runs/lipreader \
     --weight gan=0.2 --weight sync=0.25 --weight landmarks=1.5 --weight perceptual=2.5 --gan-from 0 --steps 3000 --out runs/lips-fine

@@ -14,7 +14,7 @@ from kouxing.data.footage import Footage
 from kouxing.data.manifest import Clip
 from kouxing.data.speech import SpeechWindows
 from kouxing.data.sync import steps_of
-from kouxing.data.sync_filter import Verdict
+from kouxing.data.sync_filter import Verdict, write_verdicts
 from kouxing.errors import DataError
 from kouxing.face import geometry
 from kouxing.train import speech
@@ -73,6 +73,60 @@ def test_discriminators_may_tell_who_is_in_step(tmp_path: Path) -> None:
     other = steps_of([replace(told[0], late=1), told[1]])
     with pytest.raises(DataError, match="--set2"):
         speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, run, schedule, other)
+
+
+def test_that_nothing_moves_is_a_decision_too(tmp_path: Path) -> None:
+    """Without studio clips and single words nothing is moved; the run goes on with that, and with nothing else."""
+    clips = [footage("one", 3.2, 0), footage("two", 3.2, 1)]
+    stage = speech._Stage(None, [], clips, "cpu", pytest.fail, speech.LIVE, {})
+    schedule = Schedule(steps=1, batch=2)
+    assert speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, tmp_path, schedule) == {}
+    other = steps_of([Verdict(clip.clip.id, True, 1, 1.0, 0.1, 0.9, "") for clip in clips])
+    with pytest.raises(DataError, match="the run began with it"):
+        speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, tmp_path, schedule, other)
+    assert json.loads((tmp_path / "steps.json").read_text(encoding="utf-8")) == {}
+    assert speech.who_is_in_step(stage, speech.fresh(0, speech.LIVE), clips, tmp_path, schedule) == {}
+
+
+@pytest.fixture
+def two_clips(monkeypatch: pytest.MonkeyPatch) -> list[Footage]:
+    """All that ``speech.main`` finds in its data folder; nothing is trained."""
+    clips = [footage("one", 3.2, 0), footage("two", 3.2, 1)]
+    monkeypatch.setattr(speech, "load_footage", lambda *_: clips)
+    monkeypatch.setattr(speech, "mocap_takes", lambda *_: [])
+    monkeypatch.setattr(speech.phones, "load", lambda *_: None)
+    monkeypatch.setattr(speech._Stage, "run", lambda *_: pytest.fail("trained"))
+    return clips
+
+
+def test_decisions_about_other_clips_are_refused(tmp_path: Path, two_clips: list[Footage]) -> None:
+    table = tmp_path / "set2.csv"
+    strange = footage("strange", 3.2, 2).clip
+    verdicts = [Verdict(one.id, True, 2, 2.0, 0.1, 0.9, "") for one in (two_clips[0].clip, strange)]
+    write_verdicts(table, {"one": two_clips[0].clip, "strange": strange}, verdicts)
+    with pytest.raises(DataError, match=r"set2.csv: says nothing of clip two"):
+        speech.main(tmp_path, tmp_path / "run", set_two=table, report=lambda _: None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_clips_that_are_there_count_as_moved(
+    tmp_path: Path, two_clips: list[Footage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enough(Exception):
+        pass
+
+    def stop(self: object, name: str, start: object, clips: object, schedule: object, out: Path, late: object) -> None:
+        assert late == {"one": -2}
+        raise Enough
+
+    monkeypatch.setattr(speech._Stage, "run", stop)
+    clips = {one.id: one for one in (two_clips[0].clip, two_clips[1].clip, footage("gone", 3.2, 2).clip)}
+    moves = {"one": 2, "two": 0, "gone": 3}
+    write_verdicts(tmp_path / "set2.csv", clips, [Verdict(n, True, k, k, 0.1, 0.9, "") for n, k in moves.items()])
+    lines: list[str] = []
+    with pytest.raises(Enough):
+        speech.main(tmp_path, tmp_path / "run", set_two=tmp_path / "set2.csv", report=lines.append)
+    assert "1 moved in time, 0 left out" in lines[-1]
 
 
 def test_helpers_may_be_missing() -> None:

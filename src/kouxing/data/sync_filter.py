@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -174,3 +174,20 @@ def read_verdicts(path: Path) -> list[Verdict]:
         raise DataError(
             f"{path}: is not what a filter decided ({problem}); give set2.csv of train sync or recipes/in_step.py"
         ) from error
+
+
+def check_clips(path: Path, verdicts: Sequence[Verdict], names: Iterable[str]) -> None:
+    """Refuse decisions about other clips.
+
+    Args:
+        path: where they are from. verdicts: what it says. names: ids of the clips that are asked about.
+
+    Raises:
+        DataError: nothing is said of one of them.
+    """
+    told = {verdict.id for verdict in verdicts}
+    missing = [name for name in names if name not in told]
+    if missing:
+        raise DataError(
+            f"{path}: says nothing of clip {missing[0]}; it was made from other data; give what is told of these"
+        )

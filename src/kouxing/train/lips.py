@@ -40,7 +40,7 @@ from kouxing.train.lips_task import (
     loss_table,
 )
 from kouxing.train.loop import BEST, Schedule, best_figures, counting, train
-from kouxing.train.origin import origin
+from kouxing.train.origin import origin, tell_ears
 from kouxing.train.sync import load as load_judge
 from kouxing.train.teacher import Teacher
 from kouxing.types import Float
@@ -117,6 +117,7 @@ def main(
     table = loss_table(weights or {})
     # What does not fit is told before the minutes of hearing.
     ear = PainterEar(threads=1)
+    tell_ears(EARS, report)
     begun = None if start is None else _begun(start, preset)
     frozen_judge = None if judge is None else _judge(judge).requires_grad_(False)
     taught_by = None if teacher is None else Teacher(teacher, preset)

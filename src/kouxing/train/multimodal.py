@@ -48,7 +48,7 @@ from kouxing.train.card import Source, about, changed, further_sources, inherite
 from kouxing.train.export_multimodal import export_multimodal
 from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
 from kouxing.train.mouth import load_expression, mouth_terms, spread, told_figures
-from kouxing.train.origin import origin
+from kouxing.train.origin import origin, tell_ears
 from kouxing.types import Float
 from kouxing.units import FRAME_HZ, MELS_PER_FRAME, SAMPLES_PER_FRAME
 
@@ -203,6 +203,7 @@ def main(
         raise ValueError(f"joins must be one of {JOINS}")
     # A teacher that does not fit is told before the minutes of hearing.
     load_expression(expression, speech)
+    tell_ears(EARS, report)
     takes, held_out = load_takes(data, "train"), load_takes(data, "val")
     # Another way of joining is trained on the very same.
     ear_folder = out / "ear" if joins == "modulation" else out.parent / "multimodal" / "ear"

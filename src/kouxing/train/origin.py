@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kouxing.data.mouths import Mouths
 from kouxing.data.sync import STEPS
 from kouxing.train.loop import BEST
+from kouxing.weights import SHIPPED, home
 
 
 def origin(data: Path, **parents: Path | None) -> dict[str, str]:
@@ -27,6 +28,20 @@ def origin(data: Path, **parents: Path | None) -> dict[str, str]:
             # Which clips it moved in time, and so do those who hear with it.
             found[f"{name}_steps"] = checksum(place / STEPS)
     return found
+
+
+def tell_ears(names: Sequence[str], report: Callable[[str], None]) -> None:
+    """Say in one line which ears are the shipped ones where others are one's own.
+
+    Args:
+        names: weights that a training hears with. report: where the line goes.
+    """
+    shipped = [name for name in names if home(name) == SHIPPED]
+    if 0 < len(shipped) < len(names):
+        report(
+            f"{', '.join(shipped)}: the shipped one hears beside one's own, and what is trained has its licence; "
+            "let KOUXING_WEIGHTS name a folder with one's own"
+        )
 
 
 def of_clips(clips: Sequence[Mouths]) -> str:

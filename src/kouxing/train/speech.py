@@ -23,7 +23,7 @@ from kouxing.data.footage import Footage, load_footage
 from kouxing.data.front import FrontCapture, FrontSounds, FrontWindows, front_footage, front_takes
 from kouxing.data.speech import CaptureWindows, Noises, PhoneWindows, SpeechWindows, is_anchor, one_scale, together
 from kouxing.data.sync import STEPS, Step, find_step, read_steps, steps_of, write_steps
-from kouxing.data.sync_filter import read_verdicts
+from kouxing.data.sync_filter import check_clips, read_verdicts
 from kouxing.errors import DataError
 from kouxing.eval.metrics import correlation
 from kouxing.face import geometry
@@ -245,10 +245,14 @@ def main(
         The best averaged model.
 
     Raises:
-        DataError: ``set_two`` is no such file, says otherwise than the run began with, or leaves no clip.
+        DataError: ``set_two`` is no such file, of other data, other than what the run began with, or leaves no clip.
     """
-    decided = None if set_two is None else steps_of(read_verdicts(set_two))
+    verdicts = None if set_two is None else read_verdicts(set_two)
     footage = load_footage(data, "train", counting(report, "clips made ready"))
+    decided = None
+    if set_two is not None and verdicts is not None:
+        check_clips(set_two, verdicts, [clip.clip.id for clip in footage])
+        decided = steps_of(verdicts)
     held_out = load_footage(data, "val")
     dimensions = dimensions_of(live, front)
     takes, of = mocap_takes(data, "train"), origin(data)
@@ -277,7 +281,7 @@ def main(
     kept = [clip for clip in footage if clip.clip.id not in steps or steps[clip.clip.id].kept]
     if not kept:
         raise DataError(f"{out / STEPS}: no clip is left to learn from; none follows its sound")
-    late = {name: step.late for name, step in steps.items() if step.kept and step.late}
+    late = {clip.clip.id: step.late for clip in kept if (step := steps.get(clip.clip.id)) and step.late}
     report(f"stage 3 of 3: all clips ({len(late)} moved in time, {len(footage) - len(kept)} left out)")
     model = stage.run("speech", start, one_scale(kept), schedule, out / "all", late).encoder
     told = {name: repr(value) for name, value in best_figures(out / "all").items()}
@@ -335,14 +339,16 @@ def who_is_in_step(
     Raises:
         DataError: the run began with another decision.
     """
-    steps = read_steps(out)
-    if steps and decided not in (None, steps):
-        raise DataError(f"{out / STEPS} says otherwise than --set2: the run began with it; give another --out")
-    if steps:
+    if (out / STEPS).exists():
+        # Empty, too, is a decision: no clip was moved.
+        steps = read_steps(out)
+        if decided not in (None, steps):
+            raise DataError(f"{out / STEPS} says otherwise than --set2: the run began with it; give another --out")
         return steps
     if decided is not None:
         write_steps(out, decided)
         return decided
+    steps = {}
     anchors, others = [c for c in footage if is_anchor(c)], [c for c in footage if not is_anchor(c)]
     if anchors and others:
         short = replace(schedule, steps=min(ANCHOR_STEPS, schedule.steps))

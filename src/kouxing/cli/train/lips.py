@@ -57,7 +57,7 @@ def lips(
 ) -> None:
     """Train the network that paints mouths. The same command goes on where it stopped.
 
-    It hears as dubs do, with the weights in use: KOUXING_WEIGHTS=runs/front:runs/speech takes one's own.
+    It hears as dubs do with the weights in use: KOUXING_WEIGHTS=runs/front:runs/speech:runs/multimodal takes one's own.
     """
     options.check_installed()
     from kouxing.train import lips as recipe
