@@ -18,7 +18,7 @@ from kouxing import weights
 from kouxing.cli import app as cli
 from kouxing.data.mouths import Mouths, load_mouths
 from kouxing.data.spoiled import Spoil, foreign, spoil
-from kouxing.data.sync_filter import Belief, Verdict, read_verdicts
+from kouxing.data.sync_filter import Belief, Verdict, read_verdicts, write_verdicts
 from kouxing.data.sync_windows import WindowRules
 from kouxing.errors import DataError, WeightError
 from kouxing.eval.sync import evaluate
@@ -27,7 +27,7 @@ from kouxing.infer.discriminator import Discriminator
 from kouxing.losses.sync import Falses
 from kouxing.models.speech import SpeechDimensions, SpeechEncoder
 from kouxing.models.sync import SyncDimensions
-from kouxing.train import sync, sync_filter
+from kouxing.train import speech, sync, sync_filter
 from kouxing.train.export_sync import export_sync
 from kouxing.train.loop import Schedule
 from kouxing.train.sync_task import Growth, SyncTask, embed, history
@@ -66,6 +66,11 @@ def test_three_stages_and_what_comes_of_them(tmp_path: Path, monkeypatch: pytest
     assert config["two"]["late"] and not config["one"]["late"] and not config["onestage"]["late"]
     assert config["three"]["rules"]["hard"] > 0 and not config["two"]["rules"]["hard"]
     assert config["onestage"]["schedule"]["steps"] == 6 and config["onestage"]["growth"]["start"] == sync.GOAL
+    assert all("data" in one["origin"] for one in config.values())
+    changes = "--steps 2 --batch 4 --precision 32-true"
+    for folder, more in ((run, ""), (run / "two", ""), (run / "onestage", " --baseline")):
+        told = weights.card("sync_mouth", folder)["recipe"]
+        assert told == f"kouxing train sync --data DATA {changes} --out runs/run{more}"
     # The same command resumes: nothing is left to do, nothing changes.
     before = (run / "sync_mouth.onnx").read_bytes()
     sync.main(data, run, recipe=recipe(), report=quiet)
@@ -317,6 +322,80 @@ def test_the_filter_starts_from_phones_alone(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(Enough):
         sync.main(tmp_path, tmp_path / "run", speech=tmp_path / "mouths", phones=tmp_path / "phones", report=quiet)
     assert started == [(0, tmp_path / "mouths"), (10, tmp_path / "phones", SyncDimensions(speech_reach=2))]
+
+
+@pytest.fixture
+def three_clips(monkeypatch: pytest.MonkeyPatch) -> list[Mouths]:
+    """All that ``sync.main`` finds in its data folder."""
+    mouths = [made(f"m{seed}", seed) for seed in range(3)]
+    monkeypatch.setattr(sync, "load_mouths", lambda *_: mouths)
+    return mouths
+
+
+def decide(path: Path, mouths: list[Mouths], late: int) -> Path:
+    clips = {one.clip.id: one.clip for one in mouths}
+    write_verdicts(path, clips, [Verdict(name, True, late, late, 0.1, 0.9, "") for name in clips])
+    return path
+
+
+def test_decisions_of_another_run_are_read_before_anything_is_trained(
+    tmp_path: Path, three_clips: list[Mouths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enough(Exception):
+        pass
+
+    begun: list[dict[str, str]] = []
+
+    def begin(*_: object, of: dict[str, str], **__: object) -> None:
+        begun.append(of)
+        raise Enough
+
+    monkeypatch.setattr(sync, "run_stage", begin)
+    run, nonsense = tmp_path / "run", tmp_path / "nonsense.csv"
+    nonsense.write_text("id,kept\nm0,perhaps\n", "utf-8")
+    few = decide(tmp_path / "few.csv", three_clips[:2], 2)
+    for given, said in ((nonsense, "is not what a filter decided"), (few, r"few.csv: says nothing of clip m2")):
+        with pytest.raises(DataError, match=said):
+            sync.main(tmp_path, run, set_two=given, report=quiet)
+    assert not run.exists() and not begun
+    own = decide(tmp_path / "own.csv", three_clips, 2)
+    for _ in range(2):
+        with pytest.raises(Enough):
+            sync.main(tmp_path, run, set_two=own, report=quiet)
+    assert (run / "set2.csv").read_bytes() == own.read_bytes() and begun[0] == begun[1]
+    other = decide(tmp_path / "other.csv", three_clips, 1)
+    with pytest.raises(DataError, match="the run began with it; give another --out"):
+        sync.main(tmp_path, run, set_two=other, report=quiet)
+    assert (run / "set2.csv").read_bytes() == own.read_bytes()
+
+
+def test_a_run_goes_on_with_what_it_started_from(
+    tmp_path: Path, three_clips: list[Mouths], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or its card would not tell where it comes from."""
+    monkeypatch.setattr(sync, "export_stage", lambda *_: None)
+    (tmp_path / "ears").mkdir()
+    save_file(speech.fresh(0).state_dict(), tmp_path / "ears" / "best.safetensors")
+    kept = {"recipe": recipe(), "report": quiet}
+
+    class Enough(Exception):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Enough
+
+    monkeypatch.setattr(sync, "filtered", stop)
+    with pytest.raises(Enough):
+        sync.main(tmp_path, tmp_path / "run", speech=tmp_path / "ears" / "best.safetensors", **kept)
+    with pytest.raises(DataError, match=r"another configuration \(origin.speech \w+, now None\)"):
+        sync.main(tmp_path, tmp_path / "run", **kept)
+
+
+def test_a_card_gives_the_command_that_was_run() -> None:
+    told = sync._command(sync.RECIPE, Path("a/mine"), Path("b/ears/best.safetensors"), Path("c/set2.csv"))
+    assert told == "kouxing train sync --data DATA --speech runs/ears --set2 SET2 --out runs/mine"
+    seeded = {name: stage.seeded(3) for name, stage in sync.RECIPE.items()}
+    assert sync._command(seeded, Path("sync"), None, None) == "kouxing train sync --data DATA --seed 3 --out runs/sync"
 
 
 def test_the_commands_tell_settings_and_mistakes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

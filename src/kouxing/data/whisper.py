@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from kouxing.data.mouths import Mouths
+from kouxing.data.pretrained import digest
 from kouxing.errors import OptionError
 from kouxing.media.reader import load_sound
 from kouxing.types import Float
@@ -47,6 +48,7 @@ class WhisperEar:
             raise OptionError(f"--whisper {place}: holds no Whisper model as Hugging Face keeps it") from error
         self._encoder = model.encoder.eval().requires_grad_(False)
         self.states = int(model.config.d_model)
+        self.digest = digest(self._encoder)
 
     @torch.no_grad()
     def __call__(self, samples: Float, frames: int) -> Float:

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -23,10 +24,11 @@ from kouxing.media.aside import make_folder
 from kouxing.models import syncx
 from kouxing.models.sync import Discriminator, Judges, Pupil, SyncDimensions
 from kouxing.train import sync_plots
-from kouxing.train.card import Source, about, inherited
+from kouxing.train.card import Source, about, changed, inherited
 from kouxing.train.export_sync import export_sync
 from kouxing.train.loop import BEST, Schedule, best_figures, write_aside
-from kouxing.train.sync_filter import SET_TWO, SPOILED, STEEPNESS, Crew, filtered, find_spoiled, train_crew
+from kouxing.train.origin import origin
+from kouxing.train.sync_filter import SET_TWO, SPOILED, STEEPNESS, Crew, filtered, find_spoiled, take_over, train_crew
 from kouxing.train.sync_stage import Stage, run_stage
 from kouxing.train.sync_task import Growth, embed, history, measured
 from kouxing.units import CROP_PX
@@ -34,7 +36,6 @@ from kouxing.units import CROP_PX
 GEOMETRY = 16
 """Numbers of mouth geometry (``face.geometry``) that the helping heads tell."""
 STAGES = ("one", "two", "three")
-RECIPE_COMMAND = "kouxing train sync --data DATA --speech SPEECH --out runs/sync"
 UNITS = {
     "pictures": f"[1, T, 48, 64] uint8 grey mouth pictures (face.mouth_picture) of {CROP_PX} px crops, 25 Hz",
     "mel": "[1, 4T, 80] log power, 100 Hz",
@@ -138,15 +139,22 @@ def main(
 
     Returns:
         Discriminator 3.
+
+    Raises:
+        DataError: ``set_two`` is no such file, of other data, or not what the run began with.
     """
     recipe = recipe or RECIPE
+    verdicts = None if set_two is None else read_verdicts(set_two)
     mouths, held_out = load_mouths(data, "train"), load_mouths(data, "val")
+    if set_two is not None and verdicts is not None:
+        take_over(set_two, verdicts, mouths, out)
     make_folder(out)
     seed, states = recipe["one"].schedule.seed, 0
-    if set_two is not None and not (out / SET_TWO).exists():
-        shutil.copyfile(set_two, out / SET_TWO)
+    of = origin(data, speech=speech, phones=phones, resnext=resnext, set2=set_two)
+    command = _command(recipe, out, speech, set_two)
     if whisper is not None:
         ear = WhisperEar(whisper)
+        of["whisper"] = ear.digest
         report(f"syncx: Whisper's states of {len(mouths) + len(held_out)} clips")
         mouths, held_out = with_states(data, mouths, ear), with_states(data, held_out, ear)
         states = ear.states
@@ -158,31 +166,40 @@ def main(
         return beginner(seed) if states else fresh(seed, phones, SyncDimensions(speech_reach=FILTER_REACH))
 
     judging = recipe["one"] if states else filtering(recipe["one"])
+    more: dict[str, Any] = {"of": of, "device": device, "report": report}
 
     def crew() -> Crew:
-        return train_crew(judging, one_of_filter, mouths, held_out, out / "filter", device=device, report=report)
+        return train_crew(judging, one_of_filter, mouths, held_out, out / "filter", **more)
 
     pupil = beginner(seed)
-    pupil = run_stage("one", recipe["one"], pupil, mouths, held_out, out / "one", {}, device=device, report=report)
+    pupil = run_stage("one", recipe["one"], pupil, mouths, held_out, out / "one", {}, **more)
     parents = inherited(speech)
-    export_stage(pupil, data, out / "one", parents)
+    export_stage(pupil, data, out / "one", command, parents)
     kept, late = filtered(crew, mouths, held_out, out, report)
     for name in ("two", "three"):
-        pupil = run_stage(name, recipe[name], pupil, kept, held_out, out / name, late, device=device, report=report)
-        export_stage(pupil, data, out / name, parents)
+        pupil = run_stage(name, recipe[name], pupil, kept, held_out, out / name, late, **more)
+        export_stage(pupil, data, out / name, command, parents)
         pupil.margin.fill_(history(out / name)[-1]["margin"])
     sync_plots.margins({name: history(out / name) for name in STAGES}, out / "margin.png")
     judge = pupil.judge
-    finish(judge, held_out, data, out, best_figures(out / "three"), report, parents=parents)
+    finish(judge, held_out, data, out, best_figures(out / "three"), command, report, parents)
     if spoiled:
         honest = read_verdicts(out / SET_TWO)
-        find_spoiled(judging, one_of_filter, mouths, held_out, out, honest, device=device, report=report)
+        find_spoiled(judging, one_of_filter, mouths, held_out, out, honest, **more)
     if baseline:
         stage, pupil = one_stage(recipe), beginner(seed)
-        folder = out / "onestage"
-        pupil = run_stage("onestage", stage, pupil, mouths, held_out, folder, {}, device=device, report=report)
-        export_stage(pupil, data, out / "onestage", parents)
+        pupil = run_stage("onestage", stage, pupil, mouths, held_out, out / "onestage", {}, **more)
+        export_stage(pupil, data, out / "onestage", f"{command} --baseline", parents)
     return judge
+
+
+def _command(recipe: Mapping[str, Stage], out: Path, speech: Path | None, set_two: Path | None) -> str:
+    """What a card gives as the recipe."""
+    told = [option for name in STAGES for option in changed(recipe[name].schedule, RECIPE[name].schedule)]
+    words = ["kouxing train sync --data DATA"]
+    words += [f"--speech runs/{speech.resolve().parent.name}"] if speech is not None else []
+    words += ["--set2 SET2"] if set_two is not None else []
+    return " ".join([*words, *dict.fromkeys(told), f"--out runs/{out.name}"])
 
 
 def fresh_x(states: int, seed: int = 0, resnext: Path | None = None) -> Pupil:
@@ -201,12 +218,12 @@ def fresh_x(states: int, seed: int = 0, resnext: Path | None = None) -> Pupil:
     return Pupil(syncx.build(states, RATE, body), GEOMETRY)
 
 
-def export_stage(pupil: Pupil, data: Path, folder: Path, parents: Sequence[Source] = ()) -> None:
+def export_stage(pupil: Pupil, data: Path, folder: Path, recipe: str, parents: Sequence[Source] = ()) -> None:
     """A stage's discriminator as ONNX beside its checkpoint, so that stages can be compared as they would be used."""
     if isinstance(pupil.judge.speech, syncx.StateSpeech):
         return
     figures = {name.removeprefix("val/"): v for name, v in best_figures(folder).items() if name != "step"}
-    export_sync(copy.deepcopy(pupil.judge), None, about(data, RECIPE_COMMAND, UNITS, figures, parents), folder)
+    export_sync(copy.deepcopy(pupil.judge), None, about(data, recipe, UNITS, figures, parents), folder)
 
 
 def calibrate(model: Discriminator | Judges, held_out: Sequence[Mouths]) -> tuple[Calibration, float]:
@@ -230,8 +247,8 @@ def finish(
     data: Path,
     out: Path,
     figures: Mapping[str, float],
+    recipe: str,
     report: Callable[[str], None] = print,
-    recipe: str = RECIPE_COMMAND,
     parents: Sequence[Source] = (),
 ) -> Calibration:
     """Calibrate, keep the weights in ``out``, and export them with their card; ``parents``: ``card.inherited``."""
@@ -310,7 +327,7 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
     make_folder(out)
     figures = measured(model, held_out)
     command = f"kouxing train judges {' '.join(f'--run RUN{n + 1}' for n in range(len(runs)))} --data DATA"
-    finish(model, held_out, data, out, figures, report, command, inherited(*runs))
+    finish(model, held_out, data, out, figures, command, report, inherited(*runs))
     for path in sorted([runs[0] / SPOILED, *runs[0].glob("*/sync_*.onnx"), *runs[0].glob("*/sync_*.json")]):
         if path.exists():
             place = out / path.relative_to(runs[0])

@@ -6,6 +6,7 @@ One that was trained on a clip has learned what is wrong there by heart (docs/lo
 from __future__ import annotations
 
 import json
+import shutil
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,20 @@ import numpy as np
 
 from kouxing.data.mouths import Mouths
 from kouxing.data.spoiled import Spoil, foreign, moved, some_late, spoil
-from kouxing.data.sync_filter import Belief, Verdict, clues, heard_only, judge_clip, read_verdicts, write_verdicts
+from kouxing.data.sync_filter import (
+    Belief,
+    Verdict,
+    check_clips,
+    clues,
+    heard_only,
+    judge_clip,
+    read_verdicts,
+    write_verdicts,
+)
 from kouxing.errors import DataError
 from kouxing.eval.sync_calibration import fit
 from kouxing.face.offset import Calibration, find_offset, similarities
+from kouxing.media.aside import keeping
 from kouxing.models.sync import Discriminator, Pupil
 from kouxing.train import sync_plots
 from kouxing.train.sync_stage import Stage, run_stage
@@ -76,6 +87,7 @@ def train_crew(
     held_out: Sequence[Mouths],
     out: Path,
     *,
+    of: Mapping[str, str] | None = None,
     device: str = "cpu",
     report: Callable[[str], None] = print,
 ) -> Crew:
@@ -87,6 +99,7 @@ def train_crew(
         mouths: training clips.
         held_out: clips to choose by.
         out: a folder for the runs.
+        of: see ``train.sync_stage.run_stage``.
         device, report: see ``train.loop.train``.
     """
     members = []
@@ -98,7 +111,7 @@ def train_crew(
             folder = out / f"{fold}-{member}"
             own = stage.seeded(seed)
             pupil = run_stage(
-                f"one without fold {fold}", own, beginner(seed), seen, held_out, folder, {}, device=device,
+                f"one without fold {fold}", own, beginner(seed), seen, held_out, folder, {}, of=of, device=device,
                 report=report,
             )  # fmt: skip
             row.append(pupil.judge)
@@ -144,6 +157,27 @@ def filter_clips(crew: Crew, belief: Belief, mouths: Sequence[Mouths]) -> list[V
         judge_clip(one.clip.id, crew.similarities(one, fold_of(one))[0], ~one.silent, belief, _CALIBRATION)
         for one in mouths
     ]
+
+
+def take_over(path: Path, verdicts: Sequence[Verdict], mouths: Sequence[Mouths], out: Path) -> None:
+    """Have a run go by what another one's filter decided.
+
+    Args:
+        path: the other's ``set2.csv``.
+        verdicts: what it says.
+        mouths: set 1.
+        out: run folder.
+
+    Raises:
+        DataError: it says nothing of a clip, or the run began with another one.
+    """
+    check_clips(path, verdicts, [one.clip.id for one in mouths])
+    kept = out / SET_TWO
+    if not kept.exists():
+        with keeping(kept) as part:
+            shutil.copyfile(path, part)
+    elif kept.read_bytes() != path.read_bytes():
+        raise DataError(f"{kept} is another than --set2 {path}: the run began with it; give another --out")
 
 
 def filtered(
@@ -193,12 +227,13 @@ def find_spoiled(
     out: Path,
     honest: Sequence[Verdict],
     *,
+    of: Mapping[str, str] | None = None,
     device: str = "cpu",
     report: Callable[[str], None] = print,
 ) -> dict[str, float]:
     """Train the filter on clips of which a fifth is spoiled, and tell what it finds; kept in ``out/spoiled.json``."""
     changed, _ = spoil(mouths, stage.schedule.seed)
-    crew = train_crew(stage, beginner, changed, held_out, out / "spoiled", device=device, report=report)
+    crew = train_crew(stage, beginner, changed, held_out, out / "spoiled", of=of, device=device, report=report)
     figures = drawn_figures(crew, learn_belief(crew, held_out), mouths, honest, out, stage.schedule.seed)
     (out / SPOILED).write_text(json.dumps(figures, indent=1), encoding="utf-8")
     report("  ".join(f"{name} {value:.3f}" for name, value in figures.items()))

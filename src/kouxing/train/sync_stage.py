@@ -47,10 +47,14 @@ def run_stage(
     out: Path,
     late: Mapping[str, int],
     *,
+    of: Mapping[str, str] | None = None,
     device: str = "cpu",
     report: Callable[[str], None] = print,
 ) -> Pupil:
-    """Train one stage from ``start`` (or go on with it) in ``out``; returns its best averaged weights."""
+    """Train one stage from ``start`` (or go on with it) in ``out``; returns its best averaged weights.
+
+    A run of other data or parents (``of``: ``train.origin.origin``) is refused.
+    """
     # What a stage before returned are averaged weights, which were not learning.
     start.requires_grad_(True)
     if stage.growth.start is not None:
@@ -60,7 +64,7 @@ def run_stage(
     told = {key: value for key, value in asdict(stage).items() if key != "schedule"}
     config = {
         "model": f"sync, stage {name}", "dimensions": start.judge.dimensions.as_dict(), "weights": WEIGHTS,
-        "clips": len(mouths), "set": of_clips(mouths), "late": dict(late), **told,
+        "clips": len(mouths), "set": of_clips(mouths), "late": dict(late), "origin": of, **told,
     }  # fmt: skip
     report(f"stage {name}: {windows.clips} of {len(mouths)} clips are long enough, {len(late)} moved in time")
     best = train(task, stage.schedule, out, device, config, report)
