@@ -12,8 +12,8 @@ import typer
 from kouxing import weights
 from kouxing.cli.app import app
 from kouxing.text import mbrola
-from kouxing.train.card import OPEN, about, changed, further_sources, inherited
-from kouxing.train.loop import Schedule
+from kouxing.train.card import OPEN, about, changed, further_sources, inherited, learned_from
+from kouxing.train.loop import BEST, SOURCES, Schedule
 
 HEAD = "id,split,speaker,language,seconds,licence,corpus\n"
 
@@ -93,6 +93,21 @@ def test_what_descends_keeps_its_parents_licences(tmp_path: Path) -> None:
     told = about(tmp_path, "", {}, {}, inherited(run))
     assert "LRC-AR (research)" in told["licence"] and len(told["data"]) == 2
     assert about(tmp_path, "", {}, {}, inherited(None))["licence"] == OPEN
+
+
+def test_weights_that_nothing_tells_of_are_of_unknown_licence(tmp_path: Path) -> None:
+    run, texts = tmp_path / "runs" / "stopped", tmp_path / "runs" / "texts"
+    run.mkdir(parents=True)
+    texts.mkdir()
+    (run / BEST).touch()
+    assert inherited(None, texts, tmp_path / "runs" / "none") == []
+    (tmp_path / "manifest.csv").write_text(HEAD + "one,train,s,en,3,own,mine\n", "utf-8")
+    for place in (run, run / BEST):
+        told = about(tmp_path, "", {}, {}, inherited(place))
+        assert "stopped, which nothing tells of (unknown)" in told["licence"]
+    # What a run learns from is told from its first step on.
+    (run / SOURCES).write_text(json.dumps(learned_from(tmp_path)), "utf-8")
+    assert about(tmp_path, "", {}, {}, inherited(run / BEST))["licence"] == OPEN
 
 
 @pytest.mark.parametrize("name", weights.names())

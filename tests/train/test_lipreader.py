@@ -19,6 +19,7 @@ from kouxing.eval.lipreading import edits, error_rate, errors_of, grammar_words,
 from kouxing.losses.lipreading import ctc_loss, expert_loss
 from kouxing.models.lipreader import LipReader, LipReaderDimensions
 from kouxing.train import lipreader as recipe
+from kouxing.train.card import inherited
 from kouxing.train.loop import BEST, Schedule, write_aside
 
 SMALL = LipReaderDimensions(len(PHONES), (4, 8, 8, 8), 16, 12, dropout=0.0)
@@ -142,12 +143,16 @@ def test_it_learns_and_resumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(recipe, "transcripts", lambda data: words)
     monkeypatch.setattr(recipe, "LipReaderDimensions", lambda phones: SMALL)
     monkeypatch.setattr(data_module.sync_augment, "seen", lambda pictures, rng, hard: pictures)
+    head = "id,split,speaker,language,seconds,licence,corpus\n"
+    (tmp_path / "manifest.csv").write_text(head + "c0,train,s,en,3,research,theirs\n", "utf-8")
     schedule = Schedule(steps=6, batch=4, rate=5e-3, warmup=1, validate_every=3)
     lines: list[str] = []
     recipe.main(tmp_path, tmp_path / "run", schedule=schedule, report=lines.append)
     assert any(line.startswith("val: 3 sentences") for line in lines)
     model = load(tmp_path / "run")
     assert not model.training
+    # What learns against it is not free of its footage's licence.
+    assert [(one["source"], one["licence"]) for one in inherited(tmp_path / "run")] == [("theirs", "research")]
     # The loss falls by much on so easy a task.
     samples = LipReadingSamples(clips, words, 4)
     task = recipe.LipReaderTask(LipReader(SMALL), samples, clips, words)

@@ -23,7 +23,7 @@ from kouxing.models.speech import Ears, SpeechDimensions, SpeechEncoder
 from kouxing.models.sync import Discriminator, SyncDimensions
 from kouxing.text import mbrola
 from kouxing.train import lips, phones, shape, speech
-from kouxing.train.card import about, further_sources
+from kouxing.train.card import about, further_sources, inherited
 from kouxing.train.export import export_lips, export_speech
 from kouxing.train.loop import BEST, Schedule, write_aside
 from kouxing.units import SAMPLE_HZ
@@ -63,6 +63,11 @@ def test_speech_then_lips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     recipe = weights.card("lips_fast_frame", tmp_path / "judged")["recipe"]
     changes = "--steps 1 --batch 5 --rate 0.0001 --precision 32-true"
     assert recipe.endswith(f"--judge runs/judge {changes} --out runs/judged")
+    # A run that is stopped has no card; what it learns from is there.
+    (tmp_path / "judged" / "lips_fast_frame.json").unlink()
+    (tmp_path / "judged" / "lips_fast_references.json").unlink()
+    sources = {source["source"] for source in inherited(tmp_path / "judged" / BEST)}
+    assert {"made", "judge, which nothing tells of"} <= sources
     # Another network may teach; its files are enough.
     taught = {"teacher": tmp_path / "lips", "schedule": replace(TINY, steps=1)}
     told_lines.clear()

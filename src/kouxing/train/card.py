@@ -17,7 +17,7 @@ from kouxing.data.manifest import read_manifest
 from kouxing.data.tracks import read_by_us
 from kouxing.eval.figures import commit
 from kouxing.text import mbrola
-from kouxing.train.loop import Schedule
+from kouxing.train.loop import BEST, Schedule
 
 OPEN = "Apache-2.0"
 LIMITED = "CC-BY-NC-4.0 (non-commercial: not open, by what is known, is {})"
@@ -45,6 +45,21 @@ def about(
         figures: held-out figures, by name; what could not be measured (NaN) is left out.
         beside: what else it was trained on (``further_sources``), and what its parents were (``inherited``).
     """
+    return {
+        "units": dict(units),
+        "recipe": recipe,
+        "commit": commit(),
+        **learned_from(data, beside),
+        "figures": {name: round(value, 4) for name, value in figures.items() if math.isfinite(value)},
+    }
+
+
+def learned_from(data: Path, beside: Sequence[Source] = ()) -> dict[str, Any]:
+    """A card's ``data`` and ``licence``; also what a run keeps from its beginning on (``train.loop.train``).
+
+    Args:
+        data, beside: as for ``about``.
+    """
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     for clip in read_manifest(data, "train"):
         seconds[clip.corpus, clip.licence] += clip.seconds
@@ -58,14 +73,7 @@ def about(
             named.add((one["source"], one["licence"]))
             sources.append(one)
     limiting = {f"{one['source']} ({one['licence'] or 'unknown'})" for one in sources if not _free(one["licence"])}
-    return {
-        "units": dict(units),
-        "recipe": recipe,
-        "commit": commit(),
-        "data": sources,
-        "licence": LIMITED.format("; ".join(sorted(limiting))) if limiting else OPEN,
-        "figures": {name: round(value, 4) for name, value in figures.items() if math.isfinite(value)},
-    }
+    return {"data": sources, "licence": LIMITED.format("; ".join(sorted(limiting))) if limiting else OPEN}
 
 
 def _free(licence: str) -> bool:
@@ -85,14 +93,18 @@ def inherited(*places: Path | None) -> list[Source]:
 
     Args:
         places: run folders, or files in them; None: there is none. A folder without cards, of a stage say, is one of
-            its run.
+            its run. Weights that nothing tells of are a source of unknown licence.
     """
     found: dict[tuple[str, str], Source] = {}
     for place in places:
         if place is None:
             continue
         folder = place if place.is_dir() else place.parent
-        found |= _sources(folder) or _sources(folder.parent)
+        told = _sources(folder) or _sources(folder.parent)
+        if not told and (place.is_file() or (place / BEST).is_file()):
+            source = f"{folder.resolve().name}, which nothing tells of"
+            told = {(source, ""): {"source": source, "licence": ""}}
+        found |= told
     return [found[key] for key in sorted(found)]
 
 

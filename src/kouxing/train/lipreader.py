@@ -20,6 +20,7 @@ from kouxing.face import geometry
 from kouxing.losses.lipreading import ctc_loss
 from kouxing.losses.motion import geometry_error
 from kouxing.models.lipreader import LipReader, LipReaderDimensions
+from kouxing.train.card import learned_from
 from kouxing.train.loop import Batch, Figures, Schedule, train
 from kouxing.train.origin import origin
 
@@ -116,7 +117,8 @@ def main(
         "weights": WEIGHTS,
         "origin": origin(data),
     }
-    best = cast(LipReader, train(task, schedule, out, device, config, report))
+    # It has no card: nothing but training reads it. What that makes descends from the same.
+    best = cast(LipReader, train(task, schedule, out, device, config, report, sources=learned_from(data)))
     for split in ("val", "test-person", "test"):
         try:
             clips = load_mouths(data, split)

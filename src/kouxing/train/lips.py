@@ -27,7 +27,7 @@ from kouxing.models.lips import PRESETS as SIZES
 from kouxing.models.lips import Lips, LipsDimensions
 from kouxing.models.sync import Discriminator, Judges
 from kouxing.train import restore, restore_judge, shape
-from kouxing.train.card import Source, about, changed, inherited
+from kouxing.train.card import Source, about, changed, inherited, learned_from
 from kouxing.train.export import export_lips
 from kouxing.train.lips_task import (
     GAN_FROM,
@@ -173,7 +173,10 @@ def main(
             vgg19=vgg19, teacher=None if teacher is None else teacher / f"lips_{preset}_frame.onnx",
         ),
     }  # fmt: skip
-    best = cast(Lips, train(task, schedule, out, device, config, report))
+    listened = [source for name in EARS for source in card(name)["data"]]
+    begun_with = [*_sources(start, f"lips_{preset}_frame"), *_sources(judge, MOUTH)]
+    parents = [*listened, *begun_with, *inherited(lipreader, teacher)]
+    best = cast(Lips, train(task, schedule, out, device, config, report, sources=learned_from(data, parents)))
     told = [f"--start {_named(start)}"] if start is not None else []
     told += [f"--vgg19 {vgg19.name}"] if vgg19 is not None else []
     told += [f"--judge {_named(judge)}"] if judge is not None else []
@@ -182,9 +185,7 @@ def main(
     told += [f"--weight {name}={value:g}" for name, value in table.items() if value != WEIGHTS[name]]
     told += [f"--gan-from {gan_from:g}"] if table["gan"] else []
     told += changed(schedule, PRESETS[preset], "rate")
-    listened = [source for name in EARS for source in card(name)["data"]]
-    begun_with = [*_sources(start, f"lips_{preset}_frame"), *_sources(judge, MOUTH)]
-    save(best, preset, data, out, told, [*listened, *begun_with, *inherited(lipreader, teacher)])
+    save(best, preset, data, out, told, parents)
     return best
 
 

@@ -30,6 +30,8 @@ from kouxing.media.aside import keeping, make_folder
 Batch = dict[str, Tensor]
 Figures = Mapping[str, float | Tensor]
 CHECKPOINT = "checkpoint.safetensors"
+SOURCES = "sources.json"
+"""What a run learns from (``train.card``): weights of a run that was stopped have no card yet."""
 BEST = "best.safetensors"
 """The averaged weights with the best validation score, its figures in the metadata."""
 MOST_LOST = 10
@@ -166,6 +168,7 @@ def train(
     config: dict[str, Any] | None = None,
     report: Callable[[str], None] = print,
     enough: Callable[[], bool] = lambda: False,
+    sources: Mapping[str, Any] | None = None,
 ) -> nn.Module:
     """Train, or go on where the run folder's checkpoint is; the same command resumes.
 
@@ -177,6 +180,7 @@ def train(
         config: resolved configuration to keep beside the checkpoint; a resume with another one is refused.
         report: where progress lines go.
         enough: asked after each validation; True ends the training before its last step.
+        sources: ``train.card.learned_from``, to keep beside the checkpoint.
 
     Returns:
         The averaged model with the best validation score.
@@ -193,6 +197,9 @@ def train(
     fabric = _fabric(device, precision)
     make_folder(folder)
     _keep_config(folder, {"schedule": asdict(schedule), **(config or {})})
+    if sources is not None:
+        with keeping(folder / SOURCES) as part:
+            part.write_text(json.dumps(sources, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     optimiser = OPTIMISERS[schedule.optimiser](task.model.parameters(), lr=schedule.rate, weight_decay=schedule.decay)
     model, optimiser = fabric.setup(task.model, optimiser)
     average = copy.deepcopy(task.model).requires_grad_(False).eval()
