@@ -196,6 +196,14 @@ def test_a_dry_run_shows_the_settings(network: str, tmp_path: Path, capsys: pyte
     assert "manifest.csv" in capsys.readouterr().err.splitlines()[-1]
 
 
+def test_a_dry_run_of_the_painter_shows_when_critics_come(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("torch")
+    assert cli.run(["train", "lips", "--data", "data", "--gan-from", "0.1", "--dry-run"]) == 0
+    assert json.loads(capsys.readouterr().out)["gan_from"] == 0.1
+    assert cli.run(["train", "lips", "--data", "data", "--seed", "-1", "--dry-run"]) == 2
+    assert "--seed" in only_line(capsys)
+
+
 def test_training_asks_for_held_out_clips_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     head = "id,split,speaker,language,seconds,licence,corpus\n"

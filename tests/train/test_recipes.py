@@ -121,6 +121,34 @@ def test_two_ears_are_their_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         speech.average([runs[0], tmp_path / "both"], data, tmp_path / "three", report=quiet)
 
 
+def test_another_network_than_asked_for_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lips, "load_footage", lambda *_: pytest.fail("clips are made ready"))
+    run, text = tmp_path / "speech", tmp_path / "README.md"
+    run.mkdir()
+    write_aside(run / BEST, speech.fresh(0).encoder.state_dict(), {})
+    text.write_text("# Read me", "utf-8")
+    for option, given, said in (
+        ("start", run, "holds another network than lips"),
+        ("start", text, "is no file of safetensors"),
+        ("judge", run, "holds no sync discriminator"),
+        ("lipreader", run, "is no lip reader"),
+        ("vgg19", run / BEST, "is not torchvision's VGG-19"),
+        ("vgg19", text, "is no file of safetensors"),
+    ):
+        with pytest.raises(DataError, match=said):
+            lips.main(tmp_path, tmp_path / "run", **{option: given}, report=quiet)
+    (run / BEST).write_text("# Read me", "utf-8")
+    with pytest.raises(DataError, match="is no lip reader"):
+        lips.main(tmp_path, tmp_path / "run", lipreader=run, report=quiet)
+
+
+def test_ears_that_hear_in_different_ways_have_no_mean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard = iter([speech.fresh(0).encoder, speech.fresh(0, speech.LIVE).encoder])
+    monkeypatch.setattr(speech, "load", lambda _: next(heard))
+    with pytest.raises(DataError, match="hear in different ways"):
+        speech.average([tmp_path, tmp_path], tmp_path, tmp_path / "out", report=quiet)
+
+
 @pytest.mark.parametrize("members", [1, 2])
 def test_exported_speech_streams(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder, members: int

@@ -301,6 +301,19 @@ def test_a_run_is_loaded_with_the_sound_it_heard(reach: int, tmp_path: Path) -> 
     assert sync.load(tmp_path).dimensions.speech_reach == reach
 
 
+def test_another_network_is_no_discriminator(tmp_path: Path) -> None:
+    ear = speech.fresh(0).encoder.state_dict()
+    both = {f"members.{place}.{name}": value.clone() for place in (0, 1) for name, value in ear.items()}
+    for given in (ear, both, {"x": torch.zeros(1)}):
+        save_file(given, tmp_path / "best.safetensors")
+        with pytest.raises(DataError, match="holds no sync discriminator; give a run folder"):
+            sync.average([tmp_path, tmp_path], tmp_path, tmp_path / "out", report=quiet)
+    (tmp_path / "best.safetensors").write_text("# Read me", "utf-8")
+    for read in (lambda: sync.load(tmp_path), lambda: sync.fresh(0, tmp_path / "best.safetensors")):
+        with pytest.raises(DataError, match="is no file of safetensors"):
+            read()
+
+
 def test_the_filter_starts_from_phones_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An encoder that learned the mouths of the clips would tell the filter what belongs to their sound."""
     started: list[tuple[object, ...]] = []
@@ -402,6 +415,10 @@ def test_the_commands_tell_settings_and_mistakes(tmp_path: Path, capsys: pytest.
     assert cli.run(["train", "sync", "--data", "x", "--steps", "7", "--dry-run"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert {stage["schedule"]["steps"] for stage in told["stages"].values()} == {7}
+    assert (told["set2"], told["baseline"], told["spoiled"]) == (None, False, False)
+    assert cli.run(["train", "sync", "--data", "x", "--set2", "y", "--baseline", "--spoiled", "--dry-run"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["set2"], told["baseline"], told["spoiled"]) == ("y", True, True)
     for words in (["train", "sync"], ["train", "judges", "--run", "a", "--run", "b"], ["evaluate", "sync"]):
         assert cli.run([*words, "--data", str(tmp_path)]) == 2
         assert "manifest.csv" in capsys.readouterr().err

@@ -136,6 +136,7 @@ def load(run: Path) -> LipReader:
     Raises:
         DataError: it holds none.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     from kouxing.models.lipreader import LipReader, LipReaderDimensions
@@ -151,7 +152,7 @@ def load(run: Path) -> LipReader:
         sizes = {name: tuple(size) if isinstance(size, list) else size for name, size in sizes.items()}
         model = LipReader(LipReaderDimensions(**sizes))
         model.load_state_dict(load_file(path))
-    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: is no lip reader of this program; train it anew") from error
     return model.eval()
 

@@ -9,7 +9,6 @@ from typing import cast
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,6 +18,7 @@ from kouxing.data.footage import Footage, load_footage
 from kouxing.data.front import FrontSounds
 from kouxing.data.grid import Word, transcripts
 from kouxing.data.lips import REST_SHARE, LipsSamples
+from kouxing.errors import DataError
 from kouxing.eval.lipreading import load as load_reader
 from kouxing.face.geometry import GEOMETRY
 from kouxing.infer.discriminator import MOUTH
@@ -39,7 +39,7 @@ from kouxing.train.lips_task import (
     LipsTask,
     loss_table,
 )
-from kouxing.train.loop import BEST, Schedule, best_figures, counting, train
+from kouxing.train.loop import BEST, Schedule, best_figures, counting, read_tensors, train
 from kouxing.train.origin import origin, tell_ears
 from kouxing.train.sync import load as load_judge
 from kouxing.train.teacher import Teacher
@@ -55,6 +55,8 @@ PRESETS = {
     ),
 }
 VALIDATION_CLIPS = 24
+TOKENS, DRIVE = "fusion.adapter.0.weight", "fusion.drive.0.weight"
+"""Layers that take the features; no other network has them."""
 
 UNITS = {
     "crop": "[1, 128, 256, 3] uint8 RGB, upper half of the upright face crop",
@@ -109,8 +111,8 @@ def main(
         The best averaged model.
 
     Raises:
-        DataError: ``lipreader`` holds no trained network.
-        WeightError: there is no ear, ``judge`` holds no discriminator, ``start`` or ``teacher`` not the preset.
+        DataError: ``start``, ``vgg19``, ``judge`` or ``lipreader`` holds another network, or none.
+        WeightError: there is no ear, or ``start``, ``judge`` or ``teacher`` hold no ONNX files of such a network.
         OptionError: ``weights`` names an unknown term, or a weight below 0.
     """
     schedule = schedule or PRESETS[preset]
@@ -119,7 +121,9 @@ def main(
     ear = PainterEar(threads=1)
     tell_ears(EARS, report)
     begun = None if start is None else _begun(start, preset)
+    features = None if vgg19 is None else _vgg(vgg19)
     frozen_judge = None if judge is None else _judge(judge).requires_grad_(False)
+    frozen_reader = None if lipreader is None else load_reader(lipreader).requires_grad_(False)
     taught_by = None if teacher is None else Teacher(teacher, preset)
     run = READ_RUN if lipreader is not None else RUN if judge is None else JUDGED_RUN
     words = None if lipreader is None else transcripts(data)
@@ -160,8 +164,7 @@ def main(
     # A teacher knows what a face looks like that says another's words.
     own_batches = batches(RUN, unpaired=0.0 if taught_by is None else UNPAIRED_SHARE)
     task = LipsTask(
-        model, own_batches, reader, pairs, _vgg(vgg19) if vgg19 else None, frozen_judge, table,
-        None if lipreader is None else load_reader(lipreader).requires_grad_(False), gan_from,
+        model, own_batches, reader, pairs, features, frozen_judge, table, frozen_reader, gan_from,
         None if run == RUN else batches(run, words, UNPAIRED_SHARE), taught_by,
     )  # fmt: skip
     config = {
@@ -205,7 +208,12 @@ def _judge(folder: Path) -> Discriminator | Judges:
 
 def _begun(start: Path, preset: str) -> Mapping[str, Tensor]:
     best = start if start.is_file() else start / BEST
-    return load_file(best) if best.is_file() else restore.lips(preset, start)[0].state_dict()
+    if not best.is_file():
+        return restore.lips(preset, start)[0].state_dict()
+    given = read_tensors(best)
+    if not given.keys() >= {TOKENS, DRIVE}:
+        raise DataError(f"{best}: holds another network than lips; give a run folder of `kouxing train lips`")
+    return given
 
 
 def _file(place: Path | None, name: str) -> Path | None:
@@ -258,19 +266,21 @@ def _take_over(model: Lips, given: Mapping[str, Tensor]) -> int:
 
 def with_phones(given: Mapping[str, Tensor], size: LipsDimensions) -> Mapping[str, Tensor]:
     """Numbers of a network that took fewer features, for one that begins by not looking at the further ones."""
-    tokens, drive = "fusion.adapter.0.weight", "fusion.drive.0.weight"
-    known = given[tokens].shape[1]
+    known = given[TOKENS].shape[1]
     if known >= size.features:
         return given
     rows = size.window + size.references
-    heard, stances = given[drive][:, : rows * known], given[drive][:, rows * known :]
+    heard, stances = given[DRIVE][:, : rows * known], given[DRIVE][:, rows * known :]
     more = (0, size.features - known)
     heard = F.pad(heard.reshape(len(heard), rows, known), more).flatten(1)
-    return {**given, tokens: F.pad(given[tokens], more), drive: torch.cat([heard, stances], 1)}
+    return {**given, TOKENS: F.pad(given[TOKENS], more), DRIVE: torch.cat([heard, stances], 1)}
 
 
 def _vgg(path: Path) -> image.Vgg19:
     network = image.Vgg19()
-    given = load_file(path)
-    network.load_state_dict({name: given[name] for name in network.state_dict()})
+    given = read_tensors(path)
+    try:
+        network.load_state_dict({name: given[name] for name in network.state_dict()})
+    except (KeyError, RuntimeError) as error:
+        raise DataError(f"{path}: is not torchvision's VGG-19 as safetensors") from error
     return network.eval()

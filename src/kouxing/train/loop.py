@@ -20,7 +20,8 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.utilities.exceptions import MisconfigurationException
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
 from safetensors.torch import save as serialised
 from torch import Tensor, nn
 
@@ -315,14 +316,39 @@ def write_aside(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]
         part.write_bytes(serialised(whole, metadata))
 
 
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """What a file of safetensors holds.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        why = " ".join(str(error).split())
+        raise DataError(f"{path}: is no file of safetensors ({why}); give {BEST} of a run, or its folder") from error
+
+
+def read_config(run: Path, network: str) -> dict[str, Any]:
+    """The configuration that ``train`` kept in a run folder, with the model's ``dimensions``.
+
+    Raises:
+        DataError: there is none; the line names the training of ``network``, whose run was wanted.
+    """
+    try:
+        told = json.loads((run / "config.json").read_text(encoding="utf-8"))
+        return {**told, "dimensions": dict(told["dimensions"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{run}: is no run of `kouxing train {network}` (config.json); give its folder") from error
+
+
 def load_tensors(model: nn.Module, path: Path) -> None:
     """Strictly load a state dict of safetensors into ``model``.
 
     Raises:
         DataError: the file holds another network.
     """
-    with safe_open(path, "pt") as file:
-        given = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+    given = read_tensors(path)
     try:
         model.load_state_dict(given)
     except RuntimeError as error:

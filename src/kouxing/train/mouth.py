@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +31,7 @@ from kouxing.text.phones import MOUTHS
 from kouxing.train import phones as phone_speech
 from kouxing.train.card import Source, about, changed, further_sources, inherited
 from kouxing.train.export_animate import export_mouth
-from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train
+from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, read_config, train
 from kouxing.train.origin import checksum, origin
 from kouxing.train.speech import load as load_speech
 from kouxing.types import Float
@@ -263,6 +262,8 @@ def main(
         The best averaged model.
     """
     size = dimensions or MouthDimensions()
+    # A teacher that does not fit is told before the clips are made ready.
+    teacher = load_expression(expression, speech) if expression else None
     takes = in_step(load_takes(data, "train", counting(report, "clips made ready")), read_steps(speech), report)
     channels = spread(takes)
     torch.manual_seed(schedule.seed)
@@ -275,8 +276,8 @@ def main(
             steps = min(PRESETS["phones"].steps, schedule.steps)
             lesson = replace(PRESETS["phones"], steps=steps, precision=schedule.precision)
             pretrain(model, made, labelled, out / "phones", device, lesson, origin(data), report)
-        if expression:
-            takes += taught_takes(*load_expression(expression, speech), [*made, *labelled])
+        if teacher is not None:
+            takes += taught_takes(*teacher, [*made, *labelled])
     windows = TakeWindows(
         takes, LONGEST, SHORTEST, schedule.batch, size.before_mels, size.after_mels, schedule.seed, masking
     )
@@ -305,14 +306,18 @@ def load_expression(run: Path, speech: Path) -> tuple[Expression, SpeechEncoder 
     """
     if not (run / BEST).exists():
         raise DataError(f"{run}: no trained expression ({BEST}); run `kouxing train expression --out {run}` first")
-    told = json.loads((run / "config.json").read_text(encoding="utf-8"))
+    told = read_config(run, "expression")
     encoder = load_speech(speech)
     if encoder.dimensions.behind_front:
         raise DataError(f"{speech}: hears through the front; give runs of `train speech` without --front here")
     own = checksum(speech / BEST)
-    if told.get("origin", {}).get("speech", own) != own:
+    try:
+        model = Expression(ExpressionDimensions(**told["dimensions"]))
+    except TypeError as error:
+        raise DataError(f"{run}: is no run of `kouxing train expression`; give its folder") from error
+    heard = encoder.dimensions.members * (encoder.dimensions.hidden + encoder.dimensions.width)
+    if told.get("origin", {}).get("speech", own) != own or model.dimensions.heard != heard:
         raise DataError(f"{run}: was trained with another encoder than {speech}; give the one it was trained with")
-    model = Expression(ExpressionDimensions(**told["dimensions"]))
     load_tensors(model, run / BEST)
     return model, encoder
 

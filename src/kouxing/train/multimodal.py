@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,7 +45,7 @@ from kouxing.text.transcripts import Transcript
 from kouxing.train import phone_ear
 from kouxing.train.card import Source, about, changed, further_sources, inherited
 from kouxing.train.export_multimodal import export_multimodal
-from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, train
+from kouxing.train.loop import BEST, Batch, Figures, Schedule, load_tensors, read_config, train
 from kouxing.train.mouth import load_expression, mouth_terms, spread, told_figures
 from kouxing.train.origin import origin, tell_ears
 from kouxing.types import Float
@@ -337,8 +336,11 @@ def load(run: Path) -> tuple[Multimodal, Listener]:
     for path in (run / BEST, run / "ear" / BEST):
         if not path.exists():
             raise DataError(f"{run}: no trained multimodal ({path.name}); run `kouxing train multimodal --out {run}`")
-    told = json.loads((run / "config.json").read_text(encoding="utf-8"))
-    model, ear = Multimodal(MultimodalDimensions(**told["dimensions"])), phone_ear.fresh()
+    try:
+        size = MultimodalDimensions(**read_config(run, "multimodal")["dimensions"])
+    except TypeError as error:
+        raise DataError(f"{run}: is no run of `kouxing train multimodal`; give its folder") from error
+    model, ear = Multimodal(size), phone_ear.fresh()
     load_tensors(model, run / BEST)
     load_tensors(ear, run / "ear" / BEST)
     return model.eval(), ear.eval()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from kouxing import weights
@@ -34,7 +33,18 @@ from kouxing.text.phones import MOUTHS
 from kouxing.train import phones
 from kouxing.train.card import about, changed, further_sources
 from kouxing.train.export import export_speech
-from kouxing.train.loop import BEST, Batch, Figures, Schedule, best_figures, counting, load_tensors, train, write_aside
+from kouxing.train.loop import (
+    BEST,
+    Batch,
+    Figures,
+    Schedule,
+    best_figures,
+    counting,
+    load_tensors,
+    read_tensors,
+    train,
+    write_aside,
+)
 from kouxing.train.origin import origin
 
 WEIGHTS = {
@@ -368,7 +378,7 @@ def load(run: Path) -> SpeechEncoder | Ears:
     path = run / BEST
     if not path.exists():
         raise DataError(f"{run}: no trained speech encoder ({BEST}); run `kouxing train speech --out {run}` first")
-    given = load_file(path)
+    given = read_tensors(path)
     count = 1 + max((int(name.split(".")[1]) for name in given if name.startswith("members.")), default=-1)
     members = [SpeechEncoder(_dimensions(run)) for _ in range(max(1, count))]
     model = Ears(members) if count else members[0]
@@ -396,12 +406,18 @@ def average(runs: Sequence[Path], data: Path, out: Path, report: Callable[[str],
         report: where the figures go.
 
     Raises:
-        DataError: a folder holds no single encoder.
+        DataError: a folder holds no single encoder, or they hear in different ways.
     """
     members = [load(run) for run in runs]
-    if len(members) < 2 or not all(isinstance(member, SpeechEncoder) for member in members):
+    single = [member for member in members if isinstance(member, SpeechEncoder)]
+    if len(members) < 2 or len(single) != len(members):
         raise DataError(f"{', '.join(map(str, runs))}: give two or more run folders of `kouxing train speech`")
-    model = Ears([member for member in members if isinstance(member, SpeechEncoder)]).eval()
+    if len({member.dimensions for member in single}) > 1:
+        raise DataError(
+            f"{', '.join(map(str, runs))}: their encoders hear in different ways; give runs with the same --front and "
+            "--live, ended ones of this program"
+        )
+    model = Ears(single).eval()
     held_out = load_footage(data, "val")
     if model.dimensions.behind_front:
         held_out = front_footage(front_sounds(data, model.dimensions), held_out, 1, lambda _: None)

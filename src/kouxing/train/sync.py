@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from kouxing.data.mouths import Mouths, load_mouths
@@ -26,7 +25,7 @@ from kouxing.models.sync import Discriminator, Judges, Pupil, SyncDimensions
 from kouxing.train import sync_plots
 from kouxing.train.card import Source, about, changed, inherited
 from kouxing.train.export_sync import export_sync
-from kouxing.train.loop import BEST, Schedule, best_figures, write_aside
+from kouxing.train.loop import BEST, Schedule, best_figures, read_tensors, write_aside
 from kouxing.train.origin import origin
 from kouxing.train.sync_filter import SET_TWO, SPOILED, STEEPNESS, Crew, filtered, find_spoiled, take_over, train_crew
 from kouxing.train.sync_stage import Stage, run_stage
@@ -90,7 +89,7 @@ def fresh(seed: int = 0, speech: Path | None = None, dimensions: SyncDimensions 
     torch.manual_seed(seed)
     pupil = Pupil(Discriminator(dimensions or SyncDimensions()), GEOMETRY)
     if speech is not None:
-        given = {name.removeprefix("encoder."): value for name, value in load_file(speech).items()}
+        given = {name.removeprefix("encoder."): value for name, value in read_tensors(speech).items()}
         own = pupil.judge.speech.state_dict()
         fitting = {n: v for n, v in given.items() if n in own and own[n].shape == v.shape and not n.startswith("last")}
         if not any(name.startswith("first.") for name in fitting):
@@ -212,7 +211,7 @@ def fresh_x(states: int, seed: int = 0, resnext: Path | None = None) -> Pupil:
     body = syncx.ResNeXt()
     if resnext is not None:
         try:
-            syncx.take_over(body, load_file(resnext))
+            syncx.take_over(body, read_tensors(resnext))
         except RuntimeError as error:
             raise DataError(f"{resnext}: is not torchvision's resnext50_32x4d as safetensors") from error
     return Pupil(syncx.build(states, RATE, body), GEOMETRY)
@@ -268,27 +267,38 @@ def load(run: Path, stage: str | None = None) -> Discriminator | Judges:
     """Discriminator 3 of a run folder, or that of ``stage`` (``one``, ``two``, ``three``, ``onestage``), ready to use.
 
     Raises:
-        DataError: the folder holds none.
+        DataError: the folder holds none, or another network.
     """
     path = run / stage / BEST if stage else run / BEST
     if not path.exists():
         raise DataError(f"{path}: no trained discriminator; run `kouxing train sync --out {run}` first")
-    given = load_file(path)
+    given = read_tensors(path)
     if stage:
-        given = {name.removeprefix("judge."): value for name, value in given.items() if name.startswith("judge.")}
+        given = _within(given, "judge.")
+    try:
+        return _filled(given).eval()
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: holds no sync discriminator; give a run folder of `kouxing train sync`") from error
+
+
+def _filled(given: Mapping[str, Tensor]) -> Discriminator | Judges:
+    members = {name.split(".")[1] for name in given if name.startswith("members.")}
+    if members:
+        return Judges([_single(_within(given, f"members.{place}.")) for place in range(len(members))])
+    return _single(given)
+
+
+def _single(given: Mapping[str, Tensor]) -> Discriminator:
     if "mouth.body.conv1.weight" in given:
-        model: Discriminator | Judges = syncx.build(len(given["speech.norm.weight"]), RATE)
-    elif "mouth.last.weight" in given:
-        model = Discriminator(_size(given))
+        model = syncx.build(len(given["speech.norm.weight"]), RATE)
     else:
-        members = 1 + max(int(name.split(".")[1]) for name in given if name.startswith("members."))
-        size = _size({n.removeprefix("members.0."): value for n, value in given.items() if n.startswith("members.0.")})
-        model = Judges([Discriminator(size) for _ in range(members)])
-        given = {name: value for name, value in given.items() if name.startswith("members.")}
-        model.load_state_dict(given, strict=False)
-        return model.eval()
+        model = Discriminator(_size(given))
     model.load_state_dict(given)
-    return model.eval()
+    return model
+
+
+def _within(given: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in given.items() if name.startswith(prefix)}
 
 
 def _size(given: Mapping[str, Tensor]) -> SyncDimensions:

@@ -70,7 +70,7 @@ def lips(
     losses = {"vgg19": vgg19, "judge": judge, "lipreader": lipreader, "teacher": teacher}
     more: dict[str, Any]
     if dry_run:
-        more = {"preset": preset.value, "start": start, **losses, "weights": weights}
+        more = {"preset": preset.value, "start": start, **losses, "weights": weights, "gan_from": gan_from}
         options.show("lips", data, folder, device, schedule, more)
         return
     options.check_data(data)

@@ -33,7 +33,7 @@ Precision = Annotated[
 Optimiser = Annotated[
     str | None, typer.Option(metavar="NAME", help="adamw, adam, sgd or adagrad; the preset's rate is for adamw.")
 ]
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Source of chance, instead of the preset's.")]
+Seed = Annotated[int | None, typer.Option(min=0, metavar="N", help="Source of chance, instead of the preset's.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the settings as JSON and stop.")]
 
 

@@ -59,8 +59,10 @@ def sync(
     folder = out or options.RUNS / ("sync" if whisper is None else "syncx")
     if dry_run:
         told = {name: asdict(stage) for name, stage in stages.items()}
-        sources = {"speech": speech, "whisper": whisper, "resnext": resnext}
-        print_json({"network": "sync", "data": data, "out": folder, "device": device, **sources, "stages": told})
+        sources = {"speech": speech, "whisper": whisper, "resnext": resnext, "set2": set_two}
+        parts = {"baseline": baseline, "spoiled": spoiled}
+        where = {"data": data, "out": folder, "device": device}
+        print_json({"network": "sync", **where, **sources, **parts, "stages": told})
         return
     options.check_data(data)
     if speech is not None:
