@@ -204,6 +204,20 @@ def test_many_short_files_count_together(
     assert np.isfinite(task.psnr_db(model))
 
 
+def test_of_many_short_files_some_are_held_out_whole(
+    footage: Path, watched: dict[str, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kouxing.infer.job import Job
+
+    monkeypatch.setattr(fit_footage, "HELD_EVERY", 4)
+    taken = fit_footage.take([footage] * 9, Job.open(tmp_path / "x.kx", {}, False), lambda *step: None)
+    assert [one.held.any() for one in taken] == [number in (2, 6) for number in range(9)]
+    for one in taken:
+        part = one.held if one.held.any() else one.trained
+        assert (part == one.footage.found).all() and not (one.held & one.trained).any()
+        assert one.shown.any()
+
+
 def test_what_is_no_footage_is_refused(tmp_path: Path) -> None:
     out = tmp_path / "x.kx"
     make_video(tmp_path / "silent.mp4", frames=5, size=(96, 96))

@@ -31,7 +31,8 @@ LEAST_S, GOOD_S, MOST_S = 15, 60, 300
 """Seconds with face and sound: less than the first is refused, less than the second warned of, more than the last is
 not looked at."""
 BLOCK_S, HELD_EVERY = 4, 6
-"""Of so many blocks of this length one is held out: it tells when to stop and is never trained on."""
+"""Of so many blocks of this length, or of so many short files, one is held out: it tells when to stop and is never
+trained on."""
 FEWEST_FRAMES = 20
 """A file with fewer frames to learn from gives no references that lie apart from what is painted."""
 GUARD_FRAMES = 6
@@ -102,6 +103,7 @@ def take(files: list[Path], job: Job, told: Told, face_index: int = 0) -> list[T
             footage = unpacked({key: value for key, value in stored.items() if key != "heard"}, clip)
             taken.append(_split(footage, stored["heard"], MOST_S * FRAME_HZ - left))
             left -= len(footage)
+    taken = _whole(taken)
     seconds = sum(int(one.footage.found.sum()) for one in taken) / FRAME_HZ
     if seconds < LEAST_S or not any(one.held.any() for one in taken) or not any(one.teaches for one in taken):
         what = ", ".join(map(str, files))
@@ -116,6 +118,19 @@ def _split(footage: Footage, heard: Float, before: int) -> Taken:
     held = block % HELD_EVERY == HELD_EVERY // 2
     near = np.convolve(held, np.ones(2 * GUARD_FRAMES + 1), "same")[: len(frames)] > 0.5
     return Taken(footage, heard, footage.found & ~near, footage.found & held)
+
+
+def _whole(taken: list[Taken]) -> list[Taken]:
+    """Of many short files some are held out whole: seconds beside what is learnt tell little of other takes."""
+    if len(taken) < HELD_EVERY or np.median([len(one.footage) for one in taken]) > 2 * BLOCK_S * FRAME_HZ:
+        return taken
+    none = [np.zeros(len(one.footage), bool) for one in taken]
+    return [
+        replace(one, trained=empty, held=one.footage.found)
+        if number % HELD_EVERY == HELD_EVERY // 2
+        else replace(one, trained=one.footage.found, held=empty)
+        for number, (one, empty) in enumerate(zip(taken, none, strict=True))
+    ]
 
 
 def _prepared(path: Path, most: int, told: Callable[[int, int], None], face_index: int) -> dict[str, NDArray[Any]]:
