@@ -257,6 +257,8 @@ class RenderedStream:
                 self.counts.stalls += 1
             self._tick(tick, now())
             tick += 1
+            # Ticks that are caught up with come one after the other: who looks gets a turn before there is no room.
+            await asyncio.sleep(0)
 
     def _tick(self, tick: int, now: float) -> None:
         number, half = divmod(tick, HALVES)
