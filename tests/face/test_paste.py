@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from face.people import anna, frame_of, put, wall
-from face.test_mask import in_frame, similarity
+from face.test_mask import face, in_frame, similarity
 from kouxing.face.crop import crop_face, crop_matrices
 from kouxing.face.mask import mask, placed
 from kouxing.face.paste import SeamColour, paste
@@ -126,6 +127,30 @@ def test_no_ring_shows_around_the_lips(scale: float) -> None:
     jaw, lips = in_frame(matrix)
     made = to_rgb(paste(frame, np.full((CROP_PX, CROP_PX, 3), 200, np.uint8), matrix, jaw, lips))
     assert np.abs(made.astype(int) - to_rgb(frame)).max() <= 2
+
+
+def test_detail_does_not_jump_as_a_face_comes_nearer() -> None:
+    crop, left = grain(), []
+    for scale in np.arange(0.56, 1.2, 0.02):
+        matrix = similarity(scale, 0.0, 300.3, 300.7)
+        frame = frame_of(np.full((600, 600, 3), 128, np.uint8))
+        made = crop_face(to_rgb(paste(frame, crop, matrix, *in_frame(matrix))), matrix).image
+        left.append(detail(made) / detail(crop))
+    steps = np.array(left[1:]) / left[:-1]
+    assert left[0] < 0.3 and left[-1] > 0.8
+    assert steps.min() > 0.8 and steps.max() < 1.3, left
+
+
+def grain() -> Bytes:
+    """A crop full of the finest detail."""
+    noise = np.random.default_rng(0).normal(128, 60, (CROP_PX, CROP_PX)).astype(np.float32)
+    return np.repeat(cv2.GaussianBlur(noise, (0, 0), 0.8).clip(0, 255).astype(np.uint8)[..., None], 3, 2)
+
+
+def detail(crop: Bytes) -> float:
+    """Variance of the Laplacian on the lips of ``in_frame``."""
+    x, y = face()[1].mean(0).astype(int)
+    return float(cv2.Laplacian(crop[y - 12 : y + 12, x - 20 : x + 20, 1], cv2.CV_32F).var())
 
 
 def test_its_own_crop_changes_next_to_nothing(talk: tuple[VideoFrame, FaceTrack, Float]) -> None:

@@ -6,8 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
+from face.people import frame_of
+from face.test_mask import in_frame as placed_face
+from face.test_mask import similarity
 from infer.fake_parts import face
+from kouxing.face.crop import apply, crop_face
+from kouxing.face.paste import paste
+from kouxing.infer import crispness
 from kouxing.infer.crispness import LEAST, MOST, amount, sharpened
+from kouxing.media.colour import to_rgb
 
 ANCHORS = np.stack([face(4.0)[1]] * 3).astype(np.float32)
 
@@ -52,6 +59,28 @@ def test_a_sharp_mouth_is_left_nearly_alone() -> None:
     real = pictures()
     assert amount(real, real, ANCHORS) == LEAST
     assert sharpened(real[0], 0, ANCHORS[0]) is real[0]
+
+
+@pytest.mark.parametrize("scale", [0.4, 0.63, 0.8, 1.2])
+def test_what_a_frame_shows_of_a_crop_is_foretold(scale: float) -> None:
+    # Of colours a frame keeps every second pixel.
+    crop = np.repeat(pictures()[0][..., :1], 3, 2)
+    matrix = similarity(scale, 0.0, 300.3, 300.7)
+    jaw, lips = placed_face(matrix)
+    pasted = paste(frame_of(np.full((600, 600, 3), 128, np.uint8)), crop, matrix, jaw, lips)
+    seen, told = crop_face(to_rgb(pasted), matrix).image, crispness.in_frame(crop, scale)
+    x, y = apply(matrix, lips).mean(0).astype(int)
+    mouth = slice(y - 12, y + 12), slice(x - 20, x + 20)
+    one, other = (cv2.Laplacian(image[mouth][..., 1], cv2.CV_32F).var() for image in (seen, told))
+    assert 0.8 < one / other < 1.25
+
+
+def test_small_faces_are_sharpened_by_what_the_frame_shows() -> None:
+    real = pictures()
+    # A camera's picture of a small face has no finer detail than the frame.
+    real = [crispness.in_frame(image, 0.6) for image in real]
+    assert amount(real, real, ANCHORS, 2.0) == LEAST
+    assert LEAST < amount(real, real, ANCHORS, 2.0, [0.6] * 3) < 2.0
 
 
 @pytest.mark.parametrize("place", [-500.0, 500.0])

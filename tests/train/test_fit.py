@@ -164,7 +164,7 @@ def test_a_stopped_fit_goes_on(footage: Path, tmp_path: Path, monkeypatch: pytes
 
     with pytest.raises(KeyboardInterrupt):
         fit([footage], out, progress=stop)
-    assert not out.exists() and (tmp_path / "anna.kx.job" / "footage-000.npz").exists()
+    assert not out.exists() and (tmp_path / "anna.kx.job" / "watched-000.npz").exists()
     with pytest.raises(OptionError, match="unfinished job differs"):
         fit([footage], out, resume=True, steps=1)
     stages: list[str] = []

@@ -40,11 +40,14 @@ SAME_LEVELS, OTHER_LEVELS = 6.0, 18.0
 LIP_ROOM_PX = 6.0
 """Around the lips no detail is kept: nothing of the mouth that was there shows through."""
 
-SMALL_SCALE = 0.67
-"""Below so many frame pixels per crop pixel the crop is averaged before it shrinks."""
+PIXEL = 0.5
+"""Spread of a pixel, in pixels: a crop that shrinks is averaged until its own are as wide as the frame's."""
 
-REACH_PX = 8
-"""Filters look so many crop pixels beyond the mask, where the crop is not averaged."""
+LEAST_SPREAD_PX = 0.2
+"""Less averaging is not seen."""
+
+REACH_PX, REACHES_PX = 8, 0.6
+"""Filters look so many crop pixels beyond the mask where the crop is averaged by no more than the second."""
 
 
 class SeamColour:
@@ -95,6 +98,15 @@ def paste(
     part = _part(area, matrix)
     rgb = _laid_over(frame, _matched(image, part, shift), part, matrix, box, mouth)
     return blend_rgb(frame, box, rgb, laid(alpha, matrix, box))
+
+
+def averaged_px(scale: float) -> float:
+    """Spread (crop pixels) of the blur before a crop shrinks to ``scale`` frame pixels a pixel; 0 where it is none.
+
+    It grows with the face's distance, so that nobody who leans back loses detail from one frame to the next.
+    """
+    spread = PIXEL * float(np.sqrt(max(1 / scale**2 - 1, 0)))
+    return spread if spread >= LEAST_SPREAD_PX else 0.0
 
 
 def _lip_area(lips: Float, grow: float, shape: tuple[int, ...]) -> Bytes:
@@ -178,7 +190,7 @@ def _down(y: Float) -> Float:
 
 def _part(area: Box, matrix: Float) -> Box:
     """The part of the crop's lower half that is worked on: what the mask shows, and as much around as filters see."""
-    if 1 / float(np.hypot(matrix[0, 0], matrix[1, 0])) < SMALL_SCALE:
+    if averaged_px(1 / float(np.hypot(matrix[0, 0], matrix[1, 0]))) > REACHES_PX:
         return 0, HALF_PX, CROP_PX, CROP_PX
     low = max(area[0] - REACH_PX, 0), max(area[1] - REACH_PX, HALF_PX)
     return *low, min(area[2] + REACH_PX, CROP_PX), min(area[3] + REACH_PX, CROP_PX)
@@ -217,9 +229,10 @@ def _laid_over(frame: VideoFrame, painted: Float, part: Box, matrix: Float, box:
     rest = cv2.subtract(painted, rest, dst=rest)
     four: Any = cv2.cvtColor(rest, cv2.COLOR_RGB2RGBA)
     cv2.insertChannel(keep, four, 3)
-    if scale < SMALL_SCALE:
+    spread = averaged_px(scale)
+    if spread:
         # Both alike: what one takes away of the frame around the lips, the other puts back.
-        four = cv2.GaussianBlur(four, (0, 0), 0.4 / scale)
+        four = cv2.GaussianBlur(four, (0, 0), spread)
     four = laid(four, matrix, box, corner, cv2.INTER_CUBIC)
     there: Any = cv2.cvtColor(cv2.extractChannel(four, 3), cv2.COLOR_GRAY2RGB)
     there = cv2.multiply(real, there, dst=there, dtype=cv2.CV_32F)

@@ -13,12 +13,17 @@ import cv2
 import numpy as np
 
 from kouxing.face.landmarks import EDGE_LEFT, EDGE_RIGHT, NOSE
+from kouxing.face.paste import averaged_px
 from kouxing.types import Bytes, Float
 
 WANTED = 0.9
 """Share of the real detail that is wanted; more would sharpen the camera's noise, which no network paints."""
 LEAST, MOST, STEP = 0.4, 0.8, 0.1
 """Amounts: mouths between the references, which are all that speech asks for, come out softer than those."""
+BESIDE_PX = 0.25
+"""How far the frame's pixels lie from the crop's, of up to half a pixel."""
+LARGEST = 1.5
+"""Frame pixels a crop pixel: larger faces lose as much."""
 SIGMA_PX = 1.0
 """Spread of the blur that is taken away: finest detail, as the network loses it."""
 BELOW = 0.227
@@ -54,20 +59,48 @@ def sharpened(image: Bytes, amount: float, anchors: Float, top: int = 0) -> Byte
     return made
 
 
+def in_frame(image: Bytes, scale: float) -> Bytes:
+    """What a frame shows of a painted crop (``face.paste``), cut out again.
+
+    Args:
+        image: ``[H, W, 3] uint8``, a crop.
+        scale: frame pixels a crop pixel.
+    """
+    scale = min(scale, LARGEST)
+    height, width = image.shape[:2]
+    spread = averaged_px(scale)
+    soft = cv2.GaussianBlur(image, (0, 0), spread) if spread else image
+    down = np.array([[scale, 0, BESIDE_PX], [0, scale, BESIDE_PX]], np.float64)
+    size = (int(width * scale) + 1, int(height * scale) + 1)
+    small = cv2.warpAffine(soft, down, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    back = cv2.warpAffine(small, down, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(back, np.uint8)
+
+
 def amount(
-    painted: Sequence[Bytes], real: Sequence[Bytes], anchors: Float, least: float = LEAST, most: float = MOST
+    painted: Sequence[Bytes],
+    real: Sequence[Bytes],
+    anchors: Float,
+    most: float = MOST,
+    scales: Sequence[float] | None = None,
 ) -> float:
-    """The smallest amount that gives the painted mouths ``WANTED`` of the real ones' detail.
+    """The smallest amount, from ``LEAST`` on, that gives the painted mouths ``WANTED`` of the real ones' detail.
 
     Args:
         painted, real: ``[256, 256, 3] uint8`` crops of the same moments.
         anchors: ``[N, 8, 2]`` the head's points in them, crop pixels.
-        least, most: amounts between which it is sought.
+        most: the largest amount.
+        scales: frame pixels a crop pixel: detail counts as far as frames show it. As painted by default.
     """
+    shrunk = [1.0] * len(painted) if scales is None else scales
     boxes = [_mouth(points, 0, image.shape, 1 - SOFT) for points, image in zip(anchors, real, strict=True)]
     wanted = [_detail(image, box) for image, box in zip(real, boxes, strict=True)]
-    for tried in np.arange(least, most, STEP).tolist():
-        tries = [sharpened(image, tried, points) for image, points in zip(painted, anchors, strict=True)]
+    for tried in np.arange(LEAST, most, STEP).tolist():
+        tries = [
+            in_frame(sharpened(image, tried, points), scale)
+            for image, points, scale in zip(painted, anchors, shrunk, strict=True)
+        ]
         made = [_detail(image, box) for image, box in zip(tries, boxes, strict=True)]
         if np.median([one / max(other, 1e-9) for one, other in zip(made, wanted, strict=True)]) >= WANTED:
             return float(tried)

@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kouxing import __version__, weights
-from kouxing.data.footage import Footage
 from kouxing.data.lips import LipsSamples, region
 from kouxing.errors import KouxingError, MediaError, OptionError, OutputError, UnsureError
 from kouxing.face.geometry import GEOMETRY
@@ -137,8 +136,8 @@ class FitTask(LipsTask):
     def psnr_db(self, model: nn.Module) -> float:
         """Mean PSNR of the painted lower face, held-out frames, features as heard; references from the rest."""
         rows: list[float] = []
-        for clip, frames, made, real in self._held_out(model):
-            maps = [region(clip.lips[i], clip.jaw[i]) for i in frames]
+        for one, frames, made, real in self._held_out(model):
+            maps = [region(one.footage.lips[i], one.footage.jaw[i]) for i in frames]
             weight = torch.from_numpy(np.stack(maps)[:, None]).to(made.device)
             inside = F.interpolate(weight, made.shape[2:], mode="bilinear", align_corners=False) > INSIDE
             error = ((made - real).square() * inside).sum((1, 2, 3)) / (3 * inside.sum((1, 2, 3))).clamp(1)
@@ -147,24 +146,26 @@ class FitTask(LipsTask):
 
     @torch.no_grad()
     def sharpening(self, model: nn.Module) -> float:
-        """How much the painted mouths of held-out frames lack in detail (``infer.crispness``)."""
+        """How much the mouths of held-out frames lack in detail once they are pasted (``infer.crispness``)."""
         made_all: list[Bytes] = []
         real_all: list[Bytes] = []
         anchors: list[Float] = []
-        for clip, frames, made, real in self._held_out(model):
+        scales: list[float] = []
+        for one, frames, made, real in self._held_out(model):
             made_all += list(_crops(made))
             real_all += list(_crops(real))
-            anchors += list(clip.anchors[frames])
-        return amount(made_all, real_all, np.stack(anchors), 0.0, MOST_SHARPENED)
+            anchors += list(one.footage.anchors[frames])
+            scales += one.scale[frames].tolist()
+        return amount(made_all, real_all, np.stack(anchors), MOST_SHARPENED, scales)
 
-    def _held_out(self, model: nn.Module) -> Iterator[tuple[Footage, NDArray[np.integer[Any]], Tensor, Tensor]]:
+    def _held_out(self, model: nn.Module) -> Iterator[tuple[Taken, NDArray[np.integer[Any]], Tensor, Tensor]]:
         """Footage, some of its held-out frames, and their lower halves, painted and real."""
         total = sum(int(one.held.sum()) for one in self.taken)
         for one in self.taken:
             frames = np.flatnonzero(one.held)[:: max(1, total // JUDGED)]
             if len(frames):
                 sample = held_out_sample(one.footage, one.heard, frames, self.model.dimensions, one.shown)
-                yield one.footage, frames, *painted(model, sample)
+                yield one, frames, *painted(model, sample)
 
 
 def fit(

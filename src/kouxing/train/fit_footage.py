@@ -50,10 +50,12 @@ class Taken:
         heard: ``[T, D]`` features that the speech encoder hears.
         trained: ``[T] bool``, frames to learn from.
         held: ``[T] bool``, frames that judge.
+        scale: ``[T] float32``, frame pixels a crop pixel.
     """
 
     footage: Footage
     heard: Float
+    scale: Float
     trained: Bool
     held: Bool
 
@@ -89,7 +91,7 @@ def take(files: list[Path], job: Job, told: Told, face_index: int = 0) -> list[T
     taken: list[Taken] = []
     left = MOST_S * FRAME_HZ
     for number, path in enumerate(files):
-        name = f"footage-{number:03d}.npz"
+        name = f"watched-{number:03d}.npz"
 
         def watched(done: int, total: int, number: int = number) -> None:
             # Files count alike: their lengths are not known before they are read.
@@ -100,8 +102,9 @@ def take(files: list[Path], job: Job, told: Told, face_index: int = 0) -> list[T
         if job.has(name):
             stored = job.load_arrays(name)
             clip = Clip(path.stem, "train", "person", "", len(stored["found"]) / FRAME_HZ, "", "footage")
-            footage = unpacked({key: value for key, value in stored.items() if key != "heard"}, clip)
-            taken.append(_split(footage, stored["heard"], MOST_S * FRAME_HZ - left))
+            heard, scale = stored.pop("heard"), stored.pop("scale")
+            footage = unpacked(stored, clip)
+            taken.append(_split(footage, heard, scale, MOST_S * FRAME_HZ - left))
             left -= len(footage)
     taken = _whole(taken)
     seconds = sum(int(one.footage.found.sum()) for one in taken) / FRAME_HZ
@@ -111,13 +114,13 @@ def take(files: list[Path], job: Job, told: Told, face_index: int = 0) -> list[T
     return taken
 
 
-def _split(footage: Footage, heard: Float, before: int) -> Taken:
+def _split(footage: Footage, heard: Float, scale: Float, before: int) -> Taken:
     """Hold out every ``HELD_EVERY``-th block, counted over all files: ``before`` frames came before this one."""
     frames = np.arange(len(footage))
     block = (before + frames) // (BLOCK_S * FRAME_HZ)
     held = block % HELD_EVERY == HELD_EVERY // 2
     near = np.convolve(held, np.ones(2 * GUARD_FRAMES + 1), "same")[: len(frames)] > 0.5
-    return Taken(footage, heard, footage.found & ~near, footage.found & held)
+    return Taken(footage, heard, scale, footage.found & ~near, footage.found & held)
 
 
 def _whole(taken: list[Taken]) -> list[Taken]:
@@ -173,6 +176,7 @@ def _prepared(path: Path, most: int, told: Callable[[int, int], None], face_inde
             "silent": _silent(sound, count),
             "found": found,
             "heard": _heard(sound, count),
+            "scale": np.nan_to_num(1 / np.hypot(matrices[:, 0, 0], matrices[:, 1, 0])).astype(np.float32),
         }
 
 
