@@ -100,7 +100,7 @@ def test_it_is_learnt_where_it_helps_and_not_from_noise() -> None:
     def taken(real: np.ndarray) -> Taken:
         empty = np.zeros(0, np.float32)
         own = dict.fromkeys(Footage.__dataclass_fields__, empty) | {"geometry": real, "silent": blank, "found": ~blank}
-        return Taken(Footage(**own), heard, ~held, held)
+        return Taken(Footage(**own), heard, blank.astype(np.float32), ~held, held)
 
     found = learnt_manner([taken(turned)])
     assert found.weights is not None and found.gain > 0.9
