@@ -46,7 +46,9 @@ from kouxing.server.stage import Stage
 from kouxing.units import SAMPLE_HZ
 from server.live_world import Client, speak, voice
 
-LIMITS = Limits(sessions=6, connections=12, hello_s=0.6, keep_s=4, messages_hz=300, burst_s=1, upload_bytes=3_000_000)
+LIMITS = Limits(
+    sessions=6, connections=12, hello_s=0.6, keep_s=4, messages_hz=300, burst_s=1, upload_bytes=3_000_000, over_s=2
+)
 
 
 class Voice:

@@ -52,3 +52,21 @@ def test_a_newer_face_is_sent_even_when_the_older_one_rests_in_silence(idle: boo
         return out.rows - before
 
     assert asyncio.run(story()) > 15
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_it_ends_when_it_is_told_to_together_with_a_row(turns: int) -> None:
+    async def story() -> bool:
+        live = Live(SimpleNamespace(look_ahead_ms={}), Guard("127.0.0.1"))  # type: ignore[arg-type]
+        stage = Stage(live, Receivers())  # type: ignore[arg-type]
+        session = live.create(Hello(idle=True))
+        task = asyncio.create_task(stage.run())
+        await asyncio.sleep(0.05)
+        session.tick()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
+        return task.cancelled()
+
+    assert asyncio.run(story())

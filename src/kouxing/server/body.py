@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from starlette.types import Message, Receive
 
+from kouxing.server.deadline import within
 from kouxing.server.limits import Limits
 from kouxing.server.protocol import Refused
 
@@ -62,8 +63,8 @@ class Body:
             return await self._receive()
         left_s = self._end_s - asyncio.get_running_loop().time()
         try:
-            message = await asyncio.wait_for(self._receive(), min(self._bounds.idle_s, left_s))
-        except (asyncio.TimeoutError, TimeoutError):
+            message = await within(self._receive(), min(self._bounds.idle_s, left_s))
+        except TimeoutError:
             raise self._refuse("timeout", self._late(left_s)) from None
         self._size += len(message.get("body", b""))
         self._whole = not message.get("more_body", False)

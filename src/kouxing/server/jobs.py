@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kouxing.server.deadline import within
 from kouxing.server.limits import Limits
 from kouxing.server.protocol import Refused
 
@@ -173,8 +174,8 @@ class Jobs:
                 await asyncio.to_thread(_keep_only, job.folder, ())
                 return
             try:
-                await asyncio.wait_for(self._follow(job, process), self.limits.job_s)
-            except (asyncio.TimeoutError, TimeoutError):
+                await within(self._follow(job, process), self.limits.job_s)
+            except TimeoutError:
                 job.change(
                     state="failed", error=f"stopped after {self.limits.job_s / 3600:g} hours; send a shorter file"
                 )
@@ -184,8 +185,8 @@ class Jobs:
                     await process.wait()
                     if process.stdout is not None:
                         # To its end, so that the pipe is closed now and not when somebody collects it.
-                        with suppress(asyncio.TimeoutError, TimeoutError):
-                            await asyncio.wait_for(process.stdout.read(), END_S)
+                        with suppress(TimeoutError):
+                            await within(process.stdout.read(), END_S)
                 if job.state not in OVER:
                     job.change(state="cancelled")
                 job.ended_s = time.monotonic()

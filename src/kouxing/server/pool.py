@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kouxing.errors import OptionError
+from kouxing.server.deadline import within
 from kouxing.server.faces import Manner
 from kouxing.server.pipe import Say, manner_told, packed, packed_json, read_rows
 from kouxing.server.protocol import Sound, row_time
@@ -218,8 +219,8 @@ class Pool:
             task.cancel()
         workers = [worker.exited.wait() for worker in self._workers]
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*workers), END_S)
+        with contextlib.suppress(TimeoutError):
+            await within(asyncio.gather(*workers), END_S)
 
     def open(self, method: str, first: int, manner: Manner, rows: TakeRows, done: Callable[[], None]) -> Stream:
         """A stream at its beginning, at the worker with the least to do.

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kouxing.errors import KouxingError, OptionError
+from kouxing.server.deadline import within
 from kouxing.server.pipe import Reader, Say, packed_json
 from kouxing.server.pool import Pool
 from kouxing.server.workers import Heard, Worker
@@ -206,8 +207,8 @@ class RayPool(Pool):
         # It is not waited for at the program's end: Ray looks for a cluster for many minutes.
         threading.Thread(target=self._live, args=(loop,), daemon=True).start()
         try:
-            await asyncio.wait_for(self._up, START_S)
-        except (asyncio.TimeoutError, TimeoutError):
+            await within(self._up, START_S)
+        except TimeoutError:
             raise OptionError(f"--ray {self._address}: it did not take the workers within {START_S:g} s") from None
         await super().start()
 
@@ -216,8 +217,8 @@ class RayPool(Pool):
         await super().close()
         self._leave.set()
         if self._down is not None:
-            with suppress(asyncio.TimeoutError, TimeoutError):
-                await asyncio.wait_for(self._down, STOP_S)
+            with suppress(TimeoutError):
+                await within(self._down, STOP_S)
 
     async def begin(self, slot: int) -> Worker:
         """See ``Pool``."""

@@ -16,6 +16,7 @@ from typing import Any
 
 from kouxing.errors import KouxingError
 from kouxing.server import render_worker as worker
+from kouxing.server.deadline import within
 from kouxing.server.playout import Playout
 from kouxing.server.render_process import RenderProcess
 from kouxing.types import Float
@@ -182,12 +183,12 @@ class RenderedStream:
         """
         self._spawn()
         try:
-            await asyncio.wait_for(self._ready.wait(), START_S)
+            await within(self._ready.wait(), START_S)
             if self.failed:
                 raise KouxingError(self.failed)
         except BaseException as error:
             self._end_process()
-            if isinstance(error, asyncio.TimeoutError):
+            if isinstance(error, TimeoutError):
                 raise KouxingError(f"the picture process did not start in {START_S:.0f} s; try again") from None
             raise
         self._playout.ahead = self.ahead + worker.LEAD
@@ -243,7 +244,7 @@ class RenderedStream:
         for _ in range(self._playout.ahead):
             self._hear()
         # The first picture takes longest; the clock starts with it, so that none is late from the beginning.
-        await asyncio.wait_for(self._first.wait(), START_S)
+        await within(self._first.wait(), START_S)
         begun, tick = now(), 0
         self._begun = True
         while True:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
+from kouxing.server.deadline import within
 from kouxing.server.hello import Hello
 from kouxing.server.mocap_out import MotionOut, follower
 
@@ -37,8 +37,8 @@ class Stage:
             try:
                 while self._newest() is session:
                     try:
-                        take(await asyncio.wait_for(anext(outlet), LOOK_S))
-                    except asyncio.TimeoutError:
+                        take(await within(anext(outlet), LOOK_S))
+                    except TimeoutError:
                         continue
                     except StopAsyncIteration:
                         break

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kouxing.arkit import COEFFICIENTS, ROTATIONS
+from kouxing.server.deadline import within
 from kouxing.server.hello import Bye, End, Hello, Interrupt, Mix, MoodEvent, Say, read_event, read_hello, shares
 from kouxing.server.limits import Bucket
 from kouxing.server.outlet import Event
@@ -153,13 +154,13 @@ async def refuse(socket: WebSocket, refused: Refused, last_word: bytes | str | N
         refused: why.
         last_word: the error as the client understands it at this point; text before it was greeted. None: only close.
     """
-    with suppress(WebSocketDisconnect, RuntimeError, asyncio.TimeoutError, TimeoutError):
+    with suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
         if isinstance(last_word, bytes):
-            await asyncio.wait_for(socket.send_bytes(last_word), CLOSE_S)
+            await within(socket.send_bytes(last_word), CLOSE_S)
         elif last_word is not None:
-            await asyncio.wait_for(socket.send_text(last_word), CLOSE_S)
+            await within(socket.send_text(last_word), CLOSE_S)
         reason = str(refused).encode()[:REASON_BYTES].decode(errors="ignore")
-        await asyncio.wait_for(socket.close(refused.close, reason), CLOSE_S)
+        await within(socket.close(refused.close, reason), CLOSE_S)
 
 
 def error_text(refused: Refused) -> str:
@@ -217,8 +218,8 @@ class Terminal:
 
     async def _hello(self) -> Hello:
         try:
-            message = await asyncio.wait_for(self._socket.receive(), self._live.limits.hello_s)
-        except (asyncio.TimeoutError, TimeoutError):
+            message = await within(self._socket.receive(), self._live.limits.hello_s)
+        except TimeoutError:
             raise Refused("timeout", f"no hello within {self._live.limits.hello_s:g} s") from None
         if message["type"] != "websocket.receive":
             raise WebSocketDisconnect(int(message.get("code") or 1006))

@@ -34,6 +34,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from kouxing.errors import DataError, MediaError, OptionError
+from kouxing.server.deadline import within
 from kouxing.server.text import LANGUAGE, Speaking, SpokenPiece, at_16_khz, checked, pieces
 from kouxing.server.tts_wav import read_wav
 from kouxing.text.viseme_times import of_json, read_visemes
@@ -112,14 +113,10 @@ class External:
 
     async def _make(self, piece: str, language: str) -> Answer:
         async with self._turns:
-            answer = asyncio.ensure_future(self._voice.say(piece, language))
             try:
-                # Not wait_for, which until Python 3.12 forgets a cancellation that comes together with the answer.
-                if not (await asyncio.wait([answer], timeout=self._answer_s))[0]:
-                    raise MediaError(f"--tts {self._voice.name}: no answer within {self._answer_s:g} s")
-                return answer.result()
-            finally:
-                await _over(answer)
+                return await within(self._voice.say(piece, language), self._answer_s)
+            except TimeoutError:
+                raise MediaError(f"--tts {self._voice.name}: no answer within {self._answer_s:g} s") from None
 
 
 async def _over(task: asyncio.Future[Answer]) -> None:
@@ -210,8 +207,8 @@ class Command:
         finally:
             complaints.cancel()
             _end(process)
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(process.wait(), END_S)
+            with suppress(TimeoutError):
+                await within(process.wait(), END_S)
 
 
 def filled(part: str, words: Mapping[str, str]) -> str:
