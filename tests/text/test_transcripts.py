@@ -78,6 +78,11 @@ def test_harmless_disorder_of_subtitles_is_taken(tmp_path: Path) -> None:
     path.write_text("\n\n".join([*blocks, "5\n00:01:02,500 --> 00:01:02,000\nwith H"]), encoding="utf-8")
     with pytest.raises(DataError, match=r"'with H' at 62\.50 s ends before it begins, at 62\.00 s"):
         read_transcript(path)
+    # Numbers with a blank line behind them are nobody's text, even where the one before says nothing.
+    path.write_text("1\n\n00:00:00,000 --> 00:00:01,000\n\n2\n\n00:00:01,000 --> 00:00:02,000\nlay red\n\n3", "utf-8")
+    assert read_transcript(path).cues == (Cue("lay red", 1, 2),)
+    path.write_text("1\n00:00:00,000 --> 00:00:01,000\n\n3\n\n2\n00:00:01,000 --> 00:00:02,000\n\n2 more", "utf-8")
+    assert read_transcript(path).text == "3 2 more"
     path.write_text("\n\n".join([*blocks[:3], "and more"]), encoding="utf-8")
     with pytest.raises(DataError, match=r"without times after 0\.00 s: 'and more'"):
         read_transcript(path)

@@ -129,6 +129,27 @@ def test_only_clips_that_are_there_count_as_moved(
     assert "1 moved in time, 0 left out" in lines[-1]
 
 
+def test_whose_decisions_a_run_goes_by_is_of_its_origin(
+    tmp_path: Path, two_clips: list[Footage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Enough(Exception):
+        pass
+
+    begun: list[dict[str, str]] = []
+
+    def stop(self: speech._Stage, *_: object) -> None:
+        begun.append(self.of)
+        raise Enough
+
+    monkeypatch.setattr(speech._Stage, "run", stop)
+    table, clips = tmp_path / "set2.csv", {one.clip.id: one.clip for one in two_clips}
+    write_verdicts(table, clips, [Verdict(name, True, 2, 2, 0.1, 0.9, "") for name in clips])
+    for given in (table, None):
+        with pytest.raises(Enough):
+            speech.main(tmp_path, tmp_path / "run", set_two=given, report=lambda _: None)
+    assert begun[0] != begun[1]
+
+
 def test_helpers_may_be_missing() -> None:
     clip = footage("one", 3.2, 0)
     model = speech.fresh()

@@ -361,9 +361,15 @@ def test_decisions_of_another_run_are_read_before_anything_is_trained(
 
     def begin(*_: object, of: dict[str, str], **__: object) -> None:
         begun.append(of)
+        if of != begun[0]:
+            raise DataError("another run")
+
+    def stop(*_: object) -> None:
         raise Enough
 
     monkeypatch.setattr(sync, "run_stage", begin)
+    monkeypatch.setattr(sync, "export_stage", lambda *_: None)
+    monkeypatch.setattr(sync, "filtered", stop)
     run, nonsense = tmp_path / "run", tmp_path / "nonsense.csv"
     nonsense.write_text("id,kept\nm0,perhaps\n", "utf-8")
     few = decide(tmp_path / "few.csv", three_clips[:2], 2)
@@ -380,6 +386,13 @@ def test_decisions_of_another_run_are_read_before_anything_is_trained(
     with pytest.raises(DataError, match="the run began with it; give another --out"):
         sync.main(tmp_path, run, set_two=other, report=quiet)
     assert (run / "set2.csv").read_bytes() == own.read_bytes()
+    # A run that began without is not given any by a call that is refused.
+    begun.clear()
+    with pytest.raises(Enough):
+        sync.main(tmp_path, tmp_path / "alone", report=quiet)
+    with pytest.raises(DataError, match="another run"):
+        sync.main(tmp_path, tmp_path / "alone", set_two=own, report=quiet)
+    assert not (tmp_path / "alone" / "set2.csv").exists()
 
 
 def test_a_run_goes_on_with_what_it_started_from(

@@ -146,14 +146,18 @@ def _plain(text: str) -> list[Cue]:
 
 def _subtitles(text: str) -> list[Cue]:
     shown: list[tuple[float, float, str]] = []
-    for block in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n")):
-        lines = block.strip().split("\n")
+    blocks = [one.strip() for one in re.split(r"\n\s*\n", text.replace("\r\n", "\n").replace("\r", "\n"))]
+    for block, following in zip(blocks, [*blocks[1:], ""], strict=True):
+        lines = block.split("\n")
+        if block.isdigit() and (not following or _TIME.match(following)):
+            # A number with a blank line behind it is the next cue's.
+            continue
         place = next((n for n, line in enumerate(lines) if _TIME.search(line)), None)
         if place is None:
             if shown and not shown[-1][2]:
                 # A blank line stands between its times and its text.
                 shown[-1] = (*shown[-1][:2], "\n".join(lines))
-            elif block.strip():
+            elif block:
                 behind = f" after {shown[-1][0]:.2f} s" if shown else ""
                 raise ValueError(f"a block without times{behind}: {lines[0][:40]!r}")
             continue

@@ -265,7 +265,7 @@ def main(
         decided = steps_of(verdicts)
     held_out = load_footage(data, "val")
     dimensions = dimensions_of(live, front)
-    takes, of = mocap_takes(data, "train"), origin(data)
+    takes, of = mocap_takes(data, "train"), origin(data, set2=set_two)
     if front:
         sounds = front_sounds(data, dimensions)
         footage = front_footage(sounds, footage, FRONT_VERSIONS, report)
@@ -379,7 +379,7 @@ def load(run: Path) -> SpeechEncoder | Ears:
     if not path.exists():
         raise DataError(f"{run}: no trained speech encoder ({BEST}); run `kouxing train speech --out {run}` first")
     given = read_tensors(path)
-    count = 1 + max((int(name.split(".")[1]) for name in given if name.startswith("members.")), default=-1)
+    count = len({name.split(".")[1] for name in given if name.startswith("members.")})
     members = [SpeechEncoder(_dimensions(run)) for _ in range(max(1, count))]
     model = Ears(members) if count else members[0]
     load_tensors(model, path)

@@ -27,7 +27,17 @@ from kouxing.train.card import Source, about, changed, inherited
 from kouxing.train.export_sync import export_sync
 from kouxing.train.loop import BEST, Schedule, best_figures, read_tensors, write_aside
 from kouxing.train.origin import origin
-from kouxing.train.sync_filter import SET_TWO, SPOILED, STEEPNESS, Crew, filtered, find_spoiled, take_over, train_crew
+from kouxing.train.sync_filter import (
+    SET_TWO,
+    SPOILED,
+    STEEPNESS,
+    Crew,
+    check_decided,
+    filtered,
+    find_spoiled,
+    take_over,
+    train_crew,
+)
 from kouxing.train.sync_stage import Stage, run_stage
 from kouxing.train.sync_task import Growth, embed, history, measured
 from kouxing.units import CROP_PX
@@ -146,7 +156,7 @@ def main(
     verdicts = None if set_two is None else read_verdicts(set_two)
     mouths, held_out = load_mouths(data, "train"), load_mouths(data, "val")
     if set_two is not None and verdicts is not None:
-        take_over(set_two, verdicts, mouths, out)
+        check_decided(set_two, verdicts, mouths, out)
     make_folder(out)
     seed, states = recipe["one"].schedule.seed, 0
     of = origin(data, speech=speech, phones=phones, resnext=resnext, set2=set_two)
@@ -174,6 +184,8 @@ def main(
     pupil = run_stage("one", recipe["one"], pupil, mouths, held_out, out / "one", {}, **more)
     parents = inherited(speech)
     export_stage(pupil, data, out / "one", command, parents)
+    if set_two is not None:
+        take_over(set_two, out)
     kept, late = filtered(crew, mouths, held_out, out, report)
     for name in ("two", "three"):
         pupil = run_stage(name, recipe[name], pupil, kept, held_out, out / name, late, **more)

@@ -159,8 +159,8 @@ def filter_clips(crew: Crew, belief: Belief, mouths: Sequence[Mouths]) -> list[V
     ]
 
 
-def take_over(path: Path, verdicts: Sequence[Verdict], mouths: Sequence[Mouths], out: Path) -> None:
-    """Have a run go by what another one's filter decided.
+def check_decided(path: Path, verdicts: Sequence[Verdict], mouths: Sequence[Mouths], out: Path) -> None:
+    """Whether a run can go by what another one's filter decided.
 
     Args:
         path: the other's ``set2.csv``.
@@ -173,11 +173,14 @@ def take_over(path: Path, verdicts: Sequence[Verdict], mouths: Sequence[Mouths],
     """
     check_clips(path, verdicts, [one.clip.id for one in mouths])
     kept = out / SET_TWO
-    if not kept.exists():
-        with keeping(kept) as part:
-            shutil.copyfile(path, part)
-    elif kept.read_bytes() != path.read_bytes():
+    if kept.exists() and kept.read_bytes() != path.read_bytes():
         raise DataError(f"{kept} is another than --set2 {path}: the run began with it; give another --out")
+
+
+def take_over(path: Path, out: Path) -> None:
+    """Have a run go by what another one's filter decided (``check_decided``); once it is sure that it may go on."""
+    with keeping(out / SET_TWO) as part:
+        shutil.copyfile(path, part)
 
 
 def filtered(

@@ -43,7 +43,7 @@ def expression(
     schedule = options.changed(recipe.PRESETS["expression"], steps=steps, batch=batch, precision=precision, seed=seed)
     folder = out or options.RUNS / "expression"
     if dry_run:
-        heard = {"speech": speech} if encoder is None else {"encoder": encoder, "layer": layer}
+        heard = {"speech": speech} if encoder is None else {"encoder": encoder, "layer": layer, "download": download}
         options.show("expression", data, folder, device, schedule, {**heard, "closure": closure})
         return
     options.check_data(data)
